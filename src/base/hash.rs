@@ -1,0 +1,21 @@
+//! The hashes of the format: XXH3 with 64 bits for checksums and 128 bits for label sets.
+
+use xxhash_rust::xxh3;
+
+/// Checksum of a section, record or group.
+#[inline]
+pub(crate) fn checksum(bytes: &[u8]) -> u64 {
+    xxh3::xxh3_64(bytes)
+}
+
+/// Checksum that also covers where the bytes stand, so that bytes left over from another place never look valid.
+#[inline]
+pub(crate) fn checksum_seeded(bytes: &[u8], seed: u64) -> u64 {
+    xxh3::xxh3_64_with_seed(bytes, seed)
+}
+
+/// Hash of a canonical label set.
+#[inline]
+pub(crate) fn hash_128(bytes: &[u8]) -> u128 {
+    xxh3::xxh3_128(bytes)
+}

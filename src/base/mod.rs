@@ -1,0 +1,7 @@
+//! The ground floor: clocks, bit and byte readers, variable-length integers and hashes. Knows nothing of metrics.
+
+pub(crate) mod bits;
+pub(crate) mod bytes;
+pub(crate) mod clock;
+pub(crate) mod hash;
+pub(crate) mod varint;

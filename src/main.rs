@@ -1,0 +1,3 @@
+//! The `narthex` command.
+
+fn main() {}

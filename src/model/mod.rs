@@ -1,0 +1,8 @@
+//! The data model: labels, matchers, samples, native histograms, exemplars and metric metadata.
+
+pub(crate) mod exemplar;
+pub(crate) mod histogram;
+pub(crate) mod labels;
+pub(crate) mod matcher;
+pub(crate) mod metadata;
+pub(crate) mod sample;
