@@ -6,3 +6,5 @@ pub(crate) mod labels;
 pub(crate) mod matcher;
 pub(crate) mod metadata;
 pub(crate) mod sample;
+pub(crate) mod samples;
+pub(crate) mod starts;

@@ -1,0 +1,289 @@
+//! A batch's way into the head, under the writer's lock: find or make the series, judge each sample, log it, keep it.
+//!
+//! Space for everything the batch can write to the log is reserved before the first sample is applied, so that a full
+//! disk refuses the batch as a whole. After that only a failing disk can separate head and log, and that poisons the
+//! engine.
+
+use super::Head;
+use super::create::CreateError;
+use super::report::{CommitReport, Reject};
+use super::series::{Admission, Series};
+use super::slab::{Generation, Slab, SlabSeries, place_of};
+use super::stage::{Entry, Payload, Stage};
+use super::writer::Writer;
+use crate::index::{LiveIndex, PairId};
+use crate::model::histogram::Histogram;
+use crate::model::sample::Value;
+use crate::wal::batch::{BatchEncoder, Chain, LoggedFloat};
+use std::sync::{Arc, MutexGuard, PoisonError, RwLockReadGuard};
+
+/// Entries that go into one record of the log.
+pub(super) const RECORD_ENTRIES_MAX: usize = 32 * 1024;
+
+/// Stands for an entry that was refused before its series was looked up.
+const REFUSED: u32 = u32::MAX;
+
+impl Head {
+    /// Admits and applies entries, leaving their record in the writer's encoder.
+    pub(super) fn append(
+        &self,
+        writer: &mut Writer,
+        stage: &Stage,
+        entries: &[Entry],
+        now: i64,
+        report: &mut CommitReport,
+    ) {
+        self.resolve(writer, stage, entries, now, report);
+        let (mut time_min, mut time_max) = (i64::MAX, i64::MIN);
+        for entry in entries {
+            time_min = time_min.min(entry.timestamp);
+            time_max = time_max.max(entry.timestamp);
+        }
+        if !entries.is_empty() {
+            writer.live.note(entries.len() as u64, time_min, time_max);
+        }
+        let ids = std::mem::take(&mut writer.ids);
+        let mut applier = Applier::new(self, writer);
+        for (entry, id) in entries.iter().zip(&ids) {
+            if *id != REFUSED {
+                applier.apply(stage, entry, *id, report);
+            }
+        }
+        drop(applier);
+        writer.ids = ids;
+    }
+
+    /// Finds the series of every entry, or makes it; the ids are left in `writer.ids`.
+    fn resolve(
+        &self,
+        writer: &mut Writer,
+        stage: &Stage,
+        entries: &[Entry],
+        now: i64,
+        report: &mut CommitReport,
+    ) {
+        let mut ids = std::mem::take(&mut writer.ids);
+        ids.clear();
+        let latest = self.limits.future_max.map_or(i64::MAX, |most| now.saturating_add(most));
+        let mut before = None;
+        let mut index = None;
+        for entry in entries {
+            if entry.timestamp > latest {
+                report.reject(Reject::TooFarInFuture, || stage.describe(entry));
+                ids.push(REFUSED);
+                continue;
+            }
+            let id = match writer.map.find_after(before, entry.hash) {
+                Some(id) => id,
+                None => match self.create(writer, &mut index, stage.labels_of(entry), entry.hash) {
+                    Ok(id) => {
+                        report.new_series += 1;
+                        id
+                    }
+                    Err(CreateError(reason)) => {
+                        report.reject(reason, || stage.describe(entry));
+                        ids.push(REFUSED);
+                        continue;
+                    }
+                },
+            };
+            writer.map.learn(before, id);
+            before = Some(id);
+            ids.push(id);
+        }
+        writer.ids = ids;
+    }
+}
+
+/// Applies entries whose series are known; keeps the lock of a slab while entries stay in it.
+struct Applier<'a> {
+    head: &'a Head,
+    slabs: &'a [Arc<Slab>],
+    encoder: &'a mut BatchEncoder,
+    pair_files: &'a mut Vec<u32>,
+    map: &'a super::series_map::SeriesMap,
+    live: &'a Generation,
+    frozen: Option<&'a Generation>,
+    chain: u32,
+    /// Sequence of the current log file; 0 without a log.
+    file: u32,
+    locked: Option<(usize, MutexGuard<'a, SlabSeries>)>,
+    index: Option<RwLockReadGuard<'a, LiveIndex>>,
+}
+
+impl<'a> Applier<'a> {
+    fn new(head: &'a Head, writer: &'a mut Writer) -> Self {
+        Self {
+            head,
+            slabs: &writer.slabs,
+            encoder: &mut writer.encoder,
+            pair_files: &mut writer.pair_files,
+            map: &writer.map,
+            live: &writer.live,
+            frozen: writer.frozen.as_deref(),
+            chain: writer.chain,
+            file: writer.file,
+            locked: None,
+            index: None,
+        }
+    }
+
+    #[inline]
+    fn apply(&mut self, stage: &Stage, entry: &Entry, id: u32, report: &mut CommitReport) {
+        let (slab, place) = place_of(id);
+        let mut guard = match self.locked.take() {
+            Some((index, guard)) if index == slab => guard,
+            other => {
+                drop(other);
+                self.lock(slab)
+            }
+        };
+        if let Some(series) = guard.series.get_mut(place) {
+            match &entry.payload {
+                Payload::Float(bits) => self.float(series, stage, entry, *bits, id, report),
+                Payload::Histogram(histogram) => self.histogram(series, stage, entry, histogram, id, report),
+                Payload::Exemplar(exemplar) => self.exemplar(series, exemplar, id, report),
+            }
+        }
+        self.locked = Some((slab, guard));
+    }
+
+    /// Locks a slab and moves what belongs to a frozen generation out of the way.
+    fn lock(&self, slab: usize) -> MutexGuard<'a, SlabSeries> {
+        let mut guard = self.slabs[slab].lock();
+        if guard.generation != self.live.number {
+            match self.frozen {
+                Some(frozen) => frozen.freeze(slab, &mut guard, self.live.number),
+                None => guard.generation = self.live.number,
+            }
+        }
+        guard
+    }
+
+    #[inline]
+    fn float(
+        &mut self,
+        series: &mut Series,
+        stage: &Stage,
+        entry: &Entry,
+        bits: u64,
+        id: u32,
+        report: &mut CommitReport,
+    ) {
+        let (timestamp, start_timestamp) = (entry.timestamp, entry.start_timestamp);
+        let logged = LoggedFloat { id, timestamp, bits, start_timestamp, correction: false };
+        match series.admit_float(timestamp, bits) {
+            Admission::Ordered => {
+                if self.file != 0 {
+                    let chained = series.chain == self.chain;
+                    self.define(series, id);
+                    self.encoder
+                        .sample(logged, if chained { Chain::Follows(series.last_bits) } else { Chain::Starts });
+                    series.chain = self.chain;
+                }
+                series.append_float(timestamp, bits, start_timestamp);
+                report.floats += 1;
+            }
+            Admission::Late => {
+                if self.file != 0 {
+                    self.define(series, id);
+                    self.encoder.sample(logged, Chain::Outside);
+                }
+                series.insert_late(timestamp, Value::Float(f64::from_bits(bits)), start_timestamp);
+                report.floats += 1;
+            }
+            Admission::Same => report.duplicates += 1,
+            Admission::Conflict => report.reject(Reject::Conflict, || stage.describe(entry)),
+        }
+    }
+
+    fn histogram(
+        &mut self,
+        series: &mut Series,
+        stage: &Stage,
+        entry: &Entry,
+        histogram: &Arc<Histogram>,
+        id: u32,
+        report: &mut CommitReport,
+    ) {
+        let (timestamp, start_timestamp) = (entry.timestamp, entry.start_timestamp);
+        let admission = series.admit_histogram(timestamp, histogram);
+        match admission {
+            Admission::Same => report.duplicates += 1,
+            Admission::Conflict => report.reject(Reject::Conflict, || stage.describe(entry)),
+            Admission::Ordered | Admission::Late => {
+                if self.file != 0 {
+                    self.define(series, id);
+                    self.encoder.histogram(id, timestamp, start_timestamp, histogram, false);
+                }
+                if admission == Admission::Ordered {
+                    series.append_histogram(timestamp, histogram.clone(), start_timestamp);
+                } else {
+                    series.insert_late(timestamp, Value::Histogram(histogram.clone()), start_timestamp);
+                }
+                report.histograms += 1;
+            }
+        }
+    }
+
+    fn exemplar(
+        &mut self,
+        series: &mut Series,
+        exemplar: &Arc<crate::model::exemplar::Exemplar>,
+        id: u32,
+        report: &mut CommitReport,
+    ) {
+        let labels = &exemplar.labels;
+        let chars: usize = labels.iter().map(|(name, value)| name.chars().count() + value.chars().count()).sum();
+        if chars > self.head.limits.exemplar_chars_max {
+            return report.reject(Reject::InvalidExemplar, || {
+                format!("{chars} characters of labels, allowed are {}", self.head.limits.exemplar_chars_max)
+            });
+        }
+        if series.add_exemplar(exemplar) {
+            if self.file != 0 {
+                self.define(series, id);
+                self.encoder.exemplar(id, exemplar);
+            }
+            report.exemplars += 1;
+        }
+    }
+
+    /// Every log file defines the series and pairs it uses, once.
+    #[inline]
+    fn define(&mut self, series: &mut Series, id: u32) {
+        if series.wal_file != self.file {
+            series.wal_file = self.file;
+            self.define_now(&series.pairs, id);
+        }
+    }
+
+    fn define_now(&mut self, pairs: &[PairId], id: u32) {
+        let index = self
+            .index
+            .get_or_insert_with(|| self.head.index.read().unwrap_or_else(PoisonError::into_inner));
+        define_pairs(self.encoder, self.pair_files, self.file, index, pairs);
+        self.encoder.define_series(id, self.map.hash_of(id).0, pairs.iter().map(|pair| pair.0));
+    }
+}
+
+/// Defines the pairs that `file` does not know yet.
+pub(super) fn define_pairs(
+    encoder: &mut BatchEncoder,
+    pair_files: &mut Vec<u32>,
+    file: u32,
+    index: &LiveIndex,
+    pairs: &[PairId],
+) {
+    for pair in pairs {
+        let slot = pair.0 as usize;
+        if pair_files.len() <= slot {
+            pair_files.resize(slot + 1, 0);
+        }
+        if pair_files[slot] != file {
+            pair_files[slot] = file;
+            let (name, value) = index.pair(*pair);
+            encoder.define_pair(pair.0, name, value);
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Writing a checkpoint: the head as records, slab by slab, while batches go on in between.
+
+use super::append::define_pairs;
+use super::slab::SLAB_SERIES;
+use super::Head;
+use crate::wal::batch::BatchEncoder;
+use std::sync::PoisonError;
+
+/// Makes the records of a checkpoint file. The log was rotated before, so that what comes after a slab was written is
+/// in the files that stay.
+#[derive(Debug)]
+pub(crate) struct Checkpointer {
+    encoder: BatchEncoder,
+    /// Pairs that this file defines already: 1 by pair id.
+    pair_files: Vec<u32>,
+    state: Vec<u8>,
+}
+
+impl Checkpointer {
+    pub(crate) fn new() -> Self {
+        Self { encoder: BatchEncoder::default(), pair_files: Vec::new(), state: Vec::new() }
+    }
+
+    /// The first record: the metadata that the next segment must hold.
+    pub(crate) fn metadata(&mut self, head: &Head, out: &mut Vec<u8>) {
+        let state = head.metadata.lock().unwrap_or_else(PoisonError::into_inner);
+        for (metric, entries) in &state.live {
+            for (time, entry) in entries {
+                self.encoder.metadata(metric, *time, entry);
+            }
+        }
+        drop(state);
+        self.encoder.finish(out);
+    }
+
+    /// The record of one slab; `false` when there is no such slab. The writer waits meanwhile, so the slab is complete
+    /// up to the last LSN.
+    pub(crate) fn slab(&mut self, head: &Head, slab_index: usize, out: &mut Vec<u8>) -> bool {
+        let writer = head.lock_writer();
+        let Some(slab) = writer.slabs.get(slab_index) else { return false };
+        let index = head.read_index();
+        let locked = slab.lock();
+        self.encoder.slab(slab_index as u32, writer.last_lsn);
+        for (place, series) in locked.series.iter().enumerate() {
+            if !series.alive || locked.generation != writer.live.number || !series.has_data() {
+                continue;
+            }
+            let id = slab_index as u32 * SLAB_SERIES + place as u32;
+            define_pairs(&mut self.encoder, &mut self.pair_files, 1, &index, &series.pairs);
+            let pairs = series.pairs.iter().map(|pair| pair.0);
+            self.encoder.define_series(id, writer.map.hash_of(id).0, pairs);
+            self.state.clear();
+            series.write_state(&mut self.state);
+            self.encoder.state(id, &self.state);
+        }
+        drop(locked);
+        drop(index);
+        self.encoder.finish(out);
+        true
+    }
+}
+

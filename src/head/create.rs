@@ -1,0 +1,87 @@
+//! New series: the limits, the index entry, the slot.
+
+use super::Head;
+use super::report::Reject;
+use super::series::Series;
+use super::slab::{SLAB_SERIES, Slab, place_of};
+use super::writer::Writer;
+use crate::index::{LiveIndex, PairId};
+use crate::model::labels::{LabelHash, LabelsRef};
+use std::sync::{Arc, PoisonError, RwLockWriteGuard};
+
+/// Why a series cannot be made.
+#[derive(Debug)]
+pub(super) struct CreateError(pub(super) Reject);
+
+impl Head {
+    /// Makes a series. `index` keeps the index locked from one new series of a batch to the next.
+    pub(super) fn create<'a>(
+        &'a self,
+        writer: &mut Writer,
+        index: &mut Option<RwLockWriteGuard<'a, LiveIndex>>,
+        labels: LabelsRef<'_>,
+        hash: LabelHash,
+    ) -> Result<u32, CreateError> {
+        self.check_limits(writer, labels)?;
+        let index = index.get_or_insert_with(|| self.index.write().unwrap_or_else(PoisonError::into_inner));
+        let mut pairs = std::mem::take(&mut writer.pairs);
+        pairs.clear();
+        for (name, value) in labels.iter() {
+            let pair = index.intern(name, value);
+            writer.note_pair(pair);
+            pairs.push(pair);
+        }
+        let id = self.place(writer, index, pairs.as_slice().into(), hash);
+        writer.pairs = pairs;
+        Ok(id)
+    }
+
+    /// Gives a series with known pairs an id and a slot.
+    pub(super) fn place(
+        &self,
+        writer: &mut Writer,
+        index: &mut LiveIndex,
+        pairs: Box<[PairId]>,
+        hash: LabelHash,
+    ) -> u32 {
+        let id = writer.take_id();
+        index.insert(id, &pairs);
+        writer.map.insert(id, hash);
+        let (slab_index, place) = place_of(id);
+        if slab_index == writer.slabs.len() {
+            let slab = Arc::new(Slab::new(writer.live.number));
+            writer.slabs.push(slab.clone());
+            self.slabs.write().unwrap_or_else(PoisonError::into_inner).push(slab);
+        }
+        let mut slab = writer.slabs[slab_index].lock();
+        if slab.series.len() <= place {
+            let grown = (place + 1).next_power_of_two().clamp(16, SLAB_SERIES as usize);
+            let more = grown.saturating_sub(slab.series.len());
+            slab.series.reserve_exact(more);
+            slab.series.resize_with(place + 1, Series::default);
+        }
+        slab.series[place] = Series::new(pairs);
+        id
+    }
+
+    fn check_limits(&self, writer: &Writer, labels: LabelsRef<'_>) -> Result<(), CreateError> {
+        let limits = &self.limits;
+        if writer.map.len() >= limits.series_max {
+            return Err(CreateError(Reject::SeriesLimit));
+        }
+        let mut count = 0;
+        for (name, value) in labels.iter() {
+            count += 1;
+            if name.len() > limits.label_name_bytes_max {
+                return Err(CreateError(Reject::LabelNameTooLong));
+            }
+            if value.len() > limits.label_value_bytes_max {
+                return Err(CreateError(Reject::LabelValueTooLong));
+            }
+        }
+        if count > limits.labels_per_series_max {
+            return Err(CreateError(Reject::TooManyLabels));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,57 @@
+//! From chunks and late samples to samples in order of time.
+
+use super::series::{LateSamples, SealedChunk, SeriesData};
+use crate::base::bytes::Corrupt;
+use crate::chunk::{self, Encoding};
+use crate::model::sample::Value;
+use crate::model::samples::Samples;
+use std::sync::Arc;
+
+/// Appends the samples of a chunk.
+pub(crate) fn decode_chunk(encoding: Encoding, bytes: &[u8], out: &mut Samples) -> Result<(), Corrupt> {
+    if encoding == Encoding::Xor {
+        return chunk::xor::decode_into(bytes, &mut out.timestamps, &mut out.bits);
+    }
+    for sample in chunk::histogram_samples(bytes, encoding)? {
+        let (timestamp, histogram) = sample?;
+        out.histograms.push((timestamp, Arc::new(histogram)));
+    }
+    Ok(())
+}
+
+/// The value at `timestamp` in a chunk of the head, whose bytes are our own.
+pub(super) fn find_in_chunk(encoding: Encoding, bytes: &[u8], timestamp: i64) -> Option<Value> {
+    let mut samples = Samples::default();
+    decode_chunk(encoding, bytes, &mut samples).expect("BUG: a chunk of the head does not decode");
+    if let Ok(index) = samples.timestamps.binary_search(&timestamp) {
+        return samples.bits.get(index).map(|bits| Value::Float(f64::from_bits(*bits)));
+    }
+    let found = samples.histograms.into_iter().find(|sample| sample.0 == timestamp)?;
+    Some(Value::Histogram(found.1))
+}
+
+/// The samples of `data` within `from..=to`.
+pub(crate) fn decode_data(data: &SeriesData, from: i64, to: i64) -> Result<Samples, Corrupt> {
+    let mut ordered = Samples::default();
+    let wanted = |chunk: &&SealedChunk| chunk.last_timestamp >= from && chunk.first_timestamp <= to;
+    let count: usize = data.chunks.iter().filter(wanted).map(|chunk| usize::from(chunk.count)).sum();
+    ordered.timestamps.reserve(count);
+    ordered.bits.reserve(count);
+    for chunk in data.chunks.iter().filter(wanted) {
+        decode_chunk(chunk.encoding, &chunk.bytes, &mut ordered)?;
+    }
+    ordered.starts = data.starts.clone();
+    ordered.trim(from, to);
+    if data.late.is_empty() {
+        return Ok(ordered);
+    }
+    Ok(Samples::join(vec![ordered, late_samples(&data.late, from, to)]))
+}
+
+fn late_samples(late: &LateSamples, from: i64, to: i64) -> Samples {
+    let mut samples = Samples::default();
+    for (timestamp, sample) in late.range(from..=to) {
+        samples.push(*timestamp, sample.value.clone(), sample.start_timestamp);
+    }
+    samples
+}

@@ -1,0 +1,72 @@
+//! Metric metadata with its history: what was said of a metric, and when it changed.
+
+use super::Head;
+use super::report::CommitReport;
+use super::stage::Stage;
+use super::writer::Writer;
+use crate::model::metadata::Metadata;
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+
+/// By metric: changes in order of arrival, each with the time at which it was recorded.
+pub(crate) type MetadataHistory = BTreeMap<String, Vec<(i64, Metadata)>>;
+
+/// Adds `entry` unless it is what was said last. Returns whether it was new.
+pub(crate) fn record(history: &mut MetadataHistory, metric: &str, time: i64, entry: Metadata) -> bool {
+    match history.get_mut(metric) {
+        None => {
+            history.insert(metric.to_owned(), vec![(time, entry)]);
+            true
+        }
+        Some(entries) if entries.last().is_some_and(|last| last.1 == entry) => false,
+        Some(entries) => {
+            entries.push((time, entry));
+            true
+        }
+    }
+}
+
+impl Head {
+    /// Metadata read back from the log; the next segment must hold it.
+    pub(super) fn restore_metadata(&self, metric: &str, time: i64, entry: Metadata) {
+        let mut state = self.metadata.lock().unwrap_or_else(PoisonError::into_inner);
+        record(&mut state.all, metric, time, entry.clone());
+        record(&mut state.live, metric, time, entry);
+    }
+
+    /// Metadata read back from a segment.
+    pub(crate) fn know_metadata(&self, metric: &str, time: i64, entry: Metadata) {
+        let mut state = self.metadata.lock().unwrap_or_else(PoisonError::into_inner);
+        record(&mut state.all, metric, time, entry);
+    }
+
+    /// Everything known of metrics.
+    pub(crate) fn metadata(&self) -> MetadataHistory {
+        self.metadata.lock().unwrap_or_else(PoisonError::into_inner).all.clone()
+    }
+
+    /// Records the metadata of a batch; returns whether there is something to log.
+    pub(super) fn append_metadata(
+        &self,
+        writer: &mut Writer,
+        stage: &Stage,
+        now: i64,
+        report: &mut CommitReport,
+    ) -> bool {
+        if stage.metadata.is_empty() {
+            return false;
+        }
+        let mut state = self.metadata.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = report.metadata;
+        for (metric, entry) in &stage.metadata {
+            if record(&mut state.all, metric, now, entry.clone()) {
+                record(&mut state.live, metric, now, entry.clone());
+                report.metadata += 1;
+                if writer.file != 0 {
+                    writer.encoder.metadata(metric, now, entry);
+                }
+            }
+        }
+        report.metadata > before
+    }
+}

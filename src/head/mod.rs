@@ -1,0 +1,76 @@
+//! The head: everything that is not in a segment yet, in memory, backed by the log.
+//!
+//! One lock, the writer's, orders batches: admission, log position and application happen under it. Readers never take
+//! it; they lock one slab of series at a time, for as long as it takes to copy what they need, and share the index
+//! behind a reader-writer lock that is written only when series come and go.
+
+pub(crate) mod append;
+pub(crate) mod checkpoint;
+mod create;
+mod decode;
+mod evict;
+pub(crate) mod freeze;
+pub(crate) mod limits;
+mod memory;
+pub(crate) mod metadata;
+pub(crate) mod read;
+pub(crate) mod recover;
+pub(crate) mod report;
+pub(crate) mod series;
+mod series_map;
+pub(crate) mod slab;
+pub(crate) mod stage;
+mod state;
+pub(crate) mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use self::limits::Limits;
+use self::metadata::MetadataHistory;
+use self::slab::{Generation, Slab};
+use self::writer::Writer;
+use crate::index::LiveIndex;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+pub(crate) use decode::{decode_chunk, decode_data};
+pub(crate) use memory::HeadMemory;
+
+/// The series in memory and their samples.
+#[derive(Debug)]
+pub(crate) struct Head {
+    limits: Limits,
+    index: RwLock<LiveIndex>,
+    slabs: RwLock<Vec<Arc<Slab>>>,
+    metadata: Mutex<MetadataState>,
+    /// Cloned by every cursor; while there are clones, no id is given to another series.
+    pin: Arc<()>,
+    writer: Mutex<Writer>,
+}
+
+/// What is known of metrics, and the part of it that the next segment must hold.
+#[derive(Debug, Default)]
+struct MetadataState {
+    all: MetadataHistory,
+    live: MetadataHistory,
+}
+
+impl Head {
+    /// A head whose first generation is `live`.
+    pub(crate) fn new(limits: Limits, live: Arc<Generation>) -> Self {
+        Self {
+            limits,
+            index: RwLock::default(),
+            slabs: RwLock::default(),
+            metadata: Mutex::default(),
+            pin: Arc::default(),
+            writer: Mutex::new(Writer::new(live)),
+        }
+    }
+
+    /// Takes the writer's lock. A panic within a commit may leave a batch half applied, which is for the engine to
+    /// judge; the structures themselves stay whole.
+    pub(crate) fn lock_writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

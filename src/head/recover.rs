@@ -1,0 +1,255 @@
+//! Replay: the records of a checkpoint and of the log, applied to an empty head.
+//!
+//! Ids in a file are the ids of the process that wrote it; they are mapped to ids of this head as the file defines
+//! them. Nothing is judged anew: what stands in the log was admitted. A record whose samples a slab of the checkpoint
+//! already holds is skipped for that slab.
+
+use super::Head;
+use super::series::Series;
+use super::slab::{SLAB_SERIES, SlabSeries, place_of};
+use super::writer::Writer;
+use crate::base::bytes::Corrupt;
+use crate::index::PairId;
+use crate::model::exemplar::Exemplar;
+use crate::model::labels::LabelHash;
+use crate::model::metadata::Metadata;
+use crate::model::sample::Value;
+use crate::wal::batch::LoggedFloat;
+use crate::wal::batch_decode::{self, BatchVisitor, Chains, LoggedHistogram};
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+const UNKNOWN: u32 = u32::MAX;
+
+/// What a replay did, for the log and for `verify`.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct ReplayCounts {
+    pub(crate) records: u64,
+    pub(crate) samples: u64,
+    /// Samples that could not be read because a record before them is lost.
+    pub(crate) lost_samples: u64,
+    /// Parts that use a series or pair whose definition is lost.
+    pub(crate) undefined: u64,
+}
+
+/// Applies records to a head.
+#[derive(Debug)]
+pub(crate) struct Replayer<'a> {
+    head: &'a Head,
+    writer: MutexGuard<'a, Writer>,
+    chains: Chains,
+    /// By id of the file.
+    series: Vec<u32>,
+    pairs: Vec<Option<PairId>>,
+    /// By slab number of the file: LSN up to which the checkpoint has it.
+    complete: Vec<u64>,
+    lsn: u64,
+    /// Floats of the record, with the ids of this head; applied together.
+    floats: Vec<(LoggedFloat, bool)>,
+    scratch: Vec<PairId>,
+    pub(crate) counts: ReplayCounts,
+}
+
+impl<'a> Replayer<'a> {
+    pub(crate) fn new(head: &'a Head) -> Self {
+        Self {
+            head,
+            writer: head.lock_writer(),
+            chains: Chains::default(),
+            series: Vec::new(),
+            pairs: Vec::new(),
+            complete: Vec::new(),
+            lsn: 0,
+            floats: Vec::new(),
+            scratch: Vec::new(),
+            counts: ReplayCounts::default(),
+        }
+    }
+
+    /// A new file begins: its definitions are its own.
+    pub(crate) fn begin_file(&mut self) {
+        self.chains.restart();
+        self.series.clear();
+        self.pairs.clear();
+    }
+
+    /// Records are missing: what follows cannot lean on what came before.
+    pub(crate) fn gap(&mut self) {
+        self.chains.restart();
+    }
+
+    /// Applies the record with `lsn`. After an error the rest of the record is lost.
+    pub(crate) fn record(&mut self, lsn: u64, payload: &[u8]) -> Result<(), Corrupt> {
+        self.lsn = lsn;
+        self.counts.records += 1;
+        let mut chains = std::mem::take(&mut self.chains);
+        let result = batch_decode::decode(payload, &mut chains, self);
+        self.chains = chains;
+        self.apply_floats();
+        result
+    }
+
+    /// Whether the checkpoint holds what this record says of series `file_id`.
+    #[inline]
+    fn is_complete(&self, file_id: u32) -> bool {
+        self.complete.get((file_id / SLAB_SERIES) as usize).is_some_and(|complete| self.lsn <= *complete)
+    }
+
+    /// The id here of a series of the file.
+    #[inline]
+    fn id_of(&mut self, file_id: u32) -> Option<u32> {
+        let id = self.series.get(file_id as usize).copied().filter(|id| *id != UNKNOWN);
+        if id.is_none() {
+            self.counts.undefined += 1;
+        }
+        id
+    }
+
+    fn apply_floats(&mut self) {
+        if self.floats.is_empty() {
+            return;
+        }
+        let slabs = &self.writer.slabs;
+        let mut locked: Option<(usize, MutexGuard<'_, SlabSeries>)> = None;
+        let (mut time_min, mut time_max) = (i64::MAX, i64::MIN);
+        for (sample, late) in &self.floats {
+            let (slab_index, place) = place_of(sample.id);
+            if locked.as_ref().is_none_or(|(index, _)| *index != slab_index) {
+                drop(locked.take());
+                locked = slabs.get(slab_index).map(|slab| (slab_index, slab.lock()));
+            }
+            let Some(series) = locked.as_mut().and_then(|(_, slab)| slab.series.get_mut(place)) else { continue };
+            if !late && (!series.has_last || sample.timestamp > series.last_timestamp) {
+                series.append_float(sample.timestamp, sample.bits, sample.start_timestamp);
+            } else {
+                let value = Value::Float(f64::from_bits(sample.bits));
+                series.insert_late(sample.timestamp, value, sample.start_timestamp);
+            }
+            time_min = time_min.min(sample.timestamp);
+            time_max = time_max.max(sample.timestamp);
+        }
+        self.writer.live.note(self.floats.len() as u64, time_min, time_max);
+        self.counts.samples += self.floats.len() as u64;
+        self.floats.clear();
+    }
+
+    /// Changes the series with the id `id` of this head.
+    fn with_series(&mut self, id: u32, change: impl FnOnce(&mut Series)) {
+        self.apply_floats();
+        let (slab_index, place) = place_of(id);
+        let Some(slab) = self.writer.slabs.get(slab_index) else { return };
+        if let Some(series) = slab.lock().series.get_mut(place) {
+            change(series);
+        }
+    }
+}
+
+impl BatchVisitor for Replayer<'_> {
+    fn pair(&mut self, id: u32, name: &str, value: &str) -> Result<(), Corrupt> {
+        let mut index = self.head.index.write().unwrap_or_else(PoisonError::into_inner);
+        let pair = index.intern(name, value);
+        if self.pairs.len() <= id as usize {
+            self.pairs.resize(id as usize + 1, None);
+        }
+        if let Some(slot) = self.pairs.get_mut(id as usize) {
+            *slot = Some(pair);
+        }
+        Ok(())
+    }
+
+    fn series(&mut self, id: u32, hash: u128, pairs: &[u32]) -> Result<(), Corrupt> {
+        if self.series.len() <= id as usize {
+            self.series.resize(id as usize + 1, UNKNOWN);
+        }
+        let hash = LabelHash(hash);
+        let known = match self.writer.map.find(hash) {
+            Some(known) => known,
+            None => {
+                self.scratch.clear();
+                for pair in pairs {
+                    let Some(pair) = self.pairs.get(*pair as usize).copied().flatten() else {
+                        self.counts.undefined += 1;
+                        return Ok(());
+                    };
+                    self.scratch.push(pair);
+                }
+                let mut index = self.head.index.write().unwrap_or_else(PoisonError::into_inner);
+                self.head.place(&mut self.writer, &mut index, self.scratch.as_slice().into(), hash)
+            }
+        };
+        if let Some(slot) = self.series.get_mut(id as usize) {
+            *slot = known;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn float(&mut self, sample: LoggedFloat, late: bool) -> Result<(), Corrupt> {
+        if !self.is_complete(sample.id)
+            && let Some(id) = self.id_of(sample.id)
+        {
+            self.floats.push((LoggedFloat { id, ..sample }, late));
+        }
+        Ok(())
+    }
+
+    fn histogram(&mut self, sample: LoggedHistogram) -> Result<(), Corrupt> {
+        if self.is_complete(sample.id) {
+            return Ok(());
+        }
+        let Some(id) = self.id_of(sample.id) else { return Ok(()) };
+        let (timestamp, start_timestamp) = (sample.timestamp, sample.start_timestamp);
+        let histogram = Arc::new(sample.value);
+        self.with_series(id, |series| {
+            if series.has_last && timestamp <= series.last_timestamp {
+                series.insert_late(timestamp, Value::Histogram(histogram), start_timestamp);
+            } else {
+                series.append_histogram(timestamp, histogram, start_timestamp);
+            }
+        });
+        self.writer.live.note(1, timestamp, timestamp);
+        self.counts.samples += 1;
+        Ok(())
+    }
+
+    fn exemplar(&mut self, id: u32, exemplar: Exemplar) -> Result<(), Corrupt> {
+        if !self.is_complete(id)
+            && let Some(id) = self.id_of(id)
+        {
+            self.with_series(id, |series| {
+                series.add_exemplar(&exemplar);
+            });
+        }
+        Ok(())
+    }
+
+    fn metadata(&mut self, metric: &str, time: i64, metadata: Metadata) -> Result<(), Corrupt> {
+        self.head.restore_metadata(metric, time, metadata);
+        Ok(())
+    }
+
+    fn slab(&mut self, slab: u32, lsn: u64) -> Result<(), Corrupt> {
+        if self.complete.len() <= slab as usize {
+            self.complete.resize(slab as usize + 1, 0);
+        }
+        if let Some(slot) = self.complete.get_mut(slab as usize) {
+            *slot = lsn;
+        }
+        Ok(())
+    }
+
+    fn state(&mut self, id: u32, state: &[u8]) -> Result<(), Corrupt> {
+        let Some(id) = self.id_of(id) else { return Ok(()) };
+        let mut result = Ok((0, i64::MAX, i64::MIN));
+        self.with_series(id, |series| result = series.restore(state));
+        let (samples, time_min, time_max) = result?;
+        if samples > 0 {
+            self.writer.live.note(samples, time_min, time_max);
+            self.counts.samples += samples;
+        }
+        Ok(())
+    }
+
+    fn lost_float(&mut self, _id: u32, _timestamp: i64) {
+        self.counts.lost_samples += 1;
+    }
+}

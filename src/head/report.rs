@@ -1,0 +1,113 @@
+//! What a commit did, and why samples were refused.
+
+use std::fmt;
+
+/// Why something in a batch was not stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Reject {
+    /// The series has another value at this timestamp.
+    Conflict,
+    /// The timestamp lies further in the future than the database allows.
+    TooFarInFuture,
+    /// A label name is longer than allowed.
+    LabelNameTooLong,
+    /// A label value is longer than allowed.
+    LabelValueTooLong,
+    /// The series has more labels than allowed.
+    TooManyLabels,
+    /// The database holds as many series as it may.
+    SeriesLimit,
+    /// The labels are not a label set: an empty or duplicate name, or not UTF-8.
+    InvalidLabels,
+    /// The histogram's counts and spans contradict each other.
+    InvalidHistogram,
+    /// The exemplar's labels are too long.
+    InvalidExemplar,
+}
+
+impl Reject {
+    /// A short name for logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Conflict => "conflict",
+            Self::TooFarInFuture => "too_far_in_future",
+            Self::LabelNameTooLong => "label_name_too_long",
+            Self::LabelValueTooLong => "label_value_too_long",
+            Self::TooManyLabels => "too_many_labels",
+            Self::SeriesLimit => "series_limit",
+            Self::InvalidLabels => "invalid_labels",
+            Self::InvalidHistogram => "invalid_histogram",
+            Self::InvalidExemplar => "invalid_exemplar",
+        }
+    }
+}
+
+impl fmt::Display for Reject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The refusals of a batch for one reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// Why.
+    pub reason: Reject,
+    /// How many entries of the batch.
+    pub count: usize,
+    /// The first of them, in words.
+    pub example: String,
+}
+
+/// When a batch counts as stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// When it is on the disk: survives the death of the process and a power loss.
+    #[default]
+    Always,
+    /// When the operating system has it, which writes it to the disk at least this often.
+    Interval(std::time::Duration),
+    /// When the operating system has it, which writes it to the disk when it likes.
+    Never,
+}
+
+/// What a commit did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CommitReport {
+    /// Samples that are stored now, with this batch or before: floats, histograms and duplicates.
+    pub accepted: usize,
+    /// Floats that were new.
+    pub floats: usize,
+    /// Histograms that were new.
+    pub histograms: usize,
+    /// Exemplars that were new.
+    pub exemplars: usize,
+    /// Metadata entries that were new.
+    pub metadata: usize,
+    /// Samples that were there already with the same bits.
+    pub duplicates: usize,
+    /// Series that came to be.
+    pub new_series: usize,
+    /// What was refused, by reason.
+    pub rejected: Vec<Rejection>,
+    /// Log sequence number up to which the log must be durable for this batch to be.
+    pub lsn: u64,
+    /// When this batch counted as stored.
+    pub durability: Durability,
+}
+
+impl CommitReport {
+    /// How many entries were refused.
+    pub fn rejected_count(&self) -> usize {
+        self.rejected.iter().map(|rejection| rejection.count).sum()
+    }
+
+    pub(crate) fn reject(&mut self, reason: Reject, example: impl FnOnce() -> String) {
+        match self.rejected.iter_mut().find(|rejection| rejection.reason == reason) {
+            Some(rejection) => rejection.count += 1,
+            None => self.rejected.push(Rejection { reason, count: 1, example: example() }),
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! One series in the head: the open chunk, the sealed chunks, and what came late.
+//!
+//! A series takes 2 cache lines and two small allocations (its pair ids, its open chunk); everything that most series
+//! do not have stands behind one pointer. Ordered floats go to the open chunk, which is a valid Prometheus chunk at
+//! every moment; a sample older than the newest goes to an ordered map and is merged when it is read or flushed.
+
+use crate::chunk::{Encoding, HistogramAppender, XorAppender};
+use crate::index::PairId;
+use crate::model::exemplar::Exemplar;
+use crate::model::histogram::Histogram;
+use crate::model::sample::{STALE_NAN_BITS, Value};
+use crate::model::starts::StartRuns;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Samples in a chunk before it is sealed, as in Prometheus.
+pub(crate) const CHUNK_SAMPLES_MAX: u16 = 120;
+
+/// How many of a series' newest exemplars are looked at for a duplicate.
+const EXEMPLARS_COMPARED: usize = 64;
+
+/// A chunk that gets no more samples.
+#[derive(Debug, Clone)]
+pub(crate) struct SealedChunk {
+    pub(crate) first_timestamp: i64,
+    pub(crate) last_timestamp: i64,
+    pub(crate) encoding: Encoding,
+    pub(crate) count: u16,
+    pub(crate) bytes: Arc<[u8]>,
+}
+
+/// A sample that came after a newer one of its series.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct LateSample {
+    pub(crate) value: Value,
+    pub(crate) start_timestamp: i64,
+}
+
+pub(crate) type LateSamples = BTreeMap<i64, LateSample>;
+
+/// What a sample is to a series that may have it already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// Newer than everything: goes to the open chunk.
+    Ordered,
+    /// Older than the newest and not there yet.
+    Late,
+    /// The very same bits are there.
+    Same,
+    /// Another value is there.
+    Conflict,
+}
+
+/// Parts of a series that most series do not have.
+#[derive(Debug, Default)]
+pub(crate) struct Extra {
+    pub(crate) sealed: Vec<SealedChunk>,
+    pub(crate) late: LateSamples,
+    pub(crate) starts: StartRuns,
+    pub(crate) histogram: Option<OpenHistogram>,
+    pub(crate) exemplars: Vec<Exemplar>,
+    /// The newest sample when it is a histogram.
+    pub(crate) last_histogram: Option<Arc<Histogram>>,
+}
+
+/// An open histogram chunk.
+#[derive(Debug)]
+pub(crate) struct OpenHistogram {
+    pub(crate) appender: HistogramAppender,
+    pub(crate) first_timestamp: i64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Series {
+    pub(crate) pairs: Box<[PairId]>,
+    /// Sequence number of the WAL file that defines this series, 0 = none.
+    pub(crate) wal_file: u32,
+    /// Chain restart after which the value of this series is in the log.
+    pub(crate) chain: u32,
+    /// The slot is in use.
+    pub(crate) alive: bool,
+    /// There are start timestamps or histograms, so that an append must look at `extra`.
+    special: bool,
+    /// There has been a sample since the series is in memory; `last_timestamp` means something.
+    pub(crate) has_last: bool,
+    pub(crate) last_timestamp: i64,
+    /// Bits of the newest ordered float; the base of the log's chain.
+    pub(crate) last_bits: u64,
+    pub(crate) open_first: i64,
+    pub(crate) open: XorAppender,
+    pub(crate) extra: Option<Box<Extra>>,
+}
+
+/// The data of a series in one generation, taken out of the head.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct SeriesData {
+    pub(crate) chunks: Vec<SealedChunk>,
+    pub(crate) late: LateSamples,
+    pub(crate) starts: StartRuns,
+    pub(crate) exemplars: Vec<Exemplar>,
+}
+
+impl SeriesData {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.chunks.is_empty() && self.late.is_empty() && self.exemplars.is_empty()
+    }
+}
+
+impl Series {
+    pub(crate) fn new(pairs: Box<[PairId]>) -> Self {
+        Self { pairs, alive: true, ..Self::default() }
+    }
+
+    pub(crate) fn extra_mut(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
+    }
+
+    /// Takes over restored parts.
+    pub(super) fn adopt(&mut self, extra: Extra) {
+        self.special =
+            !extra.starts.is_unknown() || extra.histogram.is_some() || extra.last_histogram.is_some();
+        let empty = extra.sealed.is_empty() && extra.late.is_empty() && extra.exemplars.is_empty();
+        self.extra = (self.special || !empty).then(|| Box::new(extra));
+    }
+
+    fn last_histogram(&self) -> Option<&Arc<Histogram>> {
+        self.extra.as_ref()?.last_histogram.as_ref()
+    }
+
+    /// What a float at `timestamp` would be.
+    #[inline]
+    pub(crate) fn admit_float(&self, timestamp: i64, bits: u64) -> Admission {
+        if !self.has_last || timestamp > self.last_timestamp {
+            return Admission::Ordered;
+        }
+        if timestamp == self.last_timestamp && self.last_histogram().is_none() {
+            return if bits == self.last_bits { Admission::Same } else { Admission::Conflict };
+        }
+        self.admit_late(timestamp, &Value::Float(f64::from_bits(bits)))
+    }
+
+    /// What a histogram at `timestamp` would be.
+    pub(crate) fn admit_histogram(&self, timestamp: i64, histogram: &Arc<Histogram>) -> Admission {
+        if !self.has_last || timestamp > self.last_timestamp {
+            return Admission::Ordered;
+        }
+        if timestamp == self.last_timestamp {
+            let same = self.last_histogram().is_some_and(|last| last == histogram);
+            return if same { Admission::Same } else { Admission::Conflict };
+        }
+        self.admit_late(timestamp, &Value::Histogram(histogram.clone()))
+    }
+
+    fn admit_late(&self, timestamp: i64, value: &Value) -> Admission {
+        match self.find(timestamp) {
+            None => Admission::Late,
+            Some(found) if found == *value => Admission::Same,
+            Some(_) => Admission::Conflict,
+        }
+    }
+
+    /// The value at `timestamp` in this generation.
+    fn find(&self, timestamp: i64) -> Option<Value> {
+        if let Some(late) = self.extra.as_ref().and_then(|extra| extra.late.get(&timestamp)) {
+            return Some(late.value.clone());
+        }
+        if self.open.count() > 0 && timestamp >= self.open_first {
+            return super::decode::find_in_chunk(Encoding::Xor, self.open.bytes(), timestamp);
+        }
+        let extra = self.extra.as_ref()?;
+        if let Some(open) = &extra.histogram
+            && timestamp >= open.first_timestamp
+        {
+            let appender = &open.appender;
+            return super::decode::find_in_chunk(appender.encoding(), appender.bytes(), timestamp);
+        }
+        let chunk = extra.sealed.iter().rfind(|chunk| chunk.first_timestamp <= timestamp)?;
+        if timestamp > chunk.last_timestamp {
+            return None;
+        }
+        super::decode::find_in_chunk(chunk.encoding, &chunk.bytes, timestamp)
+    }
+
+    /// Appends a float that is newer than everything.
+    #[inline]
+    pub(crate) fn append_float(&mut self, timestamp: i64, bits: u64, start_timestamp: i64) {
+        if self.open.count() >= CHUNK_SAMPLES_MAX {
+            self.seal_float();
+        }
+        if self.open.count() == 0 {
+            self.open_first = timestamp;
+        }
+        if self.special || start_timestamp != 0 {
+            self.leave_histograms(timestamp, start_timestamp);
+        }
+        self.open.append(timestamp, bits);
+        self.last_timestamp = timestamp;
+        self.last_bits = bits;
+        self.has_last = true;
+    }
+
+    /// The rare part of an append: the series has, or had, more than plain floats.
+    fn leave_histograms(&mut self, timestamp: i64, start_timestamp: i64) {
+        self.special = true;
+        let extra = self.extra_mut();
+        extra.starts.push(timestamp, start_timestamp);
+        extra.last_histogram = None;
+        extra.seal_histogram();
+    }
+
+    fn seal_float(&mut self) {
+        if self.open.count() == 0 {
+            return;
+        }
+        let (last_timestamp, _) = self.open.last();
+        let open = std::mem::take(&mut self.open);
+        let chunk = SealedChunk {
+            first_timestamp: self.open_first,
+            last_timestamp,
+            encoding: Encoding::Xor,
+            count: open.count(),
+            bytes: open.bytes().into(),
+        };
+        self.extra_mut().sealed.push(chunk);
+    }
+
+    /// Appends a histogram that is newer than everything.
+    pub(crate) fn append_histogram(&mut self, timestamp: i64, histogram: Arc<Histogram>, start_timestamp: i64) {
+        self.seal_float();
+        self.special = true;
+        let extra = self.extra_mut();
+        extra.starts.push(timestamp, start_timestamp);
+        extra.append_histogram(timestamp, &histogram);
+        extra.last_histogram = Some(histogram);
+        self.last_timestamp = timestamp;
+        self.has_last = true;
+    }
+
+    pub(crate) fn insert_late(&mut self, timestamp: i64, value: Value, start_timestamp: i64) {
+        self.extra_mut().late.entry(timestamp).or_insert(LateSample { value, start_timestamp });
+    }
+
+    /// Keeps an exemplar unless the same is there. Returns whether it was new.
+    pub(crate) fn add_exemplar(&mut self, exemplar: &Exemplar) -> bool {
+        let exemplars = &mut self.extra_mut().exemplars;
+        let same = |other: &Exemplar| {
+            other.timestamp == exemplar.timestamp
+                && other.value.to_bits() == exemplar.value.to_bits()
+                && other.labels == exemplar.labels
+        };
+        if exemplars.iter().rev().take(EXEMPLARS_COMPARED).any(same) {
+            return false;
+        }
+        exemplars.push(exemplar.clone());
+        true
+    }
+
+    /// Whether there is any data of the current generation.
+    pub(crate) fn has_data(&self) -> bool {
+        self.open.count() > 0
+            || self.extra.as_ref().is_some_and(|extra| {
+                extra.histogram.is_some()
+                    || !extra.sealed.is_empty()
+                    || !extra.late.is_empty()
+                    || !extra.exemplars.is_empty()
+            })
+    }
+
+    /// Whether the newest sample says that the series has ended.
+    pub(crate) fn is_stale(&self) -> bool {
+        match self.last_histogram() {
+            Some(histogram) => histogram.is_stale(),
+            None => self.has_last && self.last_bits == STALE_NAN_BITS,
+        }
+    }
+
+    /// Takes the data of the generation out; the series stays, with what it needs to judge the next sample.
+    pub(crate) fn take_data(&mut self) -> SeriesData {
+        self.seal_float();
+        let Some(extra) = self.extra.as_mut() else { return SeriesData::default() };
+        extra.seal_histogram();
+        let data = SeriesData {
+            chunks: std::mem::take(&mut extra.sealed),
+            late: std::mem::take(&mut extra.late),
+            exemplars: std::mem::take(&mut extra.exemplars),
+            starts: extra.starts.take(),
+        };
+        if extra.last_histogram.is_none() {
+            self.extra = None;
+            self.special = false;
+        }
+        data
+    }
+
+    /// A copy of the data of the generation, for a reader; chunks that end before `from` or begin after `to` are left
+    /// out.
+    pub(crate) fn copy_data(&self, from: i64, to: i64) -> SeriesData {
+        let mut data = SeriesData::default();
+        if let Some(extra) = &self.extra {
+            let wanted = |chunk: &&SealedChunk| chunk.last_timestamp >= from && chunk.first_timestamp <= to;
+            data.chunks.extend(extra.sealed.iter().filter(wanted).cloned());
+            data.late.extend(extra.late.range(from..=to).map(|(timestamp, late)| (*timestamp, late.clone())));
+            data.starts = extra.starts.clone();
+            data.exemplars.clone_from(&extra.exemplars);
+            data.chunks.extend(extra.open_histogram_chunk().filter(|chunk| wanted(&chunk)));
+        }
+        if self.open.count() > 0 && self.open_first <= to && self.last_timestamp >= from {
+            data.chunks.push(SealedChunk {
+                first_timestamp: self.open_first,
+                last_timestamp: self.open.last().0,
+                encoding: Encoding::Xor,
+                count: self.open.count(),
+                bytes: self.open.bytes().into(),
+            });
+        }
+        data
+    }
+}
+
+impl Extra {
+    fn append_histogram(&mut self, timestamp: i64, histogram: &Histogram) {
+        let full = |open: &OpenHistogram| open.appender.count() >= CHUNK_SAMPLES_MAX;
+        if self.histogram.as_ref().is_some_and(full) {
+            self.seal_histogram();
+        }
+        if let Some(open) = &mut self.histogram {
+            if open.appender.append(timestamp, histogram) {
+                return;
+            }
+            self.seal_histogram();
+        }
+        let appender = HistogramAppender::start(timestamp, histogram);
+        self.histogram = Some(OpenHistogram { appender, first_timestamp: timestamp });
+    }
+
+    fn open_histogram_chunk(&self) -> Option<SealedChunk> {
+        let open = self.histogram.as_ref()?;
+        Some(SealedChunk {
+            first_timestamp: open.first_timestamp,
+            last_timestamp: open.appender.last_timestamp(),
+            encoding: open.appender.encoding(),
+            count: open.appender.count(),
+            bytes: open.appender.bytes().into(),
+        })
+    }
+
+    fn seal_histogram(&mut self) {
+        self.sealed.extend(self.open_histogram_chunk());
+        self.histogram = None;
+    }
+}

@@ -1,0 +1,123 @@
+//! Slabs of series and the generations their data belongs to.
+//!
+//! A *generation* is what one flush writes. Freezing is lazy: the number of the live generation goes up under the
+//! writer's lock, and a slab moves its data to the frozen generation when a writer or the flusher next locks it. A
+//! view holds the generations it was made with; for each slab it finds their data either still in the slab or already
+//! moved, never both and never neither, because the move happens under the slab's lock.
+
+use super::series::{Series, SeriesData};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+/// Series in a slab.
+pub(crate) const SLAB_SERIES: u32 = 1024;
+
+/// The slab of a series id and the place in it.
+#[inline]
+pub(crate) fn place_of(id: u32) -> (usize, usize) {
+    ((id / SLAB_SERIES) as usize, (id % SLAB_SERIES) as usize)
+}
+
+/// What a slab's lock guards.
+#[derive(Debug, Default)]
+pub(crate) struct SlabSeries {
+    /// The generation whose data the series hold.
+    pub(crate) generation: u64,
+    pub(crate) series: Vec<Series>,
+}
+
+/// Up to [`SLAB_SERIES`] series behind one lock.
+#[derive(Debug, Default)]
+pub(crate) struct Slab {
+    inner: Mutex<SlabSeries>,
+}
+
+impl Slab {
+    pub(crate) fn new(generation: u64) -> Self {
+        Self { inner: Mutex::new(SlabSeries { generation, ..SlabSeries::default() }) }
+    }
+
+    /// A panic of another thread between two series leaves every series whole, so a poisoned lock is taken over.
+    #[inline]
+    pub(crate) fn lock(&self) -> MutexGuard<'_, SlabSeries> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The data of a slab in a frozen generation, by place; empty where a series had none.
+#[derive(Debug, Default)]
+pub(crate) struct FrozenSlab {
+    pub(crate) series: Vec<Option<Box<SeriesData>>>,
+}
+
+/// What one flush writes.
+#[derive(Debug)]
+pub(crate) struct Generation {
+    pub(crate) number: u64,
+    /// First LSN that may be in it.
+    pub(crate) first_lsn: u64,
+    /// First WAL file that may hold samples of it.
+    pub(crate) first_wal_file: u64,
+    time_min: AtomicI64,
+    time_max: AtomicI64,
+    samples: AtomicU64,
+    frozen: RwLock<Vec<Option<Arc<FrozenSlab>>>>,
+}
+
+impl Generation {
+    pub(crate) fn new(number: u64, first_lsn: u64, first_wal_file: u64) -> Self {
+        Self {
+            number,
+            first_lsn,
+            first_wal_file,
+            time_min: AtomicI64::new(i64::MAX),
+            time_max: AtomicI64::new(i64::MIN),
+            samples: AtomicU64::new(0),
+            frozen: RwLock::default(),
+        }
+    }
+
+    /// Notes what a batch added. Called before its samples can be read.
+    pub(crate) fn note(&self, samples: u64, time_min: i64, time_max: i64) {
+        self.samples.fetch_add(samples, Ordering::Relaxed);
+        self.time_min.fetch_min(time_min, Ordering::AcqRel);
+        self.time_max.fetch_max(time_max, Ordering::AcqRel);
+    }
+
+    pub(crate) fn samples(&self) -> u64 {
+        self.samples.load(Ordering::Relaxed)
+    }
+
+    /// Smallest and largest timestamp, `None` before the first sample.
+    pub(crate) fn bounds(&self) -> Option<(i64, i64)> {
+        let (min, max) = (self.time_min.load(Ordering::Acquire), self.time_max.load(Ordering::Acquire));
+        (min <= max).then_some((min, max))
+    }
+
+    /// The data that was moved out of slab `index`, if it was.
+    pub(crate) fn frozen_slab(&self, index: usize) -> Option<Arc<FrozenSlab>> {
+        let frozen = self.frozen.read().unwrap_or_else(PoisonError::into_inner);
+        frozen.get(index).cloned().flatten()
+    }
+
+    /// Moves the data of `slab` here if it belongs to this generation, and gives the slab to `live`.
+    pub(crate) fn freeze(&self, index: usize, slab: &mut SlabSeries, live: u64) {
+        if slab.generation != self.number {
+            slab.generation = live;
+            return;
+        }
+        let series = slab.series.iter_mut().map(|series| {
+            let data = if series.has_data() { series.take_data() } else { SeriesData::default() };
+            (!data.is_empty()).then(|| Box::new(data))
+        });
+        let frozen = Arc::new(FrozenSlab { series: series.collect() });
+        let mut slots = self.frozen.write().unwrap_or_else(PoisonError::into_inner);
+        if slots.len() <= index {
+            slots.resize(index + 1, None);
+        }
+        if let Some(slot) = slots.get_mut(index) {
+            *slot = Some(frozen);
+        }
+        slab.generation = live;
+    }
+}

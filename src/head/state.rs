@@ -1,0 +1,177 @@
+//! The state of a series in a checkpoint: its chunks as they are, so that a restart encodes nothing anew.
+//!
+//! | field | form |
+//! |---|---|
+//! | flags | u8: bit 0 there is a newest sample, bit 1 an open float chunk, bit 2 an open histogram chunk, bit 3 the newest sample is a histogram |
+//! | newest sample | timestamp, u64 bits of the newest float (if bit 0) |
+//! | open float chunk | first timestamp, bytes (if bit 1) |
+//! | open histogram chunk | encoding, first and last timestamp, bytes (if bit 2) |
+//! | newest histogram | histogram (if bit 3) |
+//! | sealed chunks | count, then per chunk: encoding, first and last timestamp, samples, bytes |
+//! | start timestamps | count, then per run: timestamp, start timestamp |
+//! | late samples | count, then per sample: timestamp, start timestamp, kind (0 float, 1 histogram), value |
+//! | exemplars | count, then per exemplar: as in a batch record |
+
+#![deny(clippy::indexing_slicing, clippy::unwrap_used)]
+
+use super::series::{Extra, LateSample, OpenHistogram, SealedChunk, Series};
+use crate::base::bytes::{Corrupt, Cursor};
+use crate::base::varint;
+use crate::chunk::{Encoding, HistogramAppender, XorAppender};
+use crate::model::sample::Value;
+use crate::model::starts::StartRuns;
+use crate::wal::{batch, batch_decode, histogram};
+use std::sync::Arc;
+
+const HAS_LAST: u8 = 1;
+const OPEN_FLOATS: u8 = 2;
+const OPEN_HISTOGRAMS: u8 = 4;
+const LAST_IS_HISTOGRAM: u8 = 8;
+
+/// Number of samples, smallest and largest timestamp of what was restored.
+pub(super) type Restored = (u64, i64, i64);
+
+impl Series {
+    /// Writes everything that the generation holds of this series.
+    pub(super) fn write_state(&self, out: &mut Vec<u8>) {
+        let empty = Extra::default();
+        let extra = self.extra.as_deref().unwrap_or(&empty);
+        let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+        out.push(
+            flag(self.has_last, HAS_LAST)
+                | flag(self.open.count() > 0, OPEN_FLOATS)
+                | flag(extra.histogram.is_some(), OPEN_HISTOGRAMS)
+                | flag(extra.last_histogram.is_some(), LAST_IS_HISTOGRAM),
+        );
+        if self.has_last {
+            varint::write_i64(out, self.last_timestamp);
+            out.extend_from_slice(&self.last_bits.to_le_bytes());
+        }
+        if self.open.count() > 0 {
+            varint::write_i64(out, self.open_first);
+            varint::write_bytes(out, self.open.bytes());
+        }
+        if let Some(open) = &extra.histogram {
+            out.push(open.appender.encoding() as u8);
+            varint::write_i64(out, open.first_timestamp);
+            varint::write_i64(out, open.appender.last_timestamp());
+            varint::write_bytes(out, open.appender.bytes());
+        }
+        if let Some(last) = &extra.last_histogram {
+            histogram::write(out, last);
+        }
+        write_extra(extra, out);
+    }
+
+    /// Restores what [`Series::write_state`] wrote, into a new series.
+    pub(super) fn restore(&mut self, state: &[u8]) -> Result<Restored, Corrupt> {
+        let mut cursor = Cursor::new(state);
+        let flags = cursor.u8("series flags")?;
+        let (mut samples, mut time_min, mut time_max) = (0, i64::MAX, i64::MIN);
+        let mut note = |count: u64, first: i64, last: i64| {
+            samples += count;
+            time_min = time_min.min(first);
+            time_max = time_max.max(last);
+        };
+        if flags & HAS_LAST != 0 {
+            self.has_last = true;
+            self.last_timestamp = cursor.ivarint("newest timestamp")?;
+            self.last_bits = cursor.u64("newest value")?;
+        }
+        if flags & OPEN_FLOATS != 0 {
+            self.open_first = cursor.ivarint("first timestamp")?;
+            self.open = XorAppender::resume(cursor.length_prefixed("open chunk")?)?;
+            note(u64::from(self.open.count()), self.open_first, self.open.last().0);
+        }
+        let mut extra = Extra::default();
+        if flags & OPEN_HISTOGRAMS != 0 {
+            let encoding = read_encoding(&mut cursor)?;
+            let first_timestamp = cursor.ivarint("first timestamp")?;
+            let last_timestamp = cursor.ivarint("last timestamp")?;
+            let appender = HistogramAppender::resume(encoding, cursor.length_prefixed("open chunk")?)?;
+            note(u64::from(appender.count()), first_timestamp, last_timestamp);
+            extra.histogram = Some(OpenHistogram { appender, first_timestamp });
+        }
+        if flags & LAST_IS_HISTOGRAM != 0 {
+            extra.last_histogram = Some(Arc::new(histogram::read(&mut cursor)?));
+        }
+        read_extra(&mut cursor, &mut extra)?;
+        extra.sealed.iter().for_each(|chunk| {
+            note(u64::from(chunk.count), chunk.first_timestamp, chunk.last_timestamp);
+        });
+        extra.late.keys().for_each(|timestamp| note(1, *timestamp, *timestamp));
+        self.adopt(extra);
+        Ok((samples, time_min, time_max))
+    }
+}
+
+fn write_extra(extra: &Extra, out: &mut Vec<u8>) {
+    varint::write_u64(out, extra.sealed.len() as u64);
+    for chunk in &extra.sealed {
+        out.push(chunk.encoding as u8);
+        varint::write_i64(out, chunk.first_timestamp);
+        varint::write_i64(out, chunk.last_timestamp);
+        varint::write_u64(out, u64::from(chunk.count));
+        varint::write_bytes(out, &chunk.bytes);
+    }
+    varint::write_u64(out, extra.starts.as_slice().len() as u64);
+    for (timestamp, start_timestamp) in extra.starts.as_slice() {
+        varint::write_i64(out, *timestamp);
+        varint::write_i64(out, *start_timestamp);
+    }
+    varint::write_u64(out, extra.late.len() as u64);
+    for (timestamp, late) in &extra.late {
+        varint::write_i64(out, *timestamp);
+        varint::write_i64(out, late.start_timestamp);
+        match &late.value {
+            Value::Float(value) => {
+                out.push(0);
+                out.extend_from_slice(&value.to_bits().to_le_bytes());
+            }
+            Value::Histogram(value) => {
+                out.push(1);
+                histogram::write(out, value);
+            }
+        }
+    }
+    varint::write_u64(out, extra.exemplars.len() as u64);
+    for exemplar in &extra.exemplars {
+        batch::write_exemplar(out, exemplar);
+    }
+}
+
+fn read_extra(cursor: &mut Cursor<'_>, extra: &mut Extra) -> Result<(), Corrupt> {
+    for _ in 0..cursor.length(cursor.remaining(), "number of chunks")? {
+        let encoding = read_encoding(cursor)?;
+        let first_timestamp = cursor.ivarint("first timestamp")?;
+        let last_timestamp = cursor.ivarint("last timestamp")?;
+        let count = u16::try_from(cursor.uvarint("samples of a chunk")?)
+            .map_err(|_| cursor.corrupt("samples of a chunk"))?;
+        let bytes = cursor.length_prefixed("chunk")?.into();
+        extra.sealed.push(SealedChunk { first_timestamp, last_timestamp, encoding, count, bytes });
+    }
+    let mut runs = Vec::new();
+    for _ in 0..cursor.length(cursor.remaining(), "number of starts")? {
+        runs.push((cursor.ivarint("timestamp")?, cursor.ivarint("start timestamp")?));
+    }
+    extra.starts = StartRuns::from_runs(runs);
+    for _ in 0..cursor.length(cursor.remaining(), "number of late samples")? {
+        let timestamp = cursor.ivarint("timestamp")?;
+        let start_timestamp = cursor.ivarint("start timestamp")?;
+        let value = match cursor.u8("kind of value")? {
+            0 => Value::Float(f64::from_bits(cursor.u64("value")?)),
+            1 => Value::Histogram(Arc::new(histogram::read(cursor)?)),
+            _ => return Err(cursor.corrupt("kind of value")),
+        };
+        extra.late.insert(timestamp, LateSample { value, start_timestamp });
+    }
+    for _ in 0..cursor.length(cursor.remaining(), "number of exemplars")? {
+        extra.exemplars.push(batch_decode::read_exemplar(cursor)?);
+    }
+    Ok(())
+}
+
+fn read_encoding(cursor: &mut Cursor<'_>) -> Result<Encoding, Corrupt> {
+    let number = cursor.u8("chunk encoding")?;
+    Encoding::from_u8(number).ok_or_else(|| cursor.corrupt("chunk encoding"))
+}

@@ -1,0 +1,200 @@
+//! What the writer's lock guards: the series map, the log, and the encoder of the record being made.
+
+use super::report::CommitReport;
+use super::series_map::SeriesMap;
+use super::slab::{Generation, SLAB_SERIES, Slab};
+use super::stage::Stage;
+use super::{Head, append};
+use crate::index::PairId;
+use crate::wal::batch::BatchEncoder;
+use crate::wal::{RecordKind, WalError, WalWriter};
+use std::sync::Arc;
+
+/// Log bytes between two restarts of the value chains, at least. A lost record costs what follows up to the next
+/// restart, a restart costs up to nine bytes per series.
+const CHAIN_BYTES_MIN: u64 = 4 << 20;
+/// The same per series in memory, so that restarts stay below an eighth of the log.
+const CHAIN_BYTES_PER_SERIES: u64 = 64;
+/// A log file is closed when it is this large, and holds this many times its own definitions.
+const FILE_BYTES_MIN: u64 = 64 << 20;
+const FILE_BYTES_PER_DEFINITION_BYTE: u64 = 6;
+
+/// State behind the writer's lock.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    pub(super) map: SeriesMap,
+    pub(super) slabs: Vec<Arc<Slab>>,
+    pub(super) live: Arc<Generation>,
+    /// The generation a flush is writing now.
+    pub(super) frozen: Option<Arc<Generation>>,
+    /// `None` for a database in memory.
+    pub(super) log: Option<WalWriter>,
+    pub(super) encoder: BatchEncoder,
+    /// Sequence of the current log file, cut to 32 bits; 0 without a log.
+    pub(super) file: u32,
+    /// By pair id: the last file that defines it.
+    pub(super) pair_files: Vec<u32>,
+    /// Number of the current stretch of value chains.
+    pub(super) chain: u32,
+    chain_start_bytes: u64,
+    definition_bytes: u64,
+    /// Last LSN given out.
+    pub(super) last_lsn: u64,
+    next_id: u32,
+    free_ids: Vec<u32>,
+    /// Reused from batch to batch.
+    pub(super) ids: Vec<u32>,
+    pub(super) pairs: Vec<PairId>,
+    payload: Vec<u8>,
+}
+
+impl Writer {
+    pub(super) fn new(live: Arc<Generation>) -> Self {
+        Self {
+            map: SeriesMap::default(),
+            slabs: Vec::new(),
+            live,
+            frozen: None,
+            log: None,
+            encoder: BatchEncoder::default(),
+            file: 0,
+            pair_files: Vec::new(),
+            chain: 1,
+            chain_start_bytes: 0,
+            definition_bytes: 0,
+            last_lsn: 0,
+            next_id: 0,
+            free_ids: Vec::new(),
+            ids: Vec::new(),
+            pairs: Vec::new(),
+            payload: Vec::new(),
+        }
+    }
+
+    /// Everything from here on goes to `log`.
+    pub(crate) fn attach(&mut self, log: WalWriter) {
+        self.last_lsn = log.next_lsn() - 1;
+        self.log = Some(log);
+        self.begin_file();
+    }
+
+    pub(crate) fn log_mut(&mut self) -> Option<&mut WalWriter> {
+        self.log.as_mut()
+    }
+
+    pub(crate) fn last_lsn(&self) -> u64 {
+        self.last_lsn
+    }
+
+    /// Series and pairs must be defined anew, chains restart.
+    fn begin_file(&mut self) {
+        self.file = self.log.as_ref().map_or(0, |log| log.file_sequence() as u32);
+        self.chain += 1;
+        self.chain_start_bytes = 0;
+        self.definition_bytes = 0;
+    }
+
+    /// Closes the current log file and starts the next.
+    pub(crate) fn rotate(&mut self) -> Result<(), WalError> {
+        if let Some(log) = self.log.as_mut() {
+            log.rotate()?;
+            self.begin_file();
+        }
+        Ok(())
+    }
+
+    /// Makes room in the log for a batch, opening a new file or restarting the chains when that is due.
+    pub(super) fn reserve(&mut self, bytes_max: u64) -> Result<(), WalError> {
+        let Some(log) = self.log.as_mut() else { return Ok(()) };
+        if log.file_bytes() > FILE_BYTES_MIN.max(self.definition_bytes * FILE_BYTES_PER_DEFINITION_BYTE) {
+            self.rotate()?;
+        }
+        let Some(log) = self.log.as_mut() else { return Ok(()) };
+        log.reserve(bytes_max)?;
+        let chain_bytes_max = CHAIN_BYTES_MIN.max(CHAIN_BYTES_PER_SERIES * self.map.len() as u64);
+        if log.file_bytes() > self.chain_start_bytes + chain_bytes_max {
+            self.chain_start_bytes = log.file_bytes();
+            self.chain += 1;
+            self.encoder.restart_chains();
+        }
+        Ok(())
+    }
+
+    /// Writes the record that the encoder holds, if it holds anything.
+    pub(super) fn write_record(&mut self) -> Result<(), WalError> {
+        let Some(log) = self.log.as_mut() else {
+            self.last_lsn += 1;
+            return Ok(());
+        };
+        self.payload.clear();
+        self.definition_bytes += self.encoder.definition_bytes() as u64;
+        self.encoder.finish(&mut self.payload);
+        if !self.payload.is_empty() {
+            self.last_lsn = log.append(RecordKind::Batch, &self.payload)?;
+        }
+        if self.payload.capacity() > 8 << 20 {
+            self.payload = Vec::new();
+        }
+        Ok(())
+    }
+
+    pub(super) fn note_new_pair(&mut self, pair: PairId) {
+        if let Some(file) = self.pair_files.get_mut(pair.0 as usize) {
+            *file = 0;
+        }
+    }
+
+    /// An id that no series uses.
+    pub(super) fn take_id(&mut self) -> u32 {
+        self.free_ids.pop().unwrap_or_else(|| {
+            let id = self.next_id;
+            self.next_id += 1;
+            id
+        })
+    }
+
+    /// Ids that no series and no cursor uses any more.
+    pub(super) fn free_ids(&mut self, ids: impl Iterator<Item = u32>) {
+        self.free_ids.extend(ids);
+        // Taken from the end: ascending ids keep appends to the postings cheap.
+        self.free_ids.sort_unstable_by(|a, b| b.cmp(a));
+    }
+
+    /// Bytes held by the writer's own tables.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.map.heap_bytes()
+            + self.pair_files.capacity() * 4
+            + self.free_ids.capacity() * 4
+            + self.payload.capacity()
+            + self.slabs.capacity() * 8
+    }
+
+    /// Slots that exist, used or not.
+    pub(super) fn slots(&self) -> usize {
+        self.slabs.len() * SLAB_SERIES as usize
+    }
+}
+
+impl Head {
+    /// Admits, logs and applies a batch. An error means that nothing of the batch was kept (no space), or that the log
+    /// failed and nothing more may be written.
+    pub(crate) fn commit(
+        &self,
+        writer: &mut Writer,
+        stage: &Stage,
+        now: i64,
+    ) -> Result<CommitReport, WalError> {
+        writer.reserve(stage.log_bytes_max())?;
+        let mut report = stage.report.clone();
+        for entries in stage.entries.chunks(append::RECORD_ENTRIES_MAX) {
+            self.append(writer, stage, entries, now, &mut report);
+            writer.write_record()?;
+        }
+        if self.append_metadata(writer, stage, now, &mut report) {
+            writer.write_record()?;
+        }
+        report.accepted = report.floats + report.histograms + report.duplicates;
+        report.lsn = writer.last_lsn;
+        Ok(report)
+    }
+}

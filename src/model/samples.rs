@@ -1,0 +1,287 @@
+//! The samples of one series as columns: floats and histograms apart, each in order of time.
+//!
+//! This is what a chunk or a segment decodes to and what merging works on. For one timestamp a series has one value;
+//! where parts disagree, the part that was written first wins.
+
+use super::histogram::Histogram;
+use super::sample::{Sample, Value};
+use super::starts::StartRuns;
+use std::sync::Arc;
+
+/// Samples of one series, ascending in time, no timestamp twice.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Samples {
+    pub(crate) timestamps: Vec<i64>,
+    /// Bits of the floats, beside `timestamps`.
+    pub(crate) bits: Vec<u64>,
+    pub(crate) histograms: Vec<(i64, Arc<Histogram>)>,
+    pub(crate) starts: StartRuns,
+}
+
+impl Samples {
+    pub(crate) fn len(&self) -> usize {
+        self.timestamps.len() + self.histograms.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.timestamps.clear();
+        self.bits.clear();
+        self.histograms.clear();
+        self.starts = StartRuns::default();
+    }
+
+    /// First and last timestamp.
+    pub(crate) fn bounds(&self) -> Option<(i64, i64)> {
+        let floats = self.timestamps.first().copied().zip(self.timestamps.last().copied());
+        let histograms = self.histograms.first().zip(self.histograms.last()).map(|(a, b)| (a.0, b.0));
+        match (floats, histograms) {
+            (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
+            (one, other) => one.or(other),
+        }
+    }
+
+    /// Appends a sample that is newer than all.
+    pub(crate) fn push(&mut self, timestamp: i64, value: Value, start_timestamp: i64) {
+        self.starts.push(timestamp, start_timestamp);
+        match value {
+            Value::Float(value) => {
+                self.timestamps.push(timestamp);
+                self.bits.push(value.to_bits());
+            }
+            Value::Histogram(histogram) => self.histograms.push((timestamp, histogram)),
+        }
+    }
+
+    /// Keeps what lies in `from..=to`.
+    pub(crate) fn trim(&mut self, from: i64, to: i64) {
+        let end = self.timestamps.partition_point(|timestamp| *timestamp <= to);
+        self.timestamps.truncate(end);
+        self.bits.truncate(end);
+        let start = self.timestamps.partition_point(|timestamp| *timestamp < from);
+        if start > 0 {
+            self.timestamps.drain(..start);
+            self.bits.drain(..start);
+        }
+        self.histograms.retain(|sample| (from..=to).contains(&sample.0));
+        self.starts.trim(to);
+    }
+
+    pub(crate) fn iter(&self) -> SamplesIter<'_> {
+        SamplesIter {
+            samples: self,
+            float: 0,
+            histogram: 0,
+            float_end: self.timestamps.len(),
+            histogram_end: self.histograms.len(),
+        }
+    }
+
+    /// Joins parts in order of writing: appends where the times follow each other, else merges, first part wins.
+    pub(crate) fn join(parts: Vec<Self>) -> Self {
+        let mut parts = parts.into_iter().filter(|part| !part.is_empty());
+        let Some(mut joined) = parts.next() else { return Self::default() };
+        for part in parts {
+            joined = joined.join_one(part);
+        }
+        joined
+    }
+
+    fn join_one(mut self, later: Self) -> Self {
+        let (Some(own), Some(other)) = (self.bounds(), later.bounds()) else {
+            return if self.is_empty() { later } else { self };
+        };
+        if other.0 > own.1 {
+            self.starts.append(&later.starts, other.0);
+            self.timestamps.extend_from_slice(&later.timestamps);
+            self.bits.extend_from_slice(&later.bits);
+            self.histograms.extend(later.histograms);
+            return self;
+        }
+        if other.1 < own.0 {
+            return later.join_one(self);
+        }
+        merge(&self, &later)
+    }
+}
+
+/// Merges overlapping parts; at one timestamp `first` wins.
+fn merge(first: &Samples, second: &Samples) -> Samples {
+    let mut merged = Samples::default();
+    let mut one = first.iter().peekable();
+    let mut two = second.iter().peekable();
+    loop {
+        let from_first = match (one.peek(), two.peek()) {
+            (None, None) => return merged,
+            (Some(_), None) => true,
+            (None, Some(_)) => false,
+            (Some(a), Some(b)) if a.timestamp == b.timestamp => {
+                two.next();
+                true
+            }
+            (Some(a), Some(b)) => a.timestamp < b.timestamp,
+        };
+        if let Some(sample) = if from_first { one.next() } else { two.next() } {
+            merged.push(sample.timestamp, sample.value, sample.start_timestamp);
+        }
+    }
+}
+
+/// Samples of both kinds in order of time, from either end.
+#[derive(Debug, Clone)]
+pub(crate) struct SamplesIter<'a> {
+    samples: &'a Samples,
+    float: usize,
+    histogram: usize,
+    float_end: usize,
+    histogram_end: usize,
+}
+
+impl SamplesIter<'_> {
+    #[inline]
+    fn float_at(&self, index: usize) -> Option<Sample> {
+        let timestamp = *self.samples.timestamps.get(index)?;
+        let value = Value::Float(f64::from_bits(*self.samples.bits.get(index)?));
+        Some(Sample { timestamp, value, start_timestamp: self.start_at(timestamp) })
+    }
+
+    fn histogram_at(&self, index: usize) -> Option<Sample> {
+        let (timestamp, histogram) = self.samples.histograms.get(index)?;
+        let start_timestamp = self.start_at(*timestamp);
+        Some(Sample { timestamp: *timestamp, value: Value::Histogram(histogram.clone()), start_timestamp })
+    }
+
+    #[inline]
+    fn start_at(&self, timestamp: i64) -> i64 {
+        if self.samples.starts.is_unknown() { 0 } else { self.samples.starts.at(timestamp) }
+    }
+
+    /// The next sample of the two kinds when there are histograms.
+    fn next_of_both(&mut self) -> Option<Sample> {
+        let float = self.samples.timestamps.get(self.float).filter(|_| self.float < self.float_end);
+        let histogram = self.samples.histograms.get(self.histogram).filter(|_| self.histogram < self.histogram_end);
+        match (float, histogram) {
+            (Some(float), Some(histogram)) if *float > histogram.0 => self.take_histogram(),
+            (Some(_), _) => self.take_float(),
+            (None, Some(_)) => self.take_histogram(),
+            (None, None) => None,
+        }
+    }
+
+    #[inline]
+    fn take_float(&mut self) -> Option<Sample> {
+        let sample = self.float_at(self.float);
+        self.float += 1;
+        sample
+    }
+
+    fn take_histogram(&mut self) -> Option<Sample> {
+        let sample = self.histogram_at(self.histogram);
+        self.histogram += 1;
+        sample
+    }
+}
+
+impl Iterator for SamplesIter<'_> {
+    type Item = Sample;
+
+    #[inline]
+    fn next(&mut self) -> Option<Sample> {
+        if self.histogram < self.histogram_end {
+            return self.next_of_both();
+        }
+        if self.float >= self.float_end {
+            return None;
+        }
+        self.take_float()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.float_end - self.float + self.histogram_end - self.histogram;
+        (left, Some(left))
+    }
+}
+
+impl DoubleEndedIterator for SamplesIter<'_> {
+    fn next_back(&mut self) -> Option<Sample> {
+        let float = (self.float < self.float_end)
+            .then(|| self.samples.timestamps.get(self.float_end - 1))
+            .flatten();
+        let histogram = (self.histogram < self.histogram_end)
+            .then(|| self.samples.histograms.get(self.histogram_end - 1).map(|sample| sample.0))
+            .flatten();
+        match (float, histogram) {
+            (Some(float), Some(histogram)) if *float < histogram => {
+                self.histogram_end -= 1;
+                self.histogram_at(self.histogram_end)
+            }
+            (None, Some(_)) => {
+                self.histogram_end -= 1;
+                self.histogram_at(self.histogram_end)
+            }
+            (Some(_), _) => {
+                self.float_end -= 1;
+                self.float_at(self.float_end)
+            }
+            (None, None) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn floats(samples: &[(i64, f64)]) -> Samples {
+        let mut out = Samples::default();
+        for (timestamp, value) in samples {
+            out.push(*timestamp, Value::Float(*value), 0);
+        }
+        out
+    }
+
+    fn times(samples: &Samples) -> Vec<(i64, f64)> {
+        samples.iter().map(|sample| (sample.timestamp, sample.value.as_float().unwrap_or(-1.0))).collect()
+    }
+
+    #[test]
+    fn the_first_part_wins_and_order_is_kept() {
+        let joined = Samples::join(vec![
+            floats(&[(10, 1.0), (20, 2.0), (30, 3.0)]),
+            floats(&[(5, 0.5), (20, 9.0), (25, 2.5)]),
+            floats(&[(40, 4.0)]),
+            floats(&[(1, 0.1)]),
+        ]);
+        assert_eq!(
+            times(&joined),
+            [(1, 0.1), (5, 0.5), (10, 1.0), (20, 2.0), (25, 2.5), (30, 3.0), (40, 4.0)]
+        );
+    }
+
+    #[test]
+    fn both_ends_meet() {
+        let samples = floats(&[(1, 1.0), (2, 2.0), (3, 3.0)]);
+        let mut iter = samples.iter();
+        assert_eq!(iter.next_back().map(|sample| sample.timestamp), Some(3));
+        assert_eq!(iter.next().map(|sample| sample.timestamp), Some(1));
+        assert_eq!(iter.next_back().map(|sample| sample.timestamp), Some(2));
+        assert_eq!(iter.next_back(), None);
+        assert_eq!(iter.next(), None);
+    }
+
+    #[test]
+    fn starts_follow_their_samples_through_a_merge() {
+        let mut one = Samples::default();
+        one.push(10, Value::Float(1.0), 7);
+        one.push(30, Value::Float(3.0), 7);
+        let mut two = Samples::default();
+        two.push(20, Value::Float(2.0), 0);
+        two.push(40, Value::Float(4.0), 35);
+        let joined = Samples::join(vec![one, two]);
+        let starts: Vec<i64> = joined.iter().map(|sample| sample.start_timestamp).collect();
+        assert_eq!(starts, [7, 0, 7, 35]);
+    }
+}

@@ -1,0 +1,45 @@
+//! The names of everything in a database folder.
+//!
+//! Names are made of a sequence number of fixed width, so that listing a folder gives the order of creation; times
+//! stand inside the files, where they may be negative.
+
+use std::path::{Path, PathBuf};
+
+/// The one commit point.
+pub(crate) const MANIFEST: &str = "MANIFEST";
+/// Held by the process that writes.
+pub(crate) const LOCK: &str = "LOCK";
+
+const SEGMENT_PREFIX: &str = "segment-";
+const SEGMENT_SUFFIX: &str = ".seg";
+const SUMMARY_SUFFIX: &str = ".json";
+
+/// `segment-<16 digits>.seg`
+pub(crate) fn segment(dir: &Path, sequence: u64) -> PathBuf {
+    dir.join(format!("{SEGMENT_PREFIX}{sequence:016}{SEGMENT_SUFFIX}"))
+}
+
+/// The page for people beside a segment: `segment-<16 digits>.json`
+pub(crate) fn summary(dir: &Path, sequence: u64) -> PathBuf {
+    dir.join(format!("{SEGMENT_PREFIX}{sequence:016}{SUMMARY_SUFFIX}"))
+}
+
+/// The sequence number of a segment's file name.
+pub(crate) fn segment_sequence(name: &str) -> Option<u64> {
+    let digits = name.strip_prefix(SEGMENT_PREFIX)?.strip_suffix(SEGMENT_SUFFIX)?;
+    (digits.len() == 16).then(|| digits.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip_and_sort() {
+        let path = segment(Path::new("d"), 42);
+        assert_eq!(path, Path::new("d/segment-0000000000000042.seg"));
+        assert_eq!(segment_sequence("segment-0000000000000042.seg"), Some(42));
+        assert_eq!(segment_sequence("segment-42.seg"), None);
+        assert_eq!(segment_sequence("segment-0000000000000042.seg.tmp"), None);
+    }
+}
