@@ -19,28 +19,48 @@ use disk::{Disk, Node};
 
 /// A kind of call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "each is the method of Fs or File of that name")]
 pub enum Call {
+    /// [`Fs::create_new`].
     CreateNew,
+    /// [`Fs::open_read`].
     OpenRead,
+    /// [`Fs::open_write`].
     OpenWrite,
+    /// [`Fs::open_view`].
     OpenView,
+    /// [`Fs::rename`].
     Rename,
+    /// [`Fs::remove`].
     Remove,
+    /// [`Fs::remove_dir`].
     RemoveDir,
+    /// [`Fs::hard_link`].
     HardLink,
+    /// [`Fs::create_dir_all`].
     CreateDirAll,
+    /// [`Fs::list`].
     List,
+    /// [`Fs::exists`].
     Exists,
+    /// [`Fs::file_len`].
     FileLen,
+    /// [`Fs::sync_dir`].
     SyncDir,
+    /// [`Fs::available_bytes`].
     AvailableBytes,
+    /// [`Fs::try_lock`].
     TryLock,
+    /// [`File::read_at`].
     ReadAt,
+    /// [`File::write_at`].
     WriteAt,
+    /// [`File::preallocate`].
     Preallocate,
+    /// [`File::set_len`].
     SetLen,
+    /// [`File::sync_data`].
     SyncData,
+    /// [`File::size`].
     Size,
 }
 
