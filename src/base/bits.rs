@@ -17,6 +17,16 @@ pub(crate) struct BitWriter {
 }
 
 impl BitWriter {
+    /// Continues behind the first `used` bits of `bytes`; `None` when there are fewer.
+    pub(crate) fn resume(bytes: &[u8], used: usize) -> Option<Self> {
+        let mut bytes = bytes.get(..used.div_ceil(8))?.to_vec();
+        let free = (used.wrapping_neg() & 7) as u8;
+        if let Some(last) = bytes.last_mut() {
+            *last &= u8::MAX << free;
+        }
+        Some(Self { bytes, free })
+    }
+
     #[inline]
     pub(crate) fn bit(&mut self, bit: bool) {
         self.short(u64::from(bit), 1);

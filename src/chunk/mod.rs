@@ -4,16 +4,18 @@
 //! equals what Prometheus 3.5 writes for the same samples cut at the same places; `tests/golden/chunks` holds the
 //! evidence. Chunks carry no checksum and no start timestamps.
 
-//mod buckets;
-//pub(crate) mod histogram;
-//pub(crate) mod histogram_iter;
-//mod layout;
-//mod varbit;
+mod buckets;
+pub(crate) mod cell;
+pub(crate) mod histogram;
+pub(crate) mod histogram_iter;
+mod layout;
+mod track;
+mod varbit;
 mod window;
 pub(crate) mod xor;
 
 #[cfg(test)]
-//mod golden;
+mod golden;
 #[cfg(test)]
 mod tests;
 

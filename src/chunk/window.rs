@@ -43,6 +43,18 @@ pub(crate) struct Coded {
 }
 
 impl Window {
+    /// The window as one word.
+    pub(super) fn pack(self) -> u64 {
+        u64::from(self.leading) << 8 | u64::from(self.trailing)
+    }
+
+    pub(super) fn unpack(word: u64) -> Self {
+        Self {
+            leading: (word >> 8) as u8,
+            trailing: word as u8,
+        }
+    }
+
     /// The code of `new` after `old`.
     #[inline]
     pub(crate) fn code(&mut self, old: u64, new: u64) -> Coded {

@@ -57,15 +57,14 @@ impl XorAppender {
             sample?;
         }
         let used_bits = HEADER_LEN * 8 + iter.input.bit_position();
-        let used = bytes.get(..used_bits.div_ceil(8));
-        let used = used.ok_or_else(|| iter.corrupt("xor chunk length"))?;
+        let stream = BitWriter::resume(bytes, used_bits).ok_or_else(|| iter.corrupt("xor chunk length"))?;
         Ok(Self {
-            bytes: used.to_vec(),
+            bytes: stream.bytes,
             timestamp: iter.timestamp,
             delta: iter.delta,
             value: iter.value,
             window: iter.window,
-            free: (used_bits.wrapping_neg() & 7) as u8,
+            free: stream.free,
         })
     }
 
