@@ -1,6 +1,13 @@
 //! Most-significant-bit-first bit streams, as Prometheus' chunks use them.
+//!
+//! Both sides move whole words: the writer stores eight bytes and cuts the vector back to what is used, the reader
+//! loads the eight bytes under its position. Reading past the end gives zero bits and is noticed by
+//! [`BitReader::overrun`], so that a decoder of many short fields checks once per sample and not once per bit.
 
-#![deny(clippy::unwrap_used)]
+#![deny(clippy::indexing_slicing, clippy::unwrap_used)]
+
+/// Bits that one [`BitReader::peek`] is sure to hold, and the most that [`BitWriter::short`] takes at once.
+pub(crate) const PEEK_BITS: u32 = 57;
 
 /// Appends bits to a byte vector. `free` is the number of unused low bits of the last byte (0 to 7).
 #[derive(Debug, Clone, Default)]
@@ -10,127 +17,158 @@ pub(crate) struct BitWriter {
 }
 
 impl BitWriter {
+    /// Continues behind the first `used` bits of `bytes`; `None` when there are fewer.
+    pub(crate) fn resume(bytes: &[u8], used: usize) -> Option<Self> {
+        let mut bytes = bytes.get(..used.div_ceil(8))?.to_vec();
+        let free = (used.wrapping_neg() & 7) as u8;
+        if let Some(last) = bytes.last_mut() {
+            *last &= u8::MAX << free;
+        }
+        Some(Self { bytes, free })
+    }
+
     #[inline]
     pub(crate) fn bit(&mut self, bit: bool) {
-        self.bits(u64::from(bit), 1);
+        self.short(u64::from(bit), 1);
     }
 
     /// Appends the low `count` bits of `value`, highest first; `count` is at most 64.
     #[inline]
     pub(crate) fn bits(&mut self, value: u64, count: u32) {
-        let mut left = count;
-        while left > 0 {
-            if self.free == 0 {
-                self.bytes.push(0);
-                self.free = 8;
-            }
-            let take = left.min(u32::from(self.free));
-            let piece = (value >> (left - take)) & ((1u64 << take) - 1);
-            if let Some(last) = self.bytes.last_mut() {
-                *last |= (piece << (u32::from(self.free) - take)) as u8;
-            }
-            self.free -= take as u8;
-            left -= take;
+        if count < PEEK_BITS {
+            self.short(value & !(u64::MAX << count), count);
+        } else {
+            self.short(value >> 32 & !(u64::MAX << (count - 32)), count - 32);
+            self.short(value & 0xffff_ffff, 32);
         }
+    }
+
+    /// Appends the low `count` bits of `value`, at most 56; the bits above them must be zero.
+    #[inline]
+    pub(crate) fn short(&mut self, value: u64, count: u32) {
+        debug_assert!(count < PEEK_BITS && value >> count == 0);
+        if count == 0 {
+            return;
+        }
+        let mut word = value << (64 - count);
+        let mut taken = 0;
+        if self.free > 0 {
+            // The word begins with the used bits of the last byte.
+            taken = 8 - u32::from(self.free);
+            let last = self.bytes.pop().unwrap_or(0);
+            word = u64::from(last) << 56 | word >> taken;
+        }
+        self.make_room();
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&word.to_be_bytes());
+        let used = taken + count;
+        self.bytes.truncate(start + used.div_ceil(8) as usize);
+        self.free = (used.wrapping_neg() & 7) as u8;
+    }
+
+    /// Room for one word. Grows in small steps, because millions of open chunks pay for what is reserved and unused.
+    #[inline]
+    fn make_room(&mut self) {
+        if self.bytes.capacity() - self.bytes.len() < 8 {
+            self.grow();
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let target = (self.bytes.capacity() * 5 / 4 + 24).next_multiple_of(16);
+        self.bytes.reserve_exact(target - self.bytes.len());
     }
 }
 
-/// Reads a bit stream through a 64-bit window. Every read answers `None` at the end of the bytes.
+/// Reads a bit stream. `bit` and `bits` answer `None` at the end of the bytes; `peek` and `skip` do not look for it.
 #[derive(Debug, Clone)]
 pub(crate) struct BitReader<'a> {
     bytes: &'a [u8],
-    /// Next byte to load.
+    /// Bits read so far.
     position: usize,
-    /// Bits loaded and not yet read, left-aligned.
-    window: u64,
-    /// How many bits of `window` are valid.
-    valid: u32,
 }
 
 impl<'a> BitReader<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self {
-            bytes,
-            position: 0,
-            window: 0,
-            valid: 0,
-        }
+        Self { bytes, position: 0 }
     }
 
     /// Bits read so far.
     pub(crate) fn bit_position(&self) -> usize {
-        self.position * 8 - self.valid as usize
+        self.position
     }
 
-    /// Loads bytes until at least 57 bits are valid or the bytes end.
+    /// Bits not read yet.
+    pub(crate) fn remaining(&self) -> usize {
+        (self.bytes.len() * 8).saturating_sub(self.position)
+    }
+
+    /// Whether more bits were skipped than there were.
     #[inline]
-    fn refill(&mut self) {
-        if let Some(next) = self
+    pub(crate) fn overrun(&self) -> bool {
+        self.position > self.bytes.len() * 8
+    }
+
+    /// The next bits, left-aligned: at least [`PEEK_BITS`] of them, zeros beyond the end.
+    #[inline]
+    pub(crate) fn peek(&self) -> u64 {
+        let word = match self
             .bytes
-            .get(self.position..)
+            .get(self.position / 8..)
             .and_then(|rest| rest.first_chunk::<8>())
         {
-            let loaded = (64 - self.valid) / 8;
-            if self.valid < 64 {
-                self.window |= u64::from_be_bytes(*next) >> self.valid;
-                self.position += loaded as usize;
-                self.valid += loaded * 8;
-                // Bits beyond `valid` came from a byte that counts as not loaded.
-                if self.valid < 64 {
-                    self.window &= !(u64::MAX >> self.valid);
-                }
-            }
-            return;
+            Some(bytes) => u64::from_be_bytes(*bytes),
+            None => self.last_word(),
+        };
+        word << (self.position % 8)
+    }
+
+    /// The last, incomplete word.
+    #[cold]
+    fn last_word(&self) -> u64 {
+        let rest = self.bytes.get(self.position / 8..).unwrap_or(&[]);
+        let gathered = rest.iter().fold(0u64, |word, &byte| word << 8 | u64::from(byte));
+        if rest.is_empty() {
+            return 0;
         }
-        while self.valid <= 56 {
-            let Some(&byte) = self.bytes.get(self.position) else {
-                return;
-            };
-            self.window |= u64::from(byte) << (56 - self.valid);
-            self.position += 1;
-            self.valid += 8;
+        gathered << (64 - 8 * rest.len())
+    }
+
+    #[inline]
+    pub(crate) fn skip(&mut self, count: u32) {
+        self.position += count as usize;
+    }
+
+    /// The next `count` bits (at most 64) as the low bits of the result, zeros beyond the end.
+    #[inline]
+    pub(crate) fn take(&mut self, count: u32) -> u64 {
+        if count == 0 {
+            return 0;
         }
+        let head = self.peek();
+        if count <= PEEK_BITS {
+            self.skip(count);
+            return head >> (64 - count);
+        }
+        self.skip(32);
+        let tail = self.peek();
+        self.skip(count - 32);
+        head >> 32 << (count - 32) | tail >> (96 - count)
     }
 
     #[inline]
     pub(crate) fn bit(&mut self) -> Option<bool> {
-        if self.valid == 0 {
-            self.refill();
-            if self.valid == 0 {
-                return None;
-            }
-        }
-        let bit = self.window >> 63 == 1;
-        self.window <<= 1;
-        self.valid -= 1;
-        Some(bit)
+        self.bits(1).map(|bit| bit == 1)
     }
 
     /// The next `count` bits (at most 64) as the low bits of the result.
     #[inline]
     pub(crate) fn bits(&mut self, count: u32) -> Option<u64> {
-        if count == 0 {
-            return Some(0);
+        if self.remaining() < count as usize {
+            return None;
         }
-        if self.valid < count {
-            self.refill();
-            if self.valid < count {
-                return self.bits_across(count);
-            }
-        }
-        let value = self.window >> (64 - count);
-        self.window = if count == 64 { 0 } else { self.window << count };
-        self.valid -= count;
-        Some(value)
-    }
-
-    /// More bits than one window holds, or the end of the stream.
-    fn bits_across(&mut self, count: u32) -> Option<u64> {
-        let mut value = 0u64;
-        for _ in 0..count {
-            value = value << 1 | u64::from(self.bit()?);
-        }
-        Some(value)
+        Some(self.take(count))
     }
 }
 
@@ -141,19 +179,37 @@ mod tests {
 
     proptest! {
         #[test]
-        fn round_trip(items in proptest::collection::vec((any::<u64>(), 1u32..=64), 0..200)) {
+        fn round_trip(items in proptest::collection::vec((any::<u64>(), 0u32..=64), 0..200)) {
             let mut writer = BitWriter::default();
             for &(value, count) in &items {
                 writer.bits(value, count);
             }
+            let total = items.iter().map(|item| item.1 as usize).sum::<usize>();
+            prop_assert_eq!(writer.bytes.len(), total.div_ceil(8));
             let mut reader = BitReader::new(&writer.bytes);
             for &(value, count) in &items {
                 let expected = if count == 64 { value } else { value & ((1 << count) - 1) };
                 prop_assert_eq!(reader.bits(count), Some(expected));
             }
-            let left = writer.bytes.len() * 8 - reader.bit_position();
-            prop_assert!(left < 8);
-            prop_assert_eq!(reader.bits(left as u32 + 1), None);
+            prop_assert_eq!(reader.bit_position(), total);
+            prop_assert!(reader.remaining() < 8 && !reader.overrun());
+            prop_assert_eq!(reader.bits(reader.remaining() as u32 + 1), None);
         }
+
+        #[test]
+        fn the_unused_bits_of_the_last_byte_are_zero(value: u64, count in 1u32..=64) {
+            let mut writer = BitWriter::default();
+            writer.bits(value, count);
+            let last = writer.bytes.last().copied().unwrap_or(0);
+            prop_assert_eq!(u32::from(last) & ((1 << writer.free) - 1), 0);
+        }
+    }
+
+    #[test]
+    fn bits_beyond_the_end_are_zero_and_noticed() {
+        let mut reader = BitReader::new(&[0xff]);
+        assert_eq!(reader.take(12), 0xff0);
+        assert!(reader.overrun());
+        assert_eq!(reader.peek(), 0);
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod exemplar;
 pub(crate) mod histogram;
+pub(crate) mod histogram_shape;
 pub(crate) mod labels;
 pub(crate) mod matcher;
 pub(crate) mod metadata;

@@ -1,0 +1,323 @@
+//! XOR chunks: floats with their timestamps.
+//!
+//! | bytes or bits | meaning |
+//! |---|---|
+//! | 2 bytes, big-endian | number of samples |
+//! | zig-zag LEB128, 8 bytes | first sample: timestamp, value |
+//! | LEB128, XOR code | second sample: difference of the timestamps (modulo 2^64), value |
+//! | delta-of-delta code, XOR code | every further sample |
+//!
+//! Delta-of-delta codes: `0` for 0, `10` and 14 bits, `110` and 17 bits, `1110` and 20 bits, `1111` and 64 bits. A
+//! code of n bits holds -(2^(n-1) - 1) to 2^(n-1). The XOR code is described in `window`. Everything from the first
+//! sample on is one stream of bits. Timestamp arithmetic wraps, so that any order of timestamps can be written.
+
+#![deny(clippy::indexing_slicing, clippy::unwrap_used)]
+
+use super::window::Window;
+use crate::base::bits::{BitReader, BitWriter, PEEK_BITS};
+use crate::base::bytes::Corrupt;
+use crate::base::varint;
+use std::mem;
+
+/// Bytes before the first sample.
+const HEADER_LEN: usize = 2;
+
+/// An open chunk: its bytes and what the next sample is coded against. 56 bytes, because every series has one.
+#[derive(Debug, Clone)]
+pub(crate) struct XorAppender {
+    bytes: Vec<u8>,
+    timestamp: i64,
+    /// Difference of the last two timestamps.
+    delta: u64,
+    value: u64,
+    window: Window,
+    /// Unused bits of the last byte.
+    free: u8,
+}
+
+impl XorAppender {
+    /// A chunk without samples.
+    pub(crate) fn new() -> Self {
+        let mut bytes = Vec::with_capacity(32);
+        bytes.extend_from_slice(&[0; HEADER_LEN]);
+        Self {
+            bytes,
+            timestamp: 0,
+            delta: 0,
+            value: 0,
+            window: Window::default(),
+            free: 0,
+        }
+    }
+
+    /// Continues a chunk as if it had never been put away.
+    pub(crate) fn resume(bytes: &[u8]) -> Result<Self, Corrupt> {
+        let mut iter = XorIter::new(bytes)?;
+        for sample in iter.by_ref() {
+            sample?;
+        }
+        let used_bits = HEADER_LEN * 8 + iter.input.bit_position();
+        let stream = BitWriter::resume(bytes, used_bits).ok_or_else(|| iter.corrupt("xor chunk length"))?;
+        Ok(Self {
+            bytes: stream.bytes,
+            timestamp: iter.timestamp,
+            delta: iter.delta,
+            value: iter.value,
+            window: iter.window,
+            free: stream.free,
+        })
+    }
+
+    /// Appends a sample. A chunk holds at most 65,535.
+    #[inline]
+    pub(crate) fn append(&mut self, timestamp: i64, value: u64) {
+        let count = self.count();
+        let next_count = count
+            .checked_add(1)
+            .expect("BUG: more than 65,535 samples in a chunk");
+        let delta = timestamp.wrapping_sub(self.timestamp) as u64;
+        let mut stream = BitWriter {
+            bytes: mem::take(&mut self.bytes),
+            free: self.free,
+        };
+        if count > 1 {
+            self.write_next(&mut stream, delta, value);
+        } else {
+            self.write_early(&mut stream, count, timestamp, value);
+        }
+        self.bytes = stream.bytes;
+        self.free = stream.free;
+        self.delta = if count == 0 { 0 } else { delta };
+        self.timestamp = timestamp;
+        self.value = value;
+        self.set_count(next_count);
+    }
+
+    /// The first two samples, whose timestamps are whole bytes.
+    fn write_early(&mut self, stream: &mut BitWriter, count: u16, timestamp: i64, value: u64) {
+        if count == 0 {
+            varint::write_i64(&mut stream.bytes, timestamp);
+            stream.bits(value, 64);
+        } else {
+            varint::write_u64(&mut stream.bytes, timestamp.wrapping_sub(self.timestamp) as u64);
+            self.window.write(stream, self.value, value);
+        }
+    }
+
+    /// Both codes of a sample in one write when they are short, as they mostly are.
+    #[inline]
+    fn write_next(&mut self, stream: &mut BitWriter, delta: u64, value: u64) {
+        let (time_code, time_bits) = match delta.wrapping_sub(self.delta) as i64 {
+            0 => (0, 1),
+            step @ -8191..=8192 => (0b10 << 14 | step as u64 & 0x3fff, 16),
+            step @ -65_535..=65_536 => (0b110 << 17 | step as u64 & 0x1_ffff, 20),
+            step @ -524_287..=524_288 => (0b1110 << 20 | step as u64 & 0xf_ffff, 24),
+            step => {
+                stream.short(0b1111, 4);
+                stream.bits(step as u64, 64);
+                (0, 0)
+            }
+        };
+        let coded = self.window.code(self.value, value);
+        let head = time_code << coded.head_bits | coded.head;
+        let head_bits = time_bits + coded.head_bits;
+        let all_bits = head_bits + coded.tail_bits;
+        if all_bits < PEEK_BITS {
+            stream.short(head << coded.tail_bits | coded.tail, all_bits);
+        } else {
+            stream.short(head, head_bits);
+            stream.bits(coded.tail, coded.tail_bits);
+        }
+    }
+
+    #[inline]
+    fn set_count(&mut self, count: u16) {
+        if let Some(header) = self.bytes.first_chunk_mut::<HEADER_LEN>() {
+            *header = count.to_be_bytes();
+        }
+    }
+
+    /// Number of samples.
+    #[inline]
+    pub(crate) fn count(&self) -> u16 {
+        self.bytes
+            .first_chunk::<HEADER_LEN>()
+            .map_or(0, |header| u16::from_be_bytes(*header))
+    }
+
+    /// Timestamp and value bits of the last sample; zeros in an empty chunk.
+    #[inline]
+    pub(crate) fn last(&self) -> (i64, u64) {
+        (self.timestamp, self.value)
+    }
+
+    /// The chunk; complete after every append.
+    #[inline]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The finished chunk.
+    pub(crate) fn into_bytes(self) -> Box<[u8]> {
+        self.bytes.into_boxed_slice()
+    }
+
+    /// Bytes reserved on the heap.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.bytes.capacity()
+    }
+}
+
+/// Reads a chunk sample by sample; ends after the first error.
+#[derive(Debug, Clone)]
+pub(crate) struct XorIter<'a> {
+    input: BitReader<'a>,
+    /// Samples the header promises.
+    total: u16,
+    read: u16,
+    timestamp: i64,
+    delta: u64,
+    value: u64,
+    window: Window,
+}
+
+impl<'a> XorIter<'a> {
+    /// Looks at the header only.
+    pub(crate) fn new(bytes: &'a [u8]) -> Result<Self, Corrupt> {
+        let (header, rest) = bytes
+            .split_first_chunk::<HEADER_LEN>()
+            .ok_or(Corrupt::new("xor chunk header", bytes.len()))?;
+        Ok(Self {
+            input: BitReader::new(rest),
+            total: u16::from_be_bytes(*header),
+            read: 0,
+            timestamp: 0,
+            delta: 0,
+            value: 0,
+            window: Window::default(),
+        })
+    }
+
+    /// Number of samples the header promises.
+    pub(crate) fn total(&self) -> u16 {
+        self.total
+    }
+
+    fn corrupt(&self, what: &'static str) -> Corrupt {
+        Corrupt::new(what, HEADER_LEN + self.input.bit_position() / 8)
+    }
+
+    /// Reads one sample into the state; `None` when the bits are not valid or end.
+    #[inline]
+    fn step(&mut self) -> Option<()> {
+        match self.read {
+            0 => {
+                self.timestamp = varint::unzigzag(read_leb128(&mut self.input)?);
+                self.value = self.input.take(64);
+            }
+            1 => {
+                self.delta = read_leb128(&mut self.input)?;
+                self.timestamp = self.timestamp.wrapping_add(self.delta as i64);
+                self.value = self.window.read(&mut self.input, self.value)?;
+            }
+            _ => {
+                self.delta = self.delta.wrapping_add(read_step(&mut self.input) as u64);
+                self.timestamp = self.timestamp.wrapping_add(self.delta as i64);
+                self.value = self.window.read(&mut self.input, self.value)?;
+            }
+        }
+        self.read += 1;
+        (!self.input.overrun()).then_some(())
+    }
+}
+
+impl Iterator for XorIter<'_> {
+    type Item = Result<(i64, u64), Corrupt>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.read >= self.total {
+            return None;
+        }
+        if self.step().is_none() {
+            self.total = 0;
+            return Some(Err(self.corrupt("xor sample")));
+        }
+        Some(Ok((self.timestamp, self.value)))
+    }
+}
+
+fn read_leb128(input: &mut BitReader<'_>) -> Option<u64> {
+    let mut value = 0u64;
+    for index in 0..varint::MAX_LEN {
+        let byte = input.bits(8)?;
+        if index == varint::MAX_LEN - 1 && byte > 1 {
+            return None;
+        }
+        value |= (byte & 0x7f) << (7 * index);
+        if byte < 0x80 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+/// A delta-of-delta code.
+#[inline]
+fn read_step(input: &mut BitReader<'_>) -> i64 {
+    let next = input.peek();
+    let (prefix, bits) = match next.leading_ones() {
+        0 => {
+            input.skip(1);
+            return 0;
+        }
+        1 => (2, 14),
+        2 => (3, 17),
+        3 => (4, 20),
+        _ => {
+            input.skip(4);
+            return input.take(64) as i64;
+        }
+    };
+    input.skip(prefix + bits);
+    signed(next << prefix >> (64 - bits), bits)
+}
+
+/// The signed number behind a code of `bits` bits, which holds one more positive number than two's complement.
+#[inline]
+pub(super) fn signed(code: u64, bits: u32) -> i64 {
+    if code > 1 << (bits - 1) {
+        code.wrapping_sub(1 << bits) as i64
+    } else {
+        code as i64
+    }
+}
+
+/// Appends all samples of a chunk to two columns.
+pub(crate) fn decode_into(
+    bytes: &[u8],
+    timestamps: &mut Vec<i64>,
+    values: &mut Vec<u64>,
+) -> Result<(), Corrupt> {
+    let mut iter = XorIter::new(bytes)?;
+    // Every sample but the first takes at least two bits.
+    let count = usize::from(iter.total).min(bytes.len() * 4 + 1);
+    timestamps.reserve(count);
+    values.reserve(count);
+    while iter.read < iter.total {
+        iter.step().ok_or_else(|| iter.corrupt("xor sample"))?;
+        timestamps.push(iter.timestamp);
+        values.push(iter.value);
+    }
+    Ok(())
+}
+
+/// Timestamp of the last sample, `None` for an empty chunk.
+pub(crate) fn last_timestamp(bytes: &[u8]) -> Result<Option<i64>, Corrupt> {
+    let mut iter = XorIter::new(bytes)?;
+    let mut last = None;
+    for sample in iter.by_ref() {
+        last = Some(sample?.0);
+    }
+    Ok(last)
+}
