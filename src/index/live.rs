@@ -1,0 +1,323 @@
+//! The head's index: label pairs as numbers, and the series of each pair.
+//!
+//! The series' own lists of pairs are kept by the head; what is here answers "which series" and "which values".
+//! Adding a series with known pairs is a hash look-up and an append per pair. Searching takes `&self`: what a search
+//! builds for the next one hides behind a lock per label name.
+
+use super::live_values::{NameValues, SortedValues};
+pub(crate) use super::pairs::PairId;
+use super::pairs::{NameId, PairTable};
+use super::pattern::Pattern;
+use super::posting::Postings;
+use super::regex::LabelMatcher;
+use super::rows::RowUnion;
+use super::select::{self, IndexSource};
+use roaring::RoaringBitmap;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+/// Index over series that come and go.
+#[derive(Debug, Default)]
+pub(crate) struct LiveIndex {
+    pairs: PairTable<Postings>,
+    /// By number of the name; those of names not in use are empty.
+    names: Vec<Name>,
+    all: Postings,
+}
+
+#[derive(Debug, Default)]
+struct Name {
+    /// Series that have the label.
+    series: Postings,
+    values: NameValues,
+}
+
+/// What the index takes in memory, by part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct LiveIndexBytes {
+    /// Texts of names and values.
+    pub(crate) text: usize,
+    /// One entry per pair.
+    pub(crate) pairs: usize,
+    /// The hash tables.
+    pub(crate) tables: usize,
+    /// Lists of series beyond what an entry holds itself.
+    pub(crate) postings: usize,
+    /// Names and their lists of pairs.
+    pub(crate) names: usize,
+    /// Sorted copies of values, built by searches.
+    pub(crate) sorted_values: usize,
+}
+
+impl LiveIndexBytes {
+    /// All parts together.
+    pub(crate) fn total(&self) -> usize {
+        self.text + self.pairs + self.tables + self.postings + self.names + self.sorted_values
+    }
+}
+
+/// One label name in numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NameStats {
+    pub(crate) name: String,
+    /// Distinct values.
+    pub(crate) values: u32,
+    /// Series that have the label.
+    pub(crate) series: u64,
+}
+
+impl LiveIndex {
+    /// The number of a pair and whether it is new. A new pair stays until a series that had it is removed, or
+    /// [`LiveIndex::release`].
+    #[inline]
+    pub(crate) fn intern(&mut self, name: &str, value: &str) -> (PairId, bool) {
+        let (pair, is_new) = self.pairs.intern(name, value);
+        if is_new {
+            self.add_value(pair);
+        }
+        (pair, is_new)
+    }
+
+    fn add_value(&mut self, pair: PairId) {
+        let name = self.pairs.name_of(pair).expect("BUG: a pair without a name");
+        let index = name.0 as usize;
+        if index >= self.names.len() {
+            self.names.resize_with(index + 1, Name::default);
+        }
+        self.names[index].values.add(name, pair, &self.pairs);
+    }
+
+    /// The number of a pair in use.
+    pub(crate) fn find(&self, name: &str, value: &str) -> Option<PairId> {
+        self.pairs.find(self.pairs.find_name(name)?, value)
+    }
+
+    /// Name and value of a pair in use.
+    pub(crate) fn pair(&self, pair: PairId) -> (&str, &str) {
+        let name = self.pairs.name_of(pair).map_or("", |name| self.pairs.name(name));
+        (name, self.pairs.value(pair))
+    }
+
+    /// Adds a series. Ascending ids are the fast case.
+    #[inline]
+    pub(crate) fn insert(&mut self, series: u32, pairs: &[PairId]) {
+        for &pair in pairs {
+            let (name, postings) = self.pairs.payload_mut(pair);
+            postings.insert(series);
+            self.names[name.0 as usize].series.insert(series);
+        }
+        self.all.insert(series);
+    }
+
+    /// Removes a series and every pair that no series has any more; their numbers may be given out again.
+    pub(crate) fn remove(&mut self, series: u32, pairs: &[PairId]) {
+        for &pair in pairs {
+            let (name, postings) = self.pairs.payload_mut(pair);
+            postings.remove(series);
+            if let Some(name) = self.names.get_mut(name.0 as usize) {
+                name.series.remove(series);
+            }
+        }
+        self.all.remove(series);
+        self.release(pairs);
+    }
+
+    /// Gives up those of the pairs that no series has.
+    pub(crate) fn release(&mut self, pairs: &[PairId]) {
+        for &pair in pairs {
+            let Some(name_id) = self
+                .pairs
+                .name_of(pair)
+                .filter(|_| self.pairs.payload(pair).is_empty())
+            else {
+                continue;
+            };
+            self.pairs.remove(pair);
+            let name = &mut self.names[name_id.0 as usize];
+            name.values.remove();
+            if name.values.count == 0 {
+                *name = Name::default();
+                self.pairs.remove_name(name_id);
+            }
+        }
+    }
+
+    /// The series that satisfy every matcher.
+    pub(crate) fn select(&self, matchers: &[LabelMatcher]) -> RoaringBitmap {
+        let Ok(series) = select::select(self, matchers);
+        series
+    }
+
+    /// All series.
+    pub(crate) fn series_count(&self) -> u64 {
+        self.all.len()
+    }
+
+    /// Pairs in use.
+    pub(crate) fn pair_count(&self) -> usize {
+        self.pairs.len()
+    }
+
+    /// How many series have a pair.
+    pub(crate) fn series_of_pair(&self, pair: PairId) -> u64 {
+        self.pairs.payload(pair).len()
+    }
+
+    fn name_ids(&self) -> impl Iterator<Item = (NameId, &Name)> {
+        let slots = (0..self.pairs.name_slots()).map(NameId).zip(&self.names);
+        slots.filter(|(_, name)| name.values.count > 0)
+    }
+
+    /// The label names, sorted; only those that a series of `within` has, if given.
+    pub(crate) fn label_names(&self, within: Option<&RoaringBitmap>) -> Vec<&str> {
+        let seen = |name: &Name| match within {
+            Some(set) => name.series.intersects(set),
+            None => !name.series.is_empty(),
+        };
+        let mut names: Vec<&str> = self
+            .name_ids()
+            .filter(|(_, name)| seen(name))
+            .map(|(id, _)| self.pairs.name(id))
+            .collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// The values of a label in order, from `from` on; only those that a series of `within` has, if given.
+    pub(crate) fn label_values<'a>(
+        &'a self,
+        name: &str,
+        from: &str,
+        within: Option<&'a RoaringBitmap>,
+    ) -> LiveValues<'a> {
+        let sorted = match self.pairs.find_name(name) {
+            Some(id) => self.names[id.0 as usize].values.sorted(id, &self.pairs),
+            None => Arc::default(),
+        };
+        let next = sorted.arena.lower_bound(from);
+        let mut values = LiveValues {
+            index: self,
+            sorted,
+            next,
+            within,
+        };
+        values.settle();
+        values
+    }
+
+    /// Every label name with its counts, in no particular order.
+    pub(crate) fn name_stats(&self) -> Vec<NameStats> {
+        let stats = self.name_ids().map(|(id, name)| NameStats {
+            name: self.pairs.name(id).to_owned(),
+            values: name.values.count,
+            series: name.series.len(),
+        });
+        stats.collect()
+    }
+
+    /// Shortens the lists of series; worth it after many series came, and when the head freezes.
+    pub(crate) fn optimize(&mut self) {
+        self.pairs.payloads_mut().for_each(Postings::optimize);
+        self.names.iter_mut().for_each(|name| name.series.optimize());
+        self.all.optimize();
+    }
+
+    /// Gives up the sorted copies of values that searches built.
+    pub(crate) fn drop_caches(&mut self) {
+        self.names.iter_mut().for_each(|name| name.values.drop_cache());
+    }
+
+    /// What is allocated. Walks over all pairs.
+    pub(crate) fn approximate_bytes(&self) -> LiveIndexBytes {
+        let mut bytes = LiveIndexBytes {
+            text: self.pairs.text_bytes(),
+            pairs: self.pairs.entry_bytes(),
+            tables: self.pairs.table_bytes(),
+            postings: self.pairs.payloads().map(Postings::heap_bytes).sum::<usize>() + self.all.heap_bytes(),
+            names: self.names.capacity() * size_of::<Name>(),
+            sorted_values: 0,
+        };
+        for name in &self.names {
+            let (list, sorted) = name.values.heap_bytes();
+            bytes.postings += name.series.heap_bytes();
+            bytes.names += list;
+            bytes.sorted_values += sorted;
+        }
+        bytes
+    }
+}
+
+impl IndexSource for LiveIndex {
+    type Error = Infallible;
+
+    fn all(&self) -> Result<RoaringBitmap, Infallible> {
+        Ok(self.all.to_bitmap())
+    }
+
+    fn present(&self, name: &str) -> Result<RoaringBitmap, Infallible> {
+        let name = self.pairs.find_name(name).map(|id| &self.names[id.0 as usize]);
+        Ok(name.map_or_else(RoaringBitmap::new, |name| name.series.to_bitmap()))
+    }
+
+    fn matched(&self, name: &str, pattern: &Pattern) -> Result<RoaringBitmap, Infallible> {
+        let Some(name) = self.pairs.find_name(name) else {
+            return Ok(RoaringBitmap::new());
+        };
+        if let Some([only]) = pattern.as_set() {
+            let pair = self.pairs.find(name, only);
+            return Ok(pair.map_or_else(RoaringBitmap::new, |pair| self.pairs.payload(pair).to_bitmap()));
+        }
+        let mut union = RowUnion::default();
+        let mut add = |pair: PairId| self.pairs.payload(pair).add_to(&mut union);
+        match pattern.as_set() {
+            Some(set) => set
+                .iter()
+                .filter_map(|value| self.pairs.find(name, value))
+                .for_each(add),
+            None => self.names[name.0 as usize]
+                .values
+                .matching(name, &self.pairs, pattern, &mut add),
+        }
+        Ok(union.finish())
+    }
+}
+
+/// Walks over sorted values that series have.
+#[derive(Debug)]
+pub(crate) struct LiveValues<'a> {
+    index: &'a LiveIndex,
+    sorted: Arc<SortedValues>,
+    next: usize,
+    within: Option<&'a RoaringBitmap>,
+}
+
+impl LiveValues<'_> {
+    /// Steps to the first value from here on that is wanted.
+    fn settle(&mut self) {
+        while let Some(&pair) = self.sorted.pairs.get(self.next) {
+            let postings = self.index.pairs.payload(pair);
+            if self
+                .within
+                .map_or(!postings.is_empty(), |set| postings.intersects(set))
+            {
+                return;
+            }
+            self.next += 1;
+        }
+    }
+
+    /// The value at which the walk stands and how many series have it, `None` behind the last.
+    pub(crate) fn current(&self) -> Option<(&str, u64)> {
+        let pair = *self.sorted.pairs.get(self.next)?;
+        Some((
+            self.sorted.arena.get(self.next),
+            self.index.pairs.payload(pair).len(),
+        ))
+    }
+
+    /// Goes to the next value.
+    pub(crate) fn advance(&mut self) {
+        self.next += 1;
+        self.settle();
+    }
+}
