@@ -30,22 +30,23 @@ pub(super) fn find_in_chunk(encoding: Encoding, bytes: &[u8], timestamp: i64) ->
     Some(Value::Histogram(found.1))
 }
 
-/// The samples of `data` within `from..=to`.
-pub(crate) fn decode_data(data: &SeriesData, from: i64, to: i64) -> Result<Samples, Corrupt> {
-    let mut ordered = Samples::default();
+/// The samples of `data` within `from..=to`, in place of what `out` holds.
+pub(crate) fn decode_data(data: &SeriesData, from: i64, to: i64, out: &mut Samples) -> Result<(), Corrupt> {
+    out.clear();
     let wanted = |chunk: &&SealedChunk| chunk.last_timestamp >= from && chunk.first_timestamp <= to;
     let count: usize = data.chunks.iter().filter(wanted).map(|chunk| usize::from(chunk.count)).sum();
-    ordered.timestamps.reserve(count);
-    ordered.bits.reserve(count);
+    out.timestamps.reserve(count);
+    out.bits.reserve(count);
     for chunk in data.chunks.iter().filter(wanted) {
-        decode_chunk(chunk.encoding, &chunk.bytes, &mut ordered)?;
+        decode_chunk(chunk.encoding, &chunk.bytes, out)?;
     }
-    ordered.starts = data.starts.clone();
-    ordered.trim(from, to);
-    if data.late.is_empty() {
-        return Ok(ordered);
+    out.starts = data.starts.clone();
+    out.trim(from, to);
+    if !data.late.is_empty() {
+        let late = late_samples(&data.late, from, to);
+        *out = Samples::join(vec![std::mem::take(out), late]);
     }
-    Ok(Samples::join(vec![ordered, late_samples(&data.late, from, to)]))
+    Ok(())
 }
 
 fn late_samples(late: &LateSamples, from: i64, to: i64) -> Samples {

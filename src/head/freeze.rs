@@ -2,10 +2,10 @@
 
 use super::Head;
 use super::metadata::MetadataHistory;
+use super::order::LabelOrder;
 use super::series::SeriesData;
 use super::slab::{FrozenSlab, Generation, SLAB_SERIES};
 use super::writer::Writer;
-use crate::index::PairId;
 use crate::wal::WalError;
 use std::sync::{Arc, PoisonError};
 
@@ -18,20 +18,37 @@ pub(crate) struct Frozen {
     pub(crate) metadata: MetadataHistory,
 }
 
-/// A series of a frozen generation.
+/// The series of a frozen generation that have data, in label order.
 #[derive(Debug)]
 pub(crate) struct FrozenSeries {
-    pub(crate) pairs: Box<[PairId]>,
-    /// Where its data stands.
-    pub(crate) slab: u32,
-    pub(crate) place: u32,
+    /// Slab and place in it, in order of addition.
+    places: Vec<(u32, u32)>,
+    order: LabelOrder,
+    slabs: Vec<Option<Arc<FrozenSlab>>>,
+}
+
+impl FrozenSeries {
+    pub(crate) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Appends the canonical labels of the series at `position` in label order.
+    pub(crate) fn labels(&self, head: &Head, position: usize, out: &mut Vec<u8>) {
+        self.order.labels(&head.read_index(), position, out);
+    }
+
+    /// The data of the series at `position` in label order.
+    pub(crate) fn data(&self, position: usize) -> Option<&SeriesData> {
+        let (slab, place) = *self.places.get(self.order.at(position)?)?;
+        frozen_data(self.slabs.get(slab as usize)?.as_ref()?, place)
+    }
 }
 
 impl Head {
     /// Starts a new generation and log file; what was live until now is frozen.
     pub(crate) fn freeze(&self, writer: &mut Writer) -> Result<Frozen, WalError> {
         writer.rotate()?;
-        let file = writer.log.as_ref().map_or(0, |log| log.file_sequence());
+        let file = writer.log.as_ref().map_or(0, |log| log.sequence());
         let next = Arc::new(Generation::new(writer.live.number + 1, writer.last_lsn + 1, file));
         let frozen = std::mem::replace(&mut writer.live, next);
         writer.frozen = Some(frozen.clone());
@@ -40,23 +57,28 @@ impl Head {
         Ok(Frozen { generation: frozen, last_lsn: writer.last_lsn, metadata })
     }
 
-    /// Moves every slab's data of `frozen` out, and lists the series that have any.
-    pub(crate) fn collect_frozen(&self, frozen: &Generation) -> Vec<FrozenSeries> {
+    /// Moves every slab's data of `frozen` out, and lists the series that have any. While a generation is frozen no
+    /// series is evicted, so their pairs stay theirs.
+    pub(crate) fn collect_frozen(&self, frozen: &Generation) -> FrozenSeries {
         let slabs = self.slabs.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut all = Vec::new();
+        let order = LabelOrder::with_capacity(slabs.len());
+        let mut all = FrozenSeries { places: Vec::new(), order, slabs: Vec::with_capacity(slabs.len()) };
         for (index, slab) in slabs.iter().enumerate() {
             let mut locked = slab.lock();
             if locked.generation <= frozen.number {
                 frozen.freeze(index, &mut locked, frozen.number + 1);
             }
-            let Some(data) = frozen.frozen_slab(index) else { continue };
-            for (place, _) in data.series.iter().enumerate().filter(|series| series.1.is_some()) {
+            let data = frozen.frozen_slab(index);
+            let with_data = data.iter().flat_map(|data| data.series.iter().enumerate());
+            for (place, _) in with_data.filter(|series| series.1.is_some()) {
                 if let Some(series) = locked.series.get(place) {
-                    let pairs = series.pairs.clone();
-                    all.push(FrozenSeries { pairs, slab: index as u32, place: place as u32 });
+                    all.order.push(&series.pairs);
+                    all.places.push((index as u32, place as u32));
                 }
             }
+            all.slabs.push(data);
         }
+        all.order.sort(&self.read_index());
         all
     }
 

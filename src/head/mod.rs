@@ -13,6 +13,7 @@ pub(crate) mod freeze;
 pub(crate) mod limits;
 mod memory;
 pub(crate) mod metadata;
+mod order;
 pub(crate) mod read;
 pub(crate) mod recover;
 pub(crate) mod report;

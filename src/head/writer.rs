@@ -7,7 +7,7 @@ use super::stage::Stage;
 use super::{Head, append};
 use crate::index::PairId;
 use crate::wal::batch::BatchEncoder;
-use crate::wal::{RecordKind, WalError, WalWriter};
+use crate::wal::{RECORD_BATCH, WalError, WalWriter};
 use std::sync::Arc;
 
 /// Log bytes between two restarts of the value chains, at least. A lost record costs what follows up to the next
@@ -15,8 +15,7 @@ use std::sync::Arc;
 const CHAIN_BYTES_MIN: u64 = 4 << 20;
 /// The same per series in memory, so that restarts stay below an eighth of the log.
 const CHAIN_BYTES_PER_SERIES: u64 = 64;
-/// A log file is closed when it is this large, and holds this many times its own definitions.
-const FILE_BYTES_MIN: u64 = 64 << 20;
+/// A log file that is large enough is closed when it holds this many times its own definitions.
 const FILE_BYTES_PER_DEFINITION_BYTE: u64 = 6;
 
 /// State behind the writer's lock.
@@ -38,6 +37,7 @@ pub(crate) struct Writer {
     pub(super) chain: u32,
     chain_start_bytes: u64,
     definition_bytes: u64,
+    closed_bytes: u64,
     /// Last LSN given out.
     pub(super) last_lsn: u64,
     next_id: u32,
@@ -62,6 +62,7 @@ impl Writer {
             chain: 1,
             chain_start_bytes: 0,
             definition_bytes: 0,
+            closed_bytes: 0,
             last_lsn: 0,
             next_id: 0,
             free_ids: Vec::new(),
@@ -82,13 +83,18 @@ impl Writer {
         self.log.as_mut()
     }
 
+    /// Bytes written to the log by this process, files before the current one included.
+    pub(crate) fn written_bytes(&self) -> u64 {
+        self.closed_bytes + self.log.as_ref().map_or(0, WalWriter::written_bytes)
+    }
+
     pub(crate) fn last_lsn(&self) -> u64 {
         self.last_lsn
     }
 
     /// Series and pairs must be defined anew, chains restart.
     fn begin_file(&mut self) {
-        self.file = self.log.as_ref().map_or(0, |log| log.file_sequence() as u32);
+        self.file = self.log.as_ref().map_or(0, |log| log.sequence() as u32);
         self.chain += 1;
         self.chain_start_bytes = 0;
         self.definition_bytes = 0;
@@ -97,7 +103,9 @@ impl Writer {
     /// Closes the current log file and starts the next.
     pub(crate) fn rotate(&mut self) -> Result<(), WalError> {
         if let Some(log) = self.log.as_mut() {
+            let bytes = log.written_bytes();
             log.rotate()?;
+            self.closed_bytes += bytes;
             self.begin_file();
         }
         Ok(())
@@ -106,14 +114,14 @@ impl Writer {
     /// Makes room in the log for a batch, opening a new file or restarting the chains when that is due.
     pub(super) fn reserve(&mut self, bytes_max: u64) -> Result<(), WalError> {
         let Some(log) = self.log.as_mut() else { return Ok(()) };
-        if log.file_bytes() > FILE_BYTES_MIN.max(self.definition_bytes * FILE_BYTES_PER_DEFINITION_BYTE) {
+        if log.needs_rotation() && log.written_bytes() > self.definition_bytes * FILE_BYTES_PER_DEFINITION_BYTE {
             self.rotate()?;
         }
         let Some(log) = self.log.as_mut() else { return Ok(()) };
-        log.reserve(bytes_max)?;
+        log.reserve_payload(bytes_max)?;
         let chain_bytes_max = CHAIN_BYTES_MIN.max(CHAIN_BYTES_PER_SERIES * self.map.len() as u64);
-        if log.file_bytes() > self.chain_start_bytes + chain_bytes_max {
-            self.chain_start_bytes = log.file_bytes();
+        if log.written_bytes() > self.chain_start_bytes + chain_bytes_max {
+            self.chain_start_bytes = log.written_bytes();
             self.chain += 1;
             self.encoder.restart_chains();
         }
@@ -130,7 +138,7 @@ impl Writer {
         self.definition_bytes += self.encoder.definition_bytes() as u64;
         self.encoder.finish(&mut self.payload);
         if !self.payload.is_empty() {
-            self.last_lsn = log.append(RecordKind::Batch, &self.payload)?;
+            self.last_lsn = log.append(RECORD_BATCH, &self.payload)?;
         }
         if self.payload.capacity() > 8 << 20 {
             self.payload = Vec::new();
@@ -175,23 +183,32 @@ impl Writer {
     }
 }
 
+/// A commit that failed.
+#[derive(Debug)]
+pub(crate) struct CommitError {
+    pub(crate) source: WalError,
+    /// Whether samples of the batch are in the head; without that, nothing of it was kept.
+    pub(crate) is_applied: bool,
+}
+
 impl Head {
-    /// Admits, logs and applies a batch. An error means that nothing of the batch was kept (no space), or that the log
-    /// failed and nothing more may be written.
+    /// Admits, logs and applies a batch.
     pub(crate) fn commit(
         &self,
         writer: &mut Writer,
         stage: &Stage,
         now: i64,
-    ) -> Result<CommitReport, WalError> {
-        writer.reserve(stage.log_bytes_max())?;
+    ) -> Result<CommitReport, CommitError> {
+        let refused = |source| CommitError { source, is_applied: false };
+        let failed = |source| CommitError { source, is_applied: true };
+        writer.reserve(stage.log_bytes_max()).map_err(refused)?;
         let mut report = stage.report.clone();
         for entries in stage.entries.chunks(append::RECORD_ENTRIES_MAX) {
             self.append(writer, stage, entries, now, &mut report);
-            writer.write_record()?;
+            writer.write_record().map_err(failed)?;
         }
         if self.append_metadata(writer, stage, now, &mut report) {
-            writer.write_record()?;
+            writer.write_record().map_err(failed)?;
         }
         report.accepted = report.floats + report.histograms + report.duplicates;
         report.lsn = writer.last_lsn;

@@ -17,9 +17,12 @@
 //! After replay new records go to a new file, so old files are never cut or extended. What is not known to be durable
 //! in the last old file is written again in place and synced first: the page cache may show bytes whose sync failed.
 
+pub(crate) mod batch;
+pub(crate) mod batch_decode;
 mod checkpoint;
 mod commit;
 mod frame;
+pub(crate) mod histogram;
 mod replay;
 mod scan;
 mod writer;
@@ -35,6 +38,11 @@ pub(crate) use replay::{Gap, Record, ReplayError, ReplayFrom, Replayed, Visitor,
 pub(crate) use writer::{WalOptions, WalWriter};
 
 use crate::io::{Fs, FsError};
+
+/// Kind of the records that hold a batch; the payload is described in `batch`.
+pub(crate) const RECORD_BATCH: u8 = 1;
+/// Kind of the records of a checkpoint; the payload has the same form.
+pub(crate) const RECORD_CHECKPOINT: u8 = 2;
 
 /// A log sequence number. The first is 1.
 pub(crate) type Lsn = u64;

@@ -11,6 +11,9 @@ use super::frame::{self, FILE_HEADER_OFFSETS, FileHeader, FileKind, KIND_MARK, R
 use super::{GroupCommit, Lsn, MAX_PAYLOAD_BYTES, WalError, file_name};
 use crate::io::{File, Fs, FsError};
 
+/// What a record takes beside its payload, at most.
+const RECORD_OVERHEAD_BYTES: u64 = 64;
+
 /// How the log is written.
 #[derive(Debug, Clone)]
 pub(crate) struct WalOptions {
@@ -213,6 +216,14 @@ impl WalWriter {
         self.next_lsn += 1;
         self.commit.set_written(lsn);
         Ok(lsn)
+    }
+
+    /// Makes sure that records with this many bytes of payload can be written, a full disk aside that a file system
+    /// which copies on write may meet all the same.
+    pub(crate) fn reserve_payload(&mut self, bytes: u64) -> Result<(), WalError> {
+        self.commit.check()?;
+        let records = bytes / MAX_PAYLOAD_BYTES as u64 + 4;
+        self.reserve(self.current.position + bytes + records * RECORD_OVERHEAD_BYTES)
     }
 
     fn reserve(&mut self, end: u64) -> Result<(), WalError> {

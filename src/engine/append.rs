@@ -1,0 +1,49 @@
+//! A batch's way in.
+
+use super::Engine;
+use super::error::Error;
+use crate::head::report::{CommitReport, Durability};
+use crate::head::stage::Stage;
+use crate::wal::WalError;
+use std::sync::atomic::Ordering;
+
+impl Engine {
+    /// Admits, logs and applies a batch, and returns when it is as durable as `durability` asks for. The wait covers
+    /// everything the batch rests on: samples that were there already came with records before this point of the log.
+    pub(crate) fn append(&self, stage: &Stage, durability: Durability) -> Result<CommitReport, Error> {
+        let mut report = {
+            let mut writer = self.head.lock_writer();
+            self.check_writable()?;
+            let before = writer.written_bytes();
+            match self.head.commit(&mut writer, stage, self.now()) {
+                Ok(report) => {
+                    self.log_bytes.fetch_add(writer.written_bytes() - before, Ordering::Relaxed);
+                    report
+                }
+                Err(error) => return Err(self.append_failed(error)),
+            }
+        };
+        report.durability = durability;
+        if durability == Durability::Always
+            && let Some(commit) = &self.commit
+        {
+            commit.wait_durable(report.lsn).map_err(|error| self.poisoning(error.into()))?;
+        }
+        Ok(report)
+    }
+
+    fn append_failed(&self, error: crate::head::writer::CommitError) -> Error {
+        match error.source {
+            // Samples were applied whose record is not in the log: only a new replay makes both one again.
+            source if error.is_applied => {
+                self.poison(&source.to_string());
+                Error::Poisoned(source.to_string())
+            }
+            WalError::Poisoned(source) => {
+                self.poison(&source.to_string());
+                Error::Poisoned(source.to_string())
+            }
+            source => source.into(),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The manifest: which segments, which checkpoint and which log files make up the database.
+//!
+//! It is the one commit point. A flush or a checkpoint takes effect when the new manifest has replaced the old one, and
+//! files that it does not name do not exist for the database.
+//!
+//! ```text
+//! magic          8 bytes  NTHXMNF1
+//! version        u32
+//! incompatible   u32      features; a reader that does not know a bit refuses the file
+//! database id    16 bytes
+//! precision      u8
+//! created        i64      milliseconds since 1970
+//! next sequence  u64      of segments
+//! flushed LSN    u64      every record up to it is in segments
+//! log floor      u64      sequence of the first log file that is needed
+//! checkpoint     u64      sequence of the checkpoint that comes before it, 0 = none
+//! segments       u32 count, then per segment: u64 sequence, 16 bytes ULID, u64 length of the file,
+//!                i64 smallest and i64 largest timestamp, u64 first and u64 last LSN, u8 level
+//! checksum       u64      of everything before
+//! ```
+
+#![deny(clippy::indexing_slicing, clippy::unwrap_used)]
+
+use super::error::Error;
+use super::options::Precision;
+use crate::base::bytes::{Corrupt, Cursor};
+use crate::base::hash;
+use crate::io::{self, Fs};
+use crate::segment::names;
+use crate::segment::reader::CorruptFile;
+use std::path::Path;
+use std::sync::Arc;
+
+const MAGIC: &[u8; 8] = b"NTHXMNF1";
+const VERSION: u32 = 1;
+
+/// A segment as the manifest names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SegmentEntry {
+    pub(crate) sequence: u64,
+    pub(crate) ulid: u128,
+    pub(crate) bytes: u64,
+    pub(crate) time_min: i64,
+    pub(crate) time_max: i64,
+    pub(crate) lsn_first: u64,
+    pub(crate) lsn_last: u64,
+    pub(crate) level: u8,
+}
+
+/// The state of a database on disk.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Manifest {
+    pub(crate) database_id: u128,
+    pub(crate) precision: Precision,
+    pub(crate) created_ms: i64,
+    pub(crate) next_sequence: u64,
+    pub(crate) flushed_lsn: u64,
+    pub(crate) log_floor: u64,
+    pub(crate) checkpoint: u64,
+    /// In order of their LSNs.
+    pub(crate) segments: Vec<SegmentEntry>,
+}
+
+impl Manifest {
+    fn encode(&self) -> Vec<u8> {
+        let mut out = MAGIC.to_vec();
+        out.extend_from_slice(&VERSION.to_le_bytes());
+        out.extend_from_slice(&0u32.to_le_bytes());
+        out.extend_from_slice(&self.database_id.to_le_bytes());
+        out.push(self.precision as u8);
+        out.extend_from_slice(&self.created_ms.to_le_bytes());
+        for number in [self.next_sequence, self.flushed_lsn, self.log_floor, self.checkpoint] {
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+        out.extend_from_slice(&(self.segments.len() as u32).to_le_bytes());
+        for segment in &self.segments {
+            out.extend_from_slice(&segment.sequence.to_le_bytes());
+            out.extend_from_slice(&segment.ulid.to_le_bytes());
+            out.extend_from_slice(&segment.bytes.to_le_bytes());
+            out.extend_from_slice(&segment.time_min.to_le_bytes());
+            out.extend_from_slice(&segment.time_max.to_le_bytes());
+            out.extend_from_slice(&segment.lsn_first.to_le_bytes());
+            out.extend_from_slice(&segment.lsn_last.to_le_bytes());
+            out.push(segment.level);
+        }
+        let checksum = hash::checksum(&out);
+        out.extend_from_slice(&checksum.to_le_bytes());
+        out
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Corrupt> {
+        let covered = bytes.len().saturating_sub(8);
+        let checksum = Cursor::new(bytes.get(covered..).unwrap_or(&[])).u64("manifest checksum")?;
+        if checksum != hash::checksum(bytes.get(..covered).unwrap_or(&[])) {
+            return Err(Corrupt::new("checksum of the manifest", covered));
+        }
+        let mut cursor = Cursor::new(bytes.get(..covered).unwrap_or(&[]));
+        if cursor.take(MAGIC.len(), "manifest magic")? != MAGIC {
+            return Err(Corrupt::new("not a manifest: wrong magic", 0));
+        }
+        if cursor.u32("manifest version")? != VERSION || cursor.u32("manifest features")? != 0 {
+            return Err(Corrupt::new("manifest of a newer version", 8));
+        }
+        let database_id = cursor.u128("database id")?;
+        let precision = Precision::from_u8(cursor.u8("precision")?);
+        let mut manifest = Self {
+            database_id,
+            precision: precision.ok_or_else(|| cursor.corrupt("precision"))?,
+            created_ms: cursor.i64("time of creation")?,
+            next_sequence: cursor.u64("next sequence")?,
+            flushed_lsn: cursor.u64("flushed LSN")?,
+            log_floor: cursor.u64("log floor")?,
+            checkpoint: cursor.u64("checkpoint")?,
+            segments: Vec::new(),
+        };
+        for _ in 0..cursor.u32("number of segments")? {
+            manifest.segments.push(SegmentEntry {
+                sequence: cursor.u64("segment sequence")?,
+                ulid: cursor.u128("segment ULID")?,
+                bytes: cursor.u64("segment length")?,
+                time_min: cursor.i64("segment time")?,
+                time_max: cursor.i64("segment time")?,
+                lsn_first: cursor.u64("segment LSN")?,
+                lsn_last: cursor.u64("segment LSN")?,
+                level: cursor.u8("segment level")?,
+            });
+        }
+        if !cursor.is_empty() {
+            return Err(cursor.corrupt("bytes after the segments"));
+        }
+        Ok(manifest)
+    }
+
+    /// Makes this the state of the database in `dir`.
+    pub(crate) fn write(&self, fs: &Arc<dyn Fs>, dir: &Path) -> Result<(), Error> {
+        Ok(io::write_file(fs, &dir.join(names::MANIFEST), &self.encode())?)
+    }
+
+    /// The manifest in `dir`, or `None` if there is none.
+    pub(crate) fn read(fs: &Arc<dyn Fs>, dir: &Path) -> Result<Option<Self>, Error> {
+        let path = dir.join(names::MANIFEST);
+        if !fs.exists(&path)? {
+            return Ok(None);
+        }
+        let file = fs.open_read(&path)?;
+        let mut bytes = vec![0; usize::try_from(file.size()?).unwrap_or(usize::MAX)];
+        file.read_at(0, &mut bytes)?;
+        let manifest = Self::decode(&bytes);
+        let corrupt = |corrupt: Corrupt| CorruptFile { file: path, offset: corrupt.offset, what: corrupt.what };
+        Ok(Some(manifest.map_err(corrupt)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comes_back_whole_or_not_at_all() {
+        let entry = SegmentEntry {
+            sequence: 3,
+            ulid: 9,
+            bytes: 100,
+            time_min: -1,
+            time_max: 5,
+            lsn_first: 1,
+            lsn_last: 8,
+            level: 0,
+        };
+        let manifest = Manifest { database_id: 7, next_sequence: 4, segments: vec![entry], ..Manifest::default() };
+        let bytes = manifest.encode();
+        assert_eq!(Manifest::decode(&bytes), Ok(manifest));
+        for at in 0..bytes.len() {
+            let mut broken = bytes.clone();
+            broken[at] ^= 1;
+            assert!(Manifest::decode(&broken).is_err(), "byte {at}");
+            assert!(Manifest::decode(&bytes[..at]).is_err(), "length {at}");
+        }
+    }
+}

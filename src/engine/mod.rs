@@ -1,0 +1,171 @@
+//! The storage engine: head, log and segments as one, behind plain synchronous calls.
+//!
+//! The way in is `append`: admission and log under the writer's lock, durability by group commit. Behind it `step` does
+//! one piece of work at a time: flush, eviction, checkpoint. The way out is `select`: one view, the matching series of
+//! its segments and generations joined in label order, first writer wins.
+
+mod append;
+pub(crate) mod background;
+mod checkpoint;
+pub(crate) mod chunks;
+pub(crate) mod error;
+mod flush;
+mod listing;
+pub(crate) mod manifest;
+pub(crate) mod merge;
+mod open;
+pub(crate) mod options;
+pub(crate) mod select;
+pub(crate) mod stats;
+mod step;
+pub(crate) mod verify;
+mod view;
+
+use self::error::Error;
+use self::manifest::Manifest;
+use self::options::{Options, Precision};
+use self::view::View;
+use crate::head::Head;
+use crate::head::freeze::Frozen;
+use crate::io::FolderLock;
+use crate::segment::reader::Quarantined;
+use crate::wal::{Gap, GroupCommit};
+use arc_swap::ArcSwap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// An open database.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) options: Options,
+    pub(crate) precision: Precision,
+    head: Head,
+    view: ArcSwap<View>,
+    manifest: Mutex<Manifest>,
+    /// Shared with the log; `None` without one.
+    commit: Option<Arc<GroupCommit>>,
+    /// Why writing stopped.
+    poison: OnceLock<String>,
+    closed: AtomicBool,
+    maintenance: Mutex<Maintenance>,
+    /// Log bytes since the last checkpoint or flush.
+    log_bytes: AtomicU64,
+    recovery: RecoveryReport,
+    _lock: Option<FolderLock>,
+}
+
+/// What `step` has under way; its lock lets one step run at a time.
+#[derive(Debug, Default)]
+struct Maintenance {
+    frozen: Option<Frozen>,
+    /// The next slab whose stopped series leave memory.
+    evict_from: Option<usize>,
+    checkpoint_bytes: u64,
+}
+
+/// What opening found.
+#[derive(Debug, Default, Clone)]
+#[non_exhaustive]
+pub struct RecoveryReport {
+    /// Log records that were replayed.
+    pub records: u64,
+    /// Samples that were replayed.
+    pub samples: u64,
+    /// Samples that were lost with damaged records.
+    pub lost_samples: u64,
+    /// Damage to the log below what was durable, in words.
+    pub gaps: Vec<String>,
+    /// Bytes dropped behind the end of the log: records nobody was promised.
+    pub torn_bytes: u64,
+    /// Segments that do not open.
+    pub quarantined: Vec<Quarantined>,
+}
+
+impl Engine {
+    fn dir(&self) -> Option<&Path> {
+        self.options.dir.as_deref()
+    }
+
+    /// Refuses when nothing may be written.
+    fn check_writable(&self) -> Result<(), Error> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::Closed);
+        }
+        if self.options.read_only {
+            return Err(Error::ReadOnly);
+        }
+        match self.poison.get() {
+            Some(reason) => Err(Error::Poisoned(reason.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Stops all writing until the database is opened again.
+    fn poison(&self, reason: &str) {
+        if self.poison.set(reason.to_owned()).is_ok() {
+            tracing::error!(reason, "writing stopped until the database is opened again");
+        }
+    }
+
+    /// Passes an error on; one that says that the disk cannot be trusted stops writing first.
+    fn poisoning(&self, error: Error) -> Error {
+        match &error {
+            Error::OutOfSpace(_) | Error::Poisoned(_) => {}
+            other => self.poison(&other.to_string()),
+        }
+        error
+    }
+
+    fn lock_manifest(&self) -> MutexGuard<'_, Manifest> {
+        self.manifest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_maintenance(&self) -> MutexGuard<'_, Maintenance> {
+        self.maintenance.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Now, in the database's unit.
+    pub(crate) fn now(&self) -> i64 {
+        self.precision.from_millis(self.options.clock.now_ms())
+    }
+
+    /// Makes everything written so far durable.
+    pub(crate) fn sync(&self) -> Result<(), Error> {
+        if let Some(commit) = &self.commit {
+            commit.sync_now().map_err(|error| self.poisoning(error.into()))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn recovery(&self) -> &RecoveryReport {
+        &self.recovery
+    }
+
+    /// Makes everything durable and refuses what comes after. What is in the head stays in the log, which the next
+    /// opening replays.
+    pub(crate) fn close(&self) -> Result<(), Error> {
+        if self.closed.swap(true, Ordering::AcqRel) || self.options.read_only {
+            return Ok(());
+        }
+        // A commit that was under way when the flag was set ends before this lock is given.
+        drop(self.head.lock_writer());
+        drop(self.lock_maintenance());
+        self.sync()
+    }
+}
+
+impl RecoveryReport {
+    fn note_gap(&mut self, gap: &Gap) {
+        let text = format!(
+            "{}: bytes {}..{} are damaged, log records {}..{} are lost",
+            gap.path.display(),
+            gap.offsets.start,
+            gap.offsets.end,
+            gap.lsns.start,
+            gap.lsns.end
+        );
+        tracing::error!(gap = text, "the log is damaged");
+        self.gaps.push(text);
+    }
+}

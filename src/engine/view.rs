@@ -1,0 +1,13 @@
+//! A view: the segments and head generations that a reader sees, swapped at once.
+
+use crate::head::slab::Generation;
+use crate::segment::reader::Segment;
+use std::sync::Arc;
+
+#[derive(Debug)]
+pub(crate) struct View {
+    /// In order of their LSNs.
+    pub(crate) segments: Vec<Arc<Segment>>,
+    /// The generation being flushed, if any, then the live one.
+    pub(crate) generations: Vec<Arc<Generation>>,
+}
