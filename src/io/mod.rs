@@ -161,6 +161,15 @@ pub trait Fs: Debug + Send + Sync {
     fn try_lock(&self, path: &Path) -> Result<Box<dyn LockGuard>, FsError>;
 }
 
+/// The whole content of a file.
+pub(crate) fn read_file(fs: &dyn Fs, path: &Path) -> Result<Vec<u8>, FsError> {
+    let file = fs.open_read(path)?;
+    let length = usize::try_from(file.size()?).map_err(|_| FsError::short_read(path, 0, usize::MAX))?;
+    let mut bytes = vec![0; length];
+    file.read_at(0, &mut bytes)?;
+    Ok(bytes)
+}
+
 /// The folder a name lives in.
 fn parent(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new(""))

@@ -15,10 +15,7 @@ fn both() -> Vec<(Arc<dyn Fs>, PathBuf, Option<tempfile::TempDir>)> {
 }
 
 fn read_all(fs: &dyn Fs, path: &Path) -> Vec<u8> {
-    let file = fs.open_read(path).unwrap();
-    let mut bytes = vec![0; file.size().unwrap() as usize];
-    file.read_at(0, &mut bytes).unwrap();
-    bytes
+    read_file(fs, path).unwrap()
 }
 
 #[test]
@@ -228,6 +225,19 @@ fn a_name_is_lost_unless_its_folder_was_synced() {
     assert_eq!(&byte, b"x");
     drop(file);
     assert_eq!(sim.used_bytes(), 0);
+}
+
+#[test]
+fn a_folder_is_renamed_with_what_it_contains() {
+    for (fs, dir, _guard) in both() {
+        let (old, new) = (dir.join("old"), dir.join("new"));
+        fs.create_dir_all(&old.join("deep")).unwrap();
+        write_file(&fs, &old.join("deep/file"), b"x").unwrap();
+        fs.rename(&old, &new).unwrap();
+        assert_eq!(fs.list(&dir).unwrap(), ["new"]);
+        assert_eq!(read_all(&*fs, &new.join("deep/file")), b"x");
+        assert!(fs.list(&old).is_err());
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! A log is a folder of files `wal-<sequence>.log`. Every record has a log sequence number (LSN), one higher than the
 //! record before it, across files. [`WalWriter`] appends, [`GroupCommit`] makes appended records durable for many
-//! waiters at once, [`replay`] reads everything back and tells a torn tail from corruption. A checkpoint is one file
+//! waiters at once, [`replay()`] reads everything back and tells a torn tail from corruption. A checkpoint is one file
 //! with the same framing. Bytes are described in docs/format/wal.md.
 //!
 //! # Which records come back

@@ -130,7 +130,8 @@ struct Source<'a> {
     is_surveyed: bool,
 }
 
-/// Shows every record of the log in `dir` to `visitor`.
+/// Shows every record of the log in `dir` to `visitor`. Beside a process that writes, files may go or be cut while they
+/// are read; such a reader tries again after an error.
 pub(crate) fn replay<V: Visitor>(
     fs: &dyn Fs,
     dir: &Path,

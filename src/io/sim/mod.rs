@@ -20,47 +20,47 @@ use disk::{Disk, Node};
 /// A kind of call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Call {
-    /// [`Fs::create_new`].
+    /// `Fs::create_new`.
     CreateNew,
-    /// [`Fs::open_read`].
+    /// `Fs::open_read`.
     OpenRead,
-    /// [`Fs::open_write`].
+    /// `Fs::open_write`.
     OpenWrite,
-    /// [`Fs::open_view`].
+    /// `Fs::open_view`.
     OpenView,
-    /// [`Fs::rename`].
+    /// `Fs::rename`.
     Rename,
-    /// [`Fs::remove`].
+    /// `Fs::remove`.
     Remove,
-    /// [`Fs::remove_dir`].
+    /// `Fs::remove_dir`.
     RemoveDir,
-    /// [`Fs::hard_link`].
+    /// `Fs::hard_link`.
     HardLink,
-    /// [`Fs::create_dir_all`].
+    /// `Fs::create_dir_all`.
     CreateDirAll,
-    /// [`Fs::list`].
+    /// `Fs::list`.
     List,
-    /// [`Fs::exists`].
+    /// `Fs::exists`.
     Exists,
-    /// [`Fs::file_len`].
+    /// `Fs::file_len`.
     FileLen,
-    /// [`Fs::sync_dir`].
+    /// `Fs::sync_dir`.
     SyncDir,
-    /// [`Fs::available_bytes`].
+    /// `Fs::available_bytes`.
     AvailableBytes,
-    /// [`Fs::try_lock`].
+    /// `Fs::try_lock`.
     TryLock,
-    /// [`File::read_at`].
+    /// `File::read_at`.
     ReadAt,
-    /// [`File::write_at`].
+    /// `File::write_at`.
     WriteAt,
-    /// [`File::preallocate`].
+    /// `File::preallocate`.
     Preallocate,
-    /// [`File::set_len`].
+    /// `File::set_len`.
     SetLen,
-    /// [`File::sync_data`].
+    /// `File::sync_data`.
     SyncData,
-    /// [`File::size`].
+    /// `File::size`.
     Size,
 }
 
