@@ -24,10 +24,12 @@ impl Engine {
             }
         };
         report.durability = durability;
-        if durability == Durability::Always
-            && let Some(commit) = &self.commit
-        {
-            commit.wait_durable(report.lsn).map_err(|error| self.poisoning(error.into()))?;
+        match (durability, &self.commit) {
+            (Durability::Always, Some(commit)) => {
+                commit.wait_durable(report.lsn).map_err(|error| self.poisoning(error.into()))?;
+            }
+            (Durability::Interval(_), Some(_)) => self.sync_wanted.store(true, Ordering::Release),
+            _ => {}
         }
         Ok(report)
     }

@@ -21,6 +21,7 @@ mod step;
 pub(crate) mod verify;
 mod view;
 
+use self::background::Kick;
 use self::error::Error;
 use self::manifest::Manifest;
 use self::options::{Options, Precision};
@@ -49,9 +50,13 @@ pub(crate) struct Engine {
     poison: OnceLock<String>,
     closed: AtomicBool,
     maintenance: Mutex<Maintenance>,
+    /// A batch asked to be durable soon.
+    sync_wanted: AtomicBool,
     /// Log bytes since the last checkpoint or flush.
     log_bytes: AtomicU64,
     recovery: RecoveryReport,
+    /// Wakes the background thread.
+    pub(crate) kick: Kick,
     _lock: Option<FolderLock>,
 }
 

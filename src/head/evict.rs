@@ -7,21 +7,22 @@ use std::sync::{Arc, PoisonError};
 impl Head {
     /// Drops series of one slab that have no data in memory and either ended with a stale marker or got no sample since
     /// `idle_before`. Cursors hold ids of series and pairs, which are given to others after this: while there is a
-    /// cursor, nothing is dropped. Returns how many there were.
-    pub(crate) fn evict_slab(&self, slab_index: usize, idle_before: i64) -> usize {
+    /// cursor, nothing is dropped. Returns how many there were,
+    /// or `None` when nothing could be dropped now.
+    pub(crate) fn evict_slab(&self, slab_index: usize, idle_before: i64) -> Option<usize> {
         let mut writer = self.lock_writer();
-        let Some(slab) = writer.slabs.get(slab_index).cloned() else { return 0 };
+        let Some(slab) = writer.slabs.get(slab_index).cloned() else { return Some(0) };
         if writer.frozen.is_some() {
-            return 0;
+            return None;
         }
         let stopped = stopped_series(&slab, idle_before);
         if stopped.is_empty() {
-            return 0;
+            return Some(0);
         }
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
         // Cursors pin the index under its read lock, so none can begin between this look and the removal.
         if Arc::strong_count(&self.pin) > 1 {
-            return 0;
+            return None;
         }
         let mut locked = slab.lock();
         let mut ids = Vec::with_capacity(stopped.len());
@@ -35,7 +36,12 @@ impl Head {
         }
         let count = ids.len();
         writer.free_ids(ids.into_iter());
-        count
+        Some(count)
+    }
+
+    /// Slots for series, used or not.
+    pub(crate) fn slots(&self) -> usize {
+        self.slab_count() * SLAB_SERIES as usize
     }
 
     pub(crate) fn slab_count(&self) -> usize {

@@ -40,6 +40,10 @@ impl Head {
         record(&mut state.all, metric, time, entry);
     }
 
+    pub(crate) fn has_no_new_metadata(&self) -> bool {
+        self.metadata.lock().unwrap_or_else(PoisonError::into_inner).live.is_empty()
+    }
+
     /// Everything known of metrics.
     pub(crate) fn metadata(&self) -> MetadataHistory {
         self.metadata.lock().unwrap_or_else(PoisonError::into_inner).all.clone()

@@ -58,6 +58,8 @@ pub(crate) struct Generation {
     pub(crate) first_lsn: u64,
     /// First WAL file that may hold samples of it.
     pub(crate) first_wal_file: u64,
+    /// Newest timestamp of the first batch, from which the span is counted: a late sample does not make it longer.
+    started: AtomicI64,
     time_min: AtomicI64,
     time_max: AtomicI64,
     samples: AtomicU64,
@@ -70,6 +72,7 @@ impl Generation {
             number,
             first_lsn,
             first_wal_file,
+            started: AtomicI64::new(i64::MAX),
             time_min: AtomicI64::new(i64::MAX),
             time_max: AtomicI64::new(i64::MIN),
             samples: AtomicU64::new(0),
@@ -79,13 +82,20 @@ impl Generation {
 
     /// Notes what a batch added. Called before its samples can be read.
     pub(crate) fn note(&self, samples: u64, time_min: i64, time_max: i64) {
-        self.samples.fetch_add(samples, Ordering::Relaxed);
+        if self.samples.fetch_add(samples, Ordering::Relaxed) == 0 {
+            self.started.store(time_max, Ordering::Relaxed);
+        }
         self.time_min.fetch_min(time_min, Ordering::AcqRel);
         self.time_max.fetch_max(time_max, Ordering::AcqRel);
     }
 
     pub(crate) fn samples(&self) -> u64 {
         self.samples.load(Ordering::Relaxed)
+    }
+
+    /// Newest timestamp of the first batch.
+    pub(crate) fn started(&self) -> Option<i64> {
+        (self.samples() > 0).then(|| self.started.load(Ordering::Relaxed))
     }
 
     /// Smallest and largest timestamp, `None` before the first sample.

@@ -7,7 +7,7 @@ use super::stage::Stage;
 use super::{Head, append};
 use crate::index::PairId;
 use crate::wal::batch::BatchEncoder;
-use crate::wal::{RECORD_BATCH, WalError, WalWriter};
+use crate::wal::{GroupCommit, RECORD_BATCH, WalError, WalWriter};
 use std::sync::Arc;
 
 /// Log bytes between two restarts of the value chains, at least. A lost record costs what follows up to the next
@@ -40,6 +40,7 @@ pub(crate) struct Writer {
     closed_bytes: u64,
     /// Last LSN given out.
     pub(super) last_lsn: u64,
+    marked_lsn: u64,
     next_id: u32,
     free_ids: Vec<u32>,
     /// Reused from batch to batch.
@@ -64,6 +65,7 @@ impl Writer {
             definition_bytes: 0,
             closed_bytes: 0,
             last_lsn: 0,
+            marked_lsn: 0,
             next_id: 0,
             free_ids: Vec::new(),
             ids: Vec::new(),
@@ -75,6 +77,7 @@ impl Writer {
     /// Everything from here on goes to `log`.
     pub(crate) fn attach(&mut self, log: WalWriter) {
         self.last_lsn = log.next_lsn() - 1;
+        self.marked_lsn = self.last_lsn;
         self.log = Some(log);
         self.begin_file();
     }
@@ -90,6 +93,29 @@ impl Writer {
 
     pub(crate) fn last_lsn(&self) -> u64 {
         self.last_lsn
+    }
+
+    pub(crate) fn log_sequence(&self) -> u64 {
+        self.log.as_ref().map_or(0, WalWriter::sequence)
+    }
+
+    pub(crate) fn live_generation(&self) -> Arc<Generation> {
+        self.live.clone()
+    }
+
+    /// Whether no sample and no exemplar came since the last freeze.
+    pub(crate) fn live_is_empty(&self) -> bool {
+        self.live.samples() == 0
+    }
+
+    /// Writes a mark when everything written is durable and the last record does not say so yet.
+    pub(crate) fn mark_if_quiet(&mut self, commit: &GroupCommit) -> Result<(), WalError> {
+        let Some(log) = self.log.as_mut() else { return Ok(()) };
+        if self.last_lsn > self.marked_lsn && commit.durable_lsn() >= self.last_lsn {
+            self.last_lsn = log.mark()?;
+            self.marked_lsn = self.last_lsn;
+        }
+        Ok(())
     }
 
     /// Series and pairs must be defined anew, chains restart.

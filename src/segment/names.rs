@@ -10,6 +10,11 @@ pub(crate) const MANIFEST: &str = "MANIFEST";
 /// Held by the process that writes.
 pub(crate) const LOCK: &str = "LOCK";
 
+/// Folder for files that are put aside.
+pub(crate) const QUARANTINE: &str = "quarantine";
+
+const CHECKPOINT_PREFIX: &str = "checkpoint-";
+const CHECKPOINT_SUFFIX: &str = ".ckpt";
 const SEGMENT_PREFIX: &str = "segment-";
 const SEGMENT_SUFFIX: &str = ".seg";
 const SUMMARY_SUFFIX: &str = ".json";
@@ -24,9 +29,23 @@ pub(crate) fn summary(dir: &Path, sequence: u64) -> PathBuf {
     dir.join(format!("{SEGMENT_PREFIX}{sequence:016}{SUMMARY_SUFFIX}"))
 }
 
+/// `checkpoint-<16 digits>.ckpt`
+pub(crate) fn checkpoint(dir: &Path, sequence: u64) -> PathBuf {
+    dir.join(format!("{CHECKPOINT_PREFIX}{sequence:016}{CHECKPOINT_SUFFIX}"))
+}
+
 /// The sequence number of a segment's file name.
 pub(crate) fn segment_sequence(name: &str) -> Option<u64> {
-    let digits = name.strip_prefix(SEGMENT_PREFIX)?.strip_suffix(SEGMENT_SUFFIX)?;
+    sequence_between(name, SEGMENT_PREFIX, SEGMENT_SUFFIX)
+}
+
+/// The sequence number of a checkpoint's file name.
+pub(crate) fn checkpoint_sequence(name: &str) -> Option<u64> {
+    sequence_between(name, CHECKPOINT_PREFIX, CHECKPOINT_SUFFIX)
+}
+
+fn sequence_between(name: &str, prefix: &str, suffix: &str) -> Option<u64> {
+    let digits = name.strip_prefix(prefix)?.strip_suffix(suffix)?;
     (digits.len() == 16).then(|| digits.parse().ok()).flatten()
 }
 

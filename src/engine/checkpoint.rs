@@ -1,0 +1,61 @@
+//! Checkpoint: the head in one file, so that a restart replays little.
+
+use super::error::Error;
+use super::{Engine, Maintenance, open};
+use crate::head::checkpoint::Checkpointer;
+use crate::segment::names;
+use crate::wal::{CheckpointWriter, RECORD_CHECKPOINT};
+use std::sync::atomic::Ordering;
+
+impl Engine {
+    /// Writes the head to a checkpoint file, commits it in the manifest and removes the log before it.
+    pub(super) fn checkpoint(&self, maintenance: &mut Maintenance) -> Result<(), Error> {
+        let Some(dir) = self.dir() else { return Ok(()) };
+        self.sync()?;
+        let (floor, start_lsn) = {
+            let mut writer = self.head.lock_writer();
+            self.check_writable()?;
+            writer.rotate().map_err(|error| self.poisoning(error.into()))?;
+            self.log_bytes.store(0, Ordering::Relaxed);
+            (writer.log_sequence(), writer.last_lsn() + 1)
+        };
+        // Log files are numbered ever upward, and each checkpoint begins one.
+        let sequence = floor;
+        let path = names::checkpoint(dir, sequence);
+        maintenance.checkpoint_bytes =
+            self.write_checkpoint(&path, sequence, start_lsn).map_err(|error| self.poisoning(error))?;
+        // The slabs were written up to now. The log must be as durable as they are, or its numbers would be given
+        // twice after a power loss.
+        self.sync()?;
+        let old = {
+            let mut manifest = self.lock_manifest();
+            let mut next = manifest.clone();
+            let old = std::mem::replace(&mut next.checkpoint, sequence);
+            next.log_floor = floor;
+            next.write(&self.options.fs, dir).map_err(|error| self.poisoning(error))?;
+            *manifest = next;
+            old
+        };
+        self.remove_log(dir, floor, old);
+        Ok(())
+    }
+
+    fn write_checkpoint(&self, path: &std::path::Path, sequence: u64, start_lsn: u64) -> Result<u64, Error> {
+        let options = open::wal_options(&self.options, &self.lock_manifest());
+        let mut file = CheckpointWriter::create(&self.options.fs, path, &options, sequence, start_lsn)?;
+        let mut checkpointer = Checkpointer::new();
+        let mut payload = Vec::new();
+        checkpointer.metadata(&self.head, &mut payload);
+        let mut slab = 0;
+        loop {
+            if !payload.is_empty() {
+                file.append(RECORD_CHECKPOINT, &payload)?;
+            }
+            payload.clear();
+            if !checkpointer.slab(&self.head, slab, &mut payload) {
+                return Ok(file.finish()?);
+            }
+            slab += 1;
+        }
+    }
+}

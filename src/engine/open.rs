@@ -1,0 +1,300 @@
+//! Opening a database, in numbered steps.
+
+use super::background::Kick;
+use super::error::Error;
+use super::manifest::{Manifest, SegmentEntry};
+use super::options::Options;
+use super::view::View;
+use super::{Engine, Maintenance, RecoveryReport};
+use crate::base::bytes::Corrupt;
+use crate::base::hash;
+use crate::head::Head;
+use crate::head::limits::Limits;
+use crate::head::recover::Replayer;
+use crate::head::slab::Generation;
+use crate::io::{self, FolderLock, Fs, FsError, LockError};
+use crate::segment::names;
+use crate::segment::reader::{Quarantined, Segment};
+use crate::wal::{self, Gap, Record, ReplayError, ReplayFrom, Replayed, Visitor, WalOptions};
+use arc_swap::ArcSwap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex, OnceLock};
+
+/// Times a read-only opening starts again because the writing process removed a file meanwhile.
+const READ_ONLY_ATTEMPTS: usize = 10;
+
+impl Engine {
+    /// Opens or creates the database that `options` name.
+    pub(crate) fn open(options: Options) -> Result<Self, Error> {
+        match options.dir.clone() {
+            None => Ok(Self::open_in_memory(options)),
+            Some(dir) if options.read_only => {
+                let mut attempt = 1;
+                loop {
+                    match Self::open_folder(options.clone(), &dir) {
+                        Err(Error::Fs(error)) if error.is_not_found() && attempt < READ_ONLY_ATTEMPTS => attempt += 1,
+                        other => return other,
+                    }
+                }
+            }
+            Some(dir) => Self::open_folder(options, &dir),
+        }
+    }
+
+    fn open_in_memory(options: Options) -> Self {
+        let manifest = Manifest { precision: options.precision.unwrap_or_default(), ..Manifest::default() };
+        let live = Arc::new(Generation::new(1, 1, 0));
+        let head = Head::new(limits(&options, &manifest), live.clone());
+        Self::assemble(options, manifest, head, live, Vec::new(), RecoveryReport::default(), None)
+    }
+
+    fn open_folder(options: Options, dir: &Path) -> Result<Self, Error> {
+        let fs = options.fs.clone();
+        // 1. The folder and its lock.
+        let lock = if options.read_only { None } else { Some(lock_folder(&fs, dir)?) };
+        // 2. The manifest.
+        let manifest = match Manifest::read(&fs, dir)? {
+            Some(manifest) => manifest,
+            None if options.read_only => return Err(Error::NotFound(dir.to_owned())),
+            None => create_manifest(&options, dir)?,
+        };
+        if let Some(precision) = options.precision.filter(|precision| *precision != manifest.precision) {
+            let found = manifest.precision;
+            return Err(Error::InvalidOptions(format!("the database has {found:?}, not {precision:?}")));
+        }
+        // 3. What an interrupted write left behind.
+        if !options.read_only {
+            remove_leftovers(&fs, dir, &manifest)?;
+        }
+        // 4. The segments.
+        let mut report = RecoveryReport::default();
+        let segments = open_segments(&options, dir, &manifest, &mut report);
+        // 5. The head, from the checkpoint and the log.
+        let live = Arc::new(Generation::new(1, manifest.flushed_lsn + 1, manifest.log_floor));
+        let head = Head::new(limits(&options, &manifest), live.clone());
+        know_metadata(&head, &segments);
+        let replayed = replay(&options, dir, &manifest, &head, &mut report)?;
+        // 6. A new log file for what comes.
+        let commit = if options.read_only { None } else { Some(resume(&options, dir, &manifest, &head, &replayed)?) };
+        let mut engine = Self::assemble(options, manifest, head, live, segments, report, commit);
+        engine._lock = lock;
+        Ok(engine)
+    }
+
+    fn assemble(
+        options: Options,
+        manifest: Manifest,
+        head: Head,
+        live: Arc<Generation>,
+        segments: Vec<Arc<Segment>>,
+        recovery: RecoveryReport,
+        commit: Option<Arc<wal::GroupCommit>>,
+    ) -> Self {
+        Self {
+            precision: manifest.precision,
+            options,
+            head,
+            view: ArcSwap::from_pointee(View { segments, generations: vec![live] }),
+            manifest: Mutex::new(manifest),
+            commit,
+            poison: OnceLock::new(),
+            closed: AtomicBool::new(false),
+            maintenance: Mutex::new(Maintenance::default()),
+            sync_wanted: AtomicBool::new(false),
+            log_bytes: AtomicU64::new(0),
+            recovery,
+            kick: Kick::default(),
+            _lock: None,
+        }
+    }
+}
+
+fn limits(options: &Options, manifest: &Manifest) -> Limits {
+    let future_max = options.future_limit.map(|limit| manifest.precision.units(limit));
+    Limits { future_max: future_max.or(options.limits.future_max), ..options.limits.clone() }
+}
+
+fn lock_folder(fs: &Arc<dyn Fs>, dir: &Path) -> Result<FolderLock, Error> {
+    fs.create_dir_all(dir)?;
+    FolderLock::acquire(&**fs, dir).map_err(|error| match error {
+        LockError::Held(_) => Error::Locked(dir.to_owned()),
+        LockError::Fs(error) => Error::Fs(error),
+    })
+}
+
+fn create_manifest(options: &Options, dir: &Path) -> Result<Manifest, Error> {
+    if let Some((_, path)) = wal::list_files(&*options.fs, dir)?.first() {
+        let what = "there is a log but no manifest; restore the manifest or move the log away";
+        let source = std::io::Error::new(std::io::ErrorKind::InvalidData, what);
+        return Err(FsError::new("open", path, source).into());
+    }
+    let created_ms = options.clock.now_ms();
+    let unique = format!("{created_ms} {} {}", std::process::id(), dir.display());
+    let manifest = Manifest {
+        database_id: hash::hash_128(unique.as_bytes()),
+        precision: options.precision.unwrap_or_default(),
+        created_ms,
+        next_sequence: 1,
+        ..Manifest::default()
+    };
+    manifest.write(&options.fs, dir)?;
+    Ok(manifest)
+}
+
+/// Temporary files go. Finished files that the manifest does not name are put aside, a checkpoint or log file below the
+/// floor is removed: their samples are elsewhere.
+fn remove_leftovers(fs: &Arc<dyn Fs>, dir: &Path, manifest: &Manifest) -> Result<(), Error> {
+    for name in fs.list(dir)? {
+        let path = dir.join(&name);
+        if io::is_temp_name(&name) {
+            fs.remove(&path)?;
+        } else if let Some(sequence) = names::segment_sequence(&name)
+            && !manifest.segments.iter().any(|segment| segment.sequence == sequence)
+        {
+            let quarantine = dir.join(names::QUARANTINE);
+            fs.create_dir_all(&quarantine)?;
+            fs.rename(&path, &quarantine.join(&name))?;
+            tracing::warn!(file = name, "a segment that the manifest does not name was put aside");
+        } else if names::checkpoint_sequence(&name).is_some_and(|sequence| sequence != manifest.checkpoint) {
+            fs.remove(&path)?;
+        }
+    }
+    wal::remove_below(&**fs, dir, manifest.log_floor)?;
+    Ok(())
+}
+
+fn open_segments(
+    options: &Options,
+    dir: &Path,
+    manifest: &Manifest,
+    report: &mut RecoveryReport,
+) -> Vec<Arc<Segment>> {
+    let mut segments = Vec::with_capacity(manifest.segments.len());
+    for entry in &manifest.segments {
+        let path = names::segment(dir, entry.sequence);
+        match Segment::open(&options.fs, &path, entry.sequence, options.mmap) {
+            Ok(segment) if segment.meta.ulid == entry.ulid => segments.push(Arc::new(segment)),
+            Ok(_) => quarantine(report, &path, entry, "another segment than the manifest names".into()),
+            Err(error) => quarantine(report, &path, entry, error.to_string()),
+        }
+    }
+    segments
+}
+
+fn quarantine(report: &mut RecoveryReport, path: &Path, entry: &SegmentEntry, reason: String) {
+    tracing::error!(file = %path.display(), reason, "a segment does not open");
+    report.quarantined.push(Quarantined {
+        file: path.to_owned(),
+        time_min: entry.time_min,
+        time_max: entry.time_max,
+        place: (u32::MAX, u32::MAX),
+        reason,
+    });
+}
+
+fn know_metadata(head: &Head, segments: &[Arc<Segment>]) {
+    for segment in segments {
+        match segment.metadata() {
+            Ok(metadata) => {
+                for (metric, entries) in metadata {
+                    entries.into_iter().for_each(|(time, entry)| head.know_metadata(&metric, time, entry));
+                }
+            }
+            Err(error) => tracing::error!(%error, "metric metadata of a segment is lost"),
+        }
+    }
+}
+
+fn replay(
+    options: &Options,
+    dir: &Path,
+    manifest: &Manifest,
+    head: &Head,
+    report: &mut RecoveryReport,
+) -> Result<Replayed, Error> {
+    let fs = &*options.fs;
+    let mut visitor = HeadVisitor { replayer: Replayer::new(head), sequence: 0, gaps: Vec::new() };
+    if manifest.checkpoint != 0 {
+        let path = names::checkpoint(dir, manifest.checkpoint);
+        visitor.replayer.begin_file();
+        wal::read_checkpoint(fs, &path, &mut visitor).map_err(replay_error)?;
+    }
+    visitor.sequence = 0;
+    let from = ReplayFrom { sequence: manifest.log_floor, lsn: manifest.flushed_lsn + 1 };
+    let replayed = wal::replay(fs, dir, from, &mut visitor).map_err(replay_error)?;
+    let counts = visitor.replayer.finish();
+    visitor.gaps.iter().for_each(|gap| report.note_gap(gap));
+    report.records = counts.records;
+    report.samples = counts.samples;
+    report.lost_samples = counts.lost_samples + counts.undefined;
+    report.torn_bytes = replayed.tail.as_ref().map_or(0, |tail| tail.offsets.end - tail.offsets.start);
+    Ok(replayed)
+}
+
+fn replay_error(error: ReplayError<std::convert::Infallible>) -> Error {
+    match error {
+        ReplayError::Fs(error) => Error::Fs(error),
+        ReplayError::Visitor(never) => match never {},
+    }
+}
+
+fn resume(
+    options: &Options,
+    dir: &Path,
+    manifest: &Manifest,
+    head: &Head,
+    replayed: &Replayed,
+) -> Result<Arc<wal::GroupCommit>, Error> {
+    let log = replayed.resume(&options.fs, dir, wal_options(options, manifest))?;
+    let commit = log.commit().clone();
+    let mut writer = head.lock_writer();
+    writer.attach(log);
+    Ok(commit)
+}
+
+/// How this database's log is written. The nonce differs from opening to opening.
+pub(super) fn wal_options(options: &Options, manifest: &Manifest) -> WalOptions {
+    let unique = format!("{} {} {:p}", options.clock.now_ms(), std::process::id(), options);
+    WalOptions {
+        file_bytes: options.wal_file_bytes,
+        step_bytes: options.wal_step_bytes,
+        database_id: manifest.database_id,
+        nonce: hash::checksum(unique.as_bytes()),
+    }
+}
+
+/// Hands the records of the log to the head.
+struct HeadVisitor<'a> {
+    replayer: Replayer<'a>,
+    sequence: u64,
+    gaps: Vec<Gap>,
+}
+
+impl Visitor for HeadVisitor<'_> {
+    type Error = std::convert::Infallible;
+
+    fn record(&mut self, record: Record<'_>) -> Result<(), Self::Error> {
+        if record.kind == wal::RECORD_BATCH && record.sequence != self.sequence {
+            self.sequence = record.sequence;
+            self.replayer.begin_file();
+        }
+        if let Err(Corrupt { what, offset }) = self.replayer.record(record.lsn, record.payload) {
+            tracing::error!(lsn = record.lsn, what, offset, "a log record does not decode");
+            self.replayer.gap();
+            self.gaps.push(Gap {
+                path: wal::file_name(record.sequence).into(),
+                offsets: offset..record.payload.len() as u64,
+                lsns: record.lsn..record.lsn + 1,
+            });
+        }
+        Ok(())
+    }
+
+    fn gap(&mut self, gap: &Gap) -> Result<(), Self::Error> {
+        self.replayer.gap();
+        self.gaps.push(gap.clone());
+        Ok(())
+    }
+}
+

@@ -1,0 +1,100 @@
+//! One piece of background work at a time.
+
+use super::error::Error;
+use super::{Engine, Maintenance};
+use crate::head::report::Durability;
+use std::sync::atomic::Ordering;
+
+/// A head with few samples may span this many segment spans before it is flushed all the same.
+const SMALL_HEAD_SPANS: i64 = 4;
+/// What a sample and a series take in the head, for the budget.
+const BYTES_PER_SAMPLE: u64 = 2;
+const BYTES_PER_SERIES: u64 = 400;
+/// Slabs whose stopped series are dropped in one step.
+const SLABS_PER_STEP: usize = 64;
+
+impl Engine {
+    /// Does at most one thing that is due: the flush of a frozen generation, a freeze, an eviction, a checkpoint.
+    /// Returns whether there was anything to do.
+    pub(crate) fn step(&self) -> Result<bool, Error> {
+        self.check_writable()?;
+        let mut maintenance = self.lock_maintenance();
+        if self.dir().is_none() {
+            return Ok(false);
+        }
+        if maintenance.frozen.is_some() {
+            return self.flush_frozen(&mut maintenance).map(|()| true);
+        }
+        if self.is_flush_due() {
+            return self.freeze(&mut maintenance);
+        }
+        if maintenance.evict_from.is_some() {
+            return Ok(self.evict(&mut maintenance));
+        }
+        if self.is_checkpoint_due(&maintenance) {
+            return self.checkpoint(&mut maintenance).map(|()| true);
+        }
+        Ok(false)
+    }
+
+    /// Writes everything in the head to a segment, whatever its size.
+    pub(crate) fn flush(&self) -> Result<(), Error> {
+        self.check_writable()?;
+        let mut maintenance = self.lock_maintenance();
+        if self.dir().is_none() {
+            return Ok(());
+        }
+        self.flush_frozen(&mut maintenance)?;
+        if self.freeze(&mut maintenance)? {
+            self.flush_frozen(&mut maintenance)?;
+        }
+        Ok(())
+    }
+
+    /// What the background thread does at every tick beside `step`: bounded loss under the policy `interval`, and a
+    /// mark behind the last record of a log that fell quiet.
+    pub(crate) fn tick(&self) -> Result<(), Error> {
+        let Some(commit) = &self.commit else { return Ok(()) };
+        self.check_writable()?;
+        let always = matches!(self.options.durability, Durability::Interval(_));
+        if self.sync_wanted.swap(false, Ordering::AcqRel) || always {
+            self.sync()?;
+        }
+        let mut writer = self.head.lock_writer();
+        writer.mark_if_quiet(commit).map_err(|error| self.poisoning(error.into()))
+    }
+
+    fn is_flush_due(&self) -> bool {
+        let view = self.view.load();
+        let Some(live) = view.generations.last() else { return false };
+        let Some((_, newest)) = live.bounds() else { return false };
+        let span = newest.saturating_sub(live.started().unwrap_or(newest));
+        let segment_span = self.precision.units(self.options.segment_span);
+        let bytes = live.samples() * BYTES_PER_SAMPLE + self.head.slots() as u64 * BYTES_PER_SERIES;
+        (span >= segment_span && live.samples() >= self.options.flush_samples_min)
+            || span >= segment_span.saturating_mul(SMALL_HEAD_SPANS)
+            || (bytes >= self.options.head_bytes_max && live.samples() > self.head.slots() as u64)
+    }
+
+    fn evict(&self, maintenance: &mut Maintenance) -> bool {
+        let Some(from) = maintenance.evict_from else { return false };
+        let newest = self.view.load().generations.last().and_then(|live| live.bounds()).map(|bounds| bounds.1);
+        let Some(newest) = newest else { return false };
+        let idle_before = newest.saturating_sub(self.precision.units(self.options.series_idle));
+        let slabs = self.head.slab_count();
+        for slab in from..slabs.min(from + SLABS_PER_STEP) {
+            if self.head.evict_slab(slab, idle_before).is_none() {
+                // A cursor holds ids; the rest waits.
+                maintenance.evict_from = Some(slab);
+                return false;
+            }
+        }
+        maintenance.evict_from = (from + SLABS_PER_STEP < slabs).then_some(from + SLABS_PER_STEP);
+        true
+    }
+
+    fn is_checkpoint_due(&self, maintenance: &Maintenance) -> bool {
+        let least = self.options.checkpoint_bytes_min.max(maintenance.checkpoint_bytes);
+        self.log_bytes.load(Ordering::Relaxed) >= least
+    }
+}
