@@ -50,14 +50,12 @@ impl BitWriter {
         if count == 0 {
             return;
         }
-        let mut word = value << (64 - count);
-        let mut taken = 0;
-        if self.free > 0 {
-            // The word begins with the used bits of the last byte.
-            taken = 8 - u32::from(self.free);
-            let last = self.bytes.pop().unwrap_or(0);
-            word = u64::from(last) << 56 | word >> taken;
-        }
+        // The last byte is written again with the bits behind it, even when it is full: no branch to mispredict.
+        let (last, taken) = match self.bytes.pop() {
+            Some(last) => (last, 8 - u32::from(self.free)),
+            None => (0, 0),
+        };
+        let word = u64::from(last) << 56 | value << (64 - count) >> taken;
         self.make_room();
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&word.to_be_bytes());

@@ -5,3 +5,4 @@ pub(crate) mod bytes;
 pub(crate) mod clock;
 pub(crate) mod hash;
 pub(crate) mod varint;
+pub(crate) mod xor_window;

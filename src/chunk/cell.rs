@@ -7,8 +7,8 @@
 #![deny(clippy::indexing_slicing, clippy::unwrap_used)]
 
 use super::varbit;
-use super::window::Window;
 use crate::base::bits::{BitReader, BitWriter};
+use crate::base::xor_window::Window;
 
 /// What the counts of a chunk are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

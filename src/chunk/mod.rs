@@ -11,7 +11,6 @@ pub(crate) mod histogram_iter;
 mod layout;
 mod track;
 mod varbit;
-mod window;
 pub(crate) mod xor;
 
 #[cfg(test)]

@@ -13,8 +13,8 @@
 use super::cell::{Cell, Kind};
 use super::layout::{Layout, bucket_count};
 use super::varbit;
-use super::window::Window;
 use crate::base::bits::{BitReader, BitWriter};
+use crate::base::xor_window::Window;
 use crate::model::histogram::{Counts, Histogram, ResetHint};
 use crate::model::sample::STALE_NAN_BITS;
 

@@ -8,15 +8,15 @@
 //! | delta-of-delta code, XOR code | every further sample |
 //!
 //! Delta-of-delta codes: `0` for 0, `10` and 14 bits, `110` and 17 bits, `1110` and 20 bits, `1111` and 64 bits. A
-//! code of n bits holds -(2^(n-1) - 1) to 2^(n-1). The XOR code is described in `window`. Everything from the first
+//! code of n bits holds -(2^(n-1) - 1) to 2^(n-1). The XOR code is described in `base::xor_window`. Everything from the first
 //! sample on is one stream of bits. Timestamp arithmetic wraps, so that any order of timestamps can be written.
 
 #![deny(clippy::indexing_slicing, clippy::unwrap_used)]
 
-use super::window::Window;
 use crate::base::bits::{BitReader, BitWriter, PEEK_BITS};
 use crate::base::bytes::Corrupt;
 use crate::base::varint;
+use crate::base::xor_window::Window;
 use std::mem;
 
 /// Bytes before the first sample.
@@ -210,24 +210,57 @@ impl<'a> XorIter<'a> {
     /// Reads one sample into the state; `None` when the bits are not valid or end.
     #[inline]
     fn step(&mut self) -> Option<()> {
-        match self.read {
-            0 => {
-                self.timestamp = varint::unzigzag(read_leb128(&mut self.input)?);
-                self.value = self.input.take(64);
-            }
-            1 => {
-                self.delta = read_leb128(&mut self.input)?;
-                self.timestamp = self.timestamp.wrapping_add(self.delta as i64);
-                self.value = self.window.read(&mut self.input, self.value)?;
-            }
-            _ => {
-                self.delta = self.delta.wrapping_add(read_step(&mut self.input) as u64);
-                self.timestamp = self.timestamp.wrapping_add(self.delta as i64);
-                self.value = self.window.read(&mut self.input, self.value)?;
-            }
+        if self.read > 1 {
+            self.step_later()?;
+        } else {
+            self.step_early()?;
         }
         self.read += 1;
         (!self.input.overrun()).then_some(())
+    }
+
+    fn step_early(&mut self) -> Option<()> {
+        let number = read_leb128(&mut self.input)?;
+        if self.read == 0 {
+            self.timestamp = varint::unzigzag(number);
+            self.value = self.input.take(64);
+        } else {
+            self.delta = number;
+            self.timestamp = self.timestamp.wrapping_add(number as i64);
+            self.value = self.window.read(&mut self.input, self.value)?;
+        }
+        Some(())
+    }
+
+    /// A sample with a delta-of-delta code.
+    #[inline]
+    fn step_later(&mut self) -> Option<()> {
+        let next = self.input.peek();
+        let (prefix, bits) = match next.leading_ones() {
+            0 => (1, 0),
+            1 => (2, 14),
+            2 => (3, 17),
+            3 => (4, 20),
+            _ => return self.step_far(),
+        };
+        if bits > 0 {
+            let step = signed(next << prefix >> (64 - bits), bits);
+            self.delta = self.delta.wrapping_add(step as u64);
+        }
+        self.timestamp = self.timestamp.wrapping_add(self.delta as i64);
+        self.value = self
+            .window
+            .read_behind(&mut self.input, next, prefix + bits, self.value)?;
+        Some(())
+    }
+
+    #[cold]
+    fn step_far(&mut self) -> Option<()> {
+        self.input.skip(4);
+        self.delta = self.delta.wrapping_add(self.input.take(64));
+        self.timestamp = self.timestamp.wrapping_add(self.delta as i64);
+        self.value = self.window.read(&mut self.input, self.value)?;
+        Some(())
     }
 }
 
@@ -262,27 +295,6 @@ fn read_leb128(input: &mut BitReader<'_>) -> Option<u64> {
     None
 }
 
-/// A delta-of-delta code.
-#[inline]
-fn read_step(input: &mut BitReader<'_>) -> i64 {
-    let next = input.peek();
-    let (prefix, bits) = match next.leading_ones() {
-        0 => {
-            input.skip(1);
-            return 0;
-        }
-        1 => (2, 14),
-        2 => (3, 17),
-        3 => (4, 20),
-        _ => {
-            input.skip(4);
-            return input.take(64) as i64;
-        }
-    };
-    input.skip(prefix + bits);
-    signed(next << prefix >> (64 - bits), bits)
-}
-
 /// The signed number behind a code of `bits` bits, which holds one more positive number than two's complement.
 #[inline]
 pub(super) fn signed(code: u64, bits: u32) -> i64 {
@@ -293,7 +305,7 @@ pub(super) fn signed(code: u64, bits: u32) -> i64 {
     }
 }
 
-/// Appends all samples of a chunk to two columns.
+/// Appends all samples of a chunk to two columns; after an error they hold what was read before it.
 pub(crate) fn decode_into(
     bytes: &[u8],
     timestamps: &mut Vec<i64>,

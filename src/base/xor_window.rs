@@ -1,4 +1,4 @@
-//! XOR coding of one 64-bit value against the value before it.
+//! XOR coding of a 64-bit value against the value before it, as Prometheus does it for floats.
 //!
 //! | bits | meaning |
 //! |---|---|
@@ -10,7 +10,7 @@
 
 #![deny(clippy::indexing_slicing, clippy::unwrap_used)]
 
-use crate::base::bits::{BitReader, BitWriter};
+use super::bits::{BitReader, BitWriter, PEEK_BITS};
 
 /// Leading zeros of a window that was not set yet.
 const UNSET: u8 = 0xff;
@@ -44,11 +44,11 @@ pub(crate) struct Coded {
 
 impl Window {
     /// The window as one word.
-    pub(super) fn pack(self) -> u64 {
+    pub(crate) fn pack(self) -> u64 {
         u64::from(self.leading) << 8 | u64::from(self.trailing)
     }
 
-    pub(super) fn unpack(word: u64) -> Self {
+    pub(crate) fn unpack(word: u64) -> Self {
         Self {
             leading: (word >> 8) as u8,
             trailing: word as u8,
@@ -85,32 +85,52 @@ impl Window {
     /// The value after `old`; `None` when the code is not valid. Bits beyond the end of the stream read as zero.
     #[inline]
     pub(crate) fn read(&mut self, input: &mut BitReader<'_>, old: u64) -> Option<u64> {
-        let next = input.peek();
-        if next >> 63 == 0 {
-            input.skip(1);
-            return Some(old);
-        }
-        if next >> 62 == 0b10 {
-            input.skip(2);
-            return Some(self.read_within(input, old));
-        }
-        let leading = (next >> 57 & 31) as u8;
-        let length = (next >> 51 & 63) as u8;
-        let length = if length == 0 { 64 } else { length };
-        input.skip(13);
-        self.leading = leading;
-        self.trailing = (64u8 - leading).checked_sub(length)?;
-        Some(self.read_within(input, old))
+        self.read_behind(input, input.peek(), 0, old)
     }
 
+    /// As [`Window::read`], where `next` was peeked and its first `used` bits belong to something else. The head of
+    /// the code must lie within `next`.
     #[inline]
-    fn read_within(&mut self, input: &mut BitReader<'_>, old: u64) -> u64 {
-        if self.leading == UNSET {
+    pub(crate) fn read_behind(
+        &mut self,
+        input: &mut BitReader<'_>,
+        next: u64,
+        used: u32,
+        old: u64,
+    ) -> Option<u64> {
+        let code = next << used;
+        if code >> 63 == 0 {
+            input.skip(used + 1);
+            return Some(old);
+        }
+        let mut head = used + 2;
+        if code >> 62 == 0b11 {
+            head = used + 13;
+            self.set(code)?;
+        } else if self.leading == UNSET {
             // A chunk that Prometheus continued after a restart may use the full window without ever setting it.
             self.leading = 0;
         }
         let bits = 64 - u32::from(self.leading) - u32::from(self.trailing);
-        old ^ input.take(bits) << self.trailing
+        let payload = if head + bits <= PEEK_BITS {
+            input.skip(head + bits);
+            next << head >> (64 - bits)
+        } else {
+            input.skip(head);
+            input.take(bits)
+        };
+        Some(old ^ payload << self.trailing)
+    }
+
+    /// The window that a code sets; it has at least one bit.
+    #[inline]
+    fn set(&mut self, code: u64) -> Option<()> {
+        let leading = (code >> 57 & 31) as u8;
+        let length = (code >> 51 & 63) as u8;
+        let length = if length == 0 { 64 } else { length };
+        self.trailing = (64u8 - leading).checked_sub(length)?;
+        self.leading = leading;
+        Some(())
     }
 }
 
