@@ -7,8 +7,8 @@
 
 #![deny(clippy::indexing_slicing, clippy::unwrap_used)]
 
-/// The most values one block holds. A multiple of eight: unpacking works on whole eights.
-pub(super) const BLOCK_ROWS_MAX: usize = 192;
+/// Room for the values of one block. A multiple of eight: unpacking works on whole eights.
+pub(super) const BLOCK_ROWS_MAX: usize = 256;
 
 /// One block of decoded values.
 pub(super) type BlockBuffer = [i64; BLOCK_ROWS_MAX];

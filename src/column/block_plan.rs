@@ -4,11 +4,11 @@
 //! matter of two indices, so that a grid of such cuts costs little to try.
 
 use super::bitpack::{pack, packed_len, width_of};
-use super::blocks::{BaseKind, SHAPE_SPARSE, SHAPE_WIDTH_64, symmetric_base};
+use super::blocks::{BaseKind, EXCEPTIONS_PACKED, SHAPE_SPARSE, SHAPE_WIDTH_64, symmetric_base};
 use crate::base::varint;
 
 /// How many of the smallest and of the largest values may become exceptions.
-const TAILS: [usize; 10] = [0, 1, 2, 3, 5, 8, 12, 18, 26, 36];
+const TAILS: [usize; 16] = [0, 1, 2, 3, 4, 6, 8, 11, 14, 18, 24, 32, 42, 56, 75, 100];
 
 /// Shape of one block; for a sparse block, of the values that are not zero.
 #[derive(Debug, Clone, Copy)]
@@ -75,7 +75,7 @@ impl BlockWriter {
             self.nonzero.clear();
             self.nonzero.extend(values.iter().filter(|&&value| value != 0));
             packed = &self.nonzero;
-            write_bitmap(values, out);
+            write_bitmap(values.iter().map(|&value| value != 0), out);
         }
         pack(
             packed.iter().map(|value| value.wrapping_sub(plan.base) as u64),
@@ -103,32 +103,43 @@ impl BlockPlan {
     }
 }
 
-fn write_bitmap(values: &[i64], out: &mut Vec<u8>) {
-    for eight in values.chunks(8) {
-        let bits = eight
-            .iter()
-            .enumerate()
-            .map(|(bit, &value)| u8::from(value != 0) << bit);
-        out.push(bits.fold(0, |byte, bit| byte | bit));
+fn write_bitmap(bits: impl Iterator<Item = bool>, out: &mut Vec<u8>) {
+    for (index, bit) in bits.enumerate() {
+        if index % 8 == 0 {
+            out.push(0);
+        }
+        if let Some(byte) = out.last_mut() {
+            *byte |= u8::from(bit) << (index % 8);
+        }
     }
 }
 
 fn write_exceptions(packed: &[i64], plan: &BlockPlan, out: &mut Vec<u8>) {
-    let count_at = out.len();
-    out.push(0);
     if !plan.has_exceptions {
+        out.push(0);
         return;
     }
-    for (position, &value) in packed.iter().enumerate() {
-        if plan.high(value) != 0 {
-            out.push(position as u8);
-        }
+    let highs = packed.iter().map(|&value| varint::zigzag(plan.high(value)));
+    let exceptions = highs.clone().filter(|&high| high != 0);
+    let (mut count, mut widest, mut varint_bytes) = (0, 0, 0);
+    for high in exceptions.clone() {
+        count += 1;
+        widest = widest.max(width_of(high - 1));
+        varint_bytes += varint_len(high);
     }
-    out[count_at] = (out.len() - count_at - 1) as u8;
-    for &value in packed {
-        if plan.high(value) != 0 {
-            varint::write_i64(out, plan.high(value));
-        }
+    let in_varints = varint_bytes <= packed_len(count, widest) + 1;
+    out.push(count as u8 | if in_varints { 0 } else { EXCEPTIONS_PACKED });
+    if count > packed.len().div_ceil(8) {
+        write_bitmap(highs.map(|high| high != 0), out);
+    } else {
+        let positions = highs.enumerate().filter(|&(_, high)| high != 0);
+        out.extend(positions.map(|(position, _)| position as u8));
+    }
+    if in_varints {
+        exceptions.for_each(|high| varint::write_u64(out, high));
+    } else {
+        out.push(widest as u8);
+        pack(exceptions.map(|high| high - 1), widest, out);
     }
 }
 
@@ -136,10 +147,12 @@ fn write_exceptions(packed: &[i64], plan: &BlockPlan, out: &mut Vec<u8>) {
 fn plan_packed(sorted: &[i64], previous: i64) -> BlockPlan {
     let count = sorted.len();
     let mut best = plan_cut(sorted, 0, 0, previous);
-    for &low in TAILS.iter().take_while(|&&low| low * 4 <= count) {
+    for &low in TAILS.iter().take_while(|&&low| low * 3 <= count) {
         // Further cuts cost at least two bytes an exception.
-        for &high in TAILS.iter().take_while(|&&high| (low + high) * 3 <= count) {
-            if low + high == 0 || best.cost <= 2 * (low + high) {
+        for &high in TAILS.iter().take_while(|&&high| (low + high) * 2 <= count) {
+            let width = width_of(sorted[count - 1 - high].wrapping_sub(sorted[low]) as u64);
+            let least = packed_len(count, width) + (low + high).min(count / 8) + 3;
+            if low + high == 0 || least >= best.cost {
                 continue;
             }
             let plan = plan_cut(sorted, low, high, previous);
@@ -195,16 +208,25 @@ fn plan_cut(sorted: &[i64], low: usize, high: usize, previous: i64) -> BlockPlan
 
 /// Bytes of the exceptions, from the outermost and innermost on each side.
 fn tail_cost(plan: &BlockPlan, sorted: &[i64], low: usize, high: usize) -> usize {
-    let len = |value: i64| varint_len(varint::zigzag(plan.high(value)));
-    let mut cost = usize::from(low + high > 0) + low + high;
+    let count = low + high;
+    if count == 0 {
+        return 0;
+    }
+    let zigzag = |index: usize| varint::zigzag(plan.high(sorted[index]));
+    let (mut widest, mut varints) = (0, 0);
     if low > 0 {
-        cost += low * (len(sorted[0]) + len(sorted[low - 1])) / 2;
+        let (outer, inner) = (zigzag(0), zigzag(low - 1));
+        widest = outer;
+        varints += low * (varint_len(outer) + varint_len(inner)) / 2;
     }
     if high > 0 {
-        let outer = sorted.len() - 1;
-        cost += high * (len(sorted[outer]) + len(sorted[outer + 1 - high])) / 2;
+        let last = sorted.len() - 1;
+        let (outer, inner) = (zigzag(last), zigzag(last + 1 - high));
+        widest = widest.max(outer);
+        varints += high * (varint_len(outer) + varint_len(inner)) / 2;
     }
-    cost
+    let positions = count.min(sorted.len().div_ceil(8));
+    1 + positions + varints.min(1 + packed_len(count, width_of(widest)))
 }
 
 fn varint_len(value: u64) -> usize {

@@ -32,7 +32,7 @@
 //! ```
 //!
 //! Reference r above 0 (kind 5 only): the column holds the mantissas less those of the series r places before, which
-//! is of kind 5 or 6 and has the same number of rows. Every reference chain has at most [`CHAIN_MAX`] links.
+//! is of kind 5 or 6 and has the same number of rows, and may refer further back itself.
 
 /// Flags of the head.
 pub(super) const HEAD_SAME_TIME: u8 = 1 << 4;
@@ -41,9 +41,6 @@ pub(super) const HEAD_SAME_KIND: u8 = 1 << 5;
 /// Bits the owner of an integer column has in its head.
 pub(super) const OWNER_REFERENCE: u8 = 7;
 pub(super) const OWNER_SPECIALS: u8 = 1 << 3;
-
-/// Most series decoded to read one, besides itself.
-pub(super) const CHAIN_MAX: u8 = 3;
 
 /// How a series is stored; the discriminants are the nibbles on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -3,7 +3,7 @@
 #![deny(clippy::indexing_slicing, clippy::unwrap_used)]
 
 use super::decimal::{POWERS, quotient};
-use super::group::{CHAIN_MAX, HEAD_SAME_KIND, HEAD_SAME_TIME, Kind, OWNER_REFERENCE, OWNER_SPECIALS};
+use super::group::{HEAD_SAME_KIND, HEAD_SAME_TIME, Kind, OWNER_REFERENCE, OWNER_SPECIALS};
 use super::{GROUP_SERIES_MAX, TimeRef, integers, specials};
 use crate::base::bytes::{Corrupt, Cursor};
 
@@ -180,7 +180,7 @@ impl GroupValues<'_, '_, '_> {
             }
             Kind::Wholes | Kind::Decimals | Kind::Distances | Kind::Floats => {}
         }
-        self.decode_column(slot, rows, 0)?;
+        self.decode_column(slot, rows)?;
         let body = self.group.bodies.get(..entry.end).unwrap_or(&[]);
         let column = self
             .scratch
@@ -224,8 +224,9 @@ impl GroupValues<'_, '_, '_> {
         entry.copied().ok_or(Corrupt::new("slot of a group", 0))
     }
 
-    /// Decodes the integers of one series and of those it refers to, unless they are there already.
-    fn decode_column(&mut self, slot: usize, rows: usize, links: u8) -> Result<(), Corrupt> {
+    /// Decodes the integers of one series and of those it refers to, unless they are there already. References go
+    /// back only, so this ends.
+    fn decode_column(&mut self, slot: usize, rows: usize) -> Result<(), Corrupt> {
         if self.scratch.columns.get(slot).is_some_and(|column| column.valid) {
             return Ok(());
         }
@@ -247,7 +248,7 @@ impl GroupValues<'_, '_, '_> {
             let target = slot
                 .checked_sub(back)
                 .ok_or_else(|| cursor.corrupt("reference of a series"))?;
-            self.add_reference(slot, target, rows, links)?;
+            self.add_reference(slot, target, rows)?;
         }
         if let Some(column) = self.scratch.columns.get_mut(slot) {
             column.valid = true;
@@ -256,14 +257,14 @@ impl GroupValues<'_, '_, '_> {
     }
 
     /// Adds the integers of `target` to those of `slot`.
-    fn add_reference(&mut self, slot: usize, target: usize, rows: usize, links: u8) -> Result<(), Corrupt> {
+    fn add_reference(&mut self, slot: usize, target: usize, rows: usize) -> Result<(), Corrupt> {
         let refused = Corrupt::new("reference of a series", 0);
         let entry = self.slot(target)?;
         let same_rows = self.group.time_ref(target)?.rows() == rows;
-        if links >= CHAIN_MAX || !same_rows || !matches!(entry.kind, Kind::Wholes | Kind::Decimals) {
+        if !same_rows || !matches!(entry.kind, Kind::Wholes | Kind::Decimals) {
             return Err(refused);
         }
-        self.decode_column(target, rows, links + 1)?;
+        self.decode_column(target, rows)?;
         let Some((before, from_here)) = self.scratch.columns.split_at_mut_checked(slot) else {
             return Err(refused);
         };

@@ -12,8 +12,8 @@
 //! ```
 //!
 //! With a divisor g, value i is `first + g * y[i]` and the order applies to y, whose first is 0. Left for the blocks
-//! are n rows (order 0), n - 1 (orders 1 and 3) or n - 2 (order 2). They are cut in as many equal blocks as come
-//! nearest to 128 rows each: m rows make max(1, (m + 64) / 128) blocks of ceil(m / blocks) rows, the last one shorter.
+//! are n rows (order 0), n - 1 (orders 1 and 3) or n - 2 (order 2). m rows make ceil(m / 248) blocks of
+//! ceil(m / blocks) rows each, the last one with what is left.
 //! All arithmetic wraps.
 
 #![deny(clippy::indexing_slicing, clippy::unwrap_used)]
@@ -22,12 +22,15 @@ use super::bitpack::{BLOCK_ROWS_MAX, BlockBuffer};
 use super::blocks::BlockReader;
 use crate::base::bytes::{Corrupt, Cursor};
 
+/// Most rows of a block. Longer blocks save heads and bases, but positions of exceptions must fit a byte.
+const ROWS_PER_BLOCK_MAX: usize = 248;
+
 pub(super) const HEAD_DIVISOR: u8 = 1 << 2;
 pub(super) const HEAD_EXCEPTIONS: u8 = 1 << 3;
 
 /// Rows of every block but the last, when `rows` rows are cut in blocks.
 pub(super) fn block_rows(rows: usize) -> usize {
-    let blocks = ((rows + 64) / 128).max(1);
+    let blocks = rows.div_ceil(ROWS_PER_BLOCK_MAX).max(1);
     rows.div_ceil(blocks).max(1)
 }
 

@@ -34,6 +34,20 @@ impl IntegerWriter {
         }
     }
 
+    /// How `values` are written shortest, found by trying: for columns that are few and much used.
+    pub(super) fn choose_by_trying(&mut self, values: &[i64]) -> Choice {
+        let mut shortest = (usize::MAX, self.choose(values));
+        for order in [Order::Line, Order::Delta, Order::DeltaDelta, Order::Plain] {
+            let choice = Choice { order, ..shortest.1 };
+            let mut trial = Vec::new();
+            self.encode(values, choice, 0, &mut trial);
+            if trial.len() < shortest.0 {
+                shortest = (trial.len(), choice);
+            }
+        }
+        shortest.1
+    }
+
     /// Appends `values` as a column whose head carries the four bits `owner`. The reader must know the row count.
     pub(super) fn encode(&mut self, values: &[i64], choice: Choice, owner: u8, out: &mut Vec<u8>) {
         let Some(&first) = values.first() else { return };

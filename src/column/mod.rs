@@ -26,7 +26,7 @@ mod timestamps;
 mod timestamps_build;
 mod transform;
 
-pub(crate) use group_decode::{DecodeScratch, GroupReader};
+pub(crate) use group_decode::{DecodeScratch, GroupReader, GroupValues};
 pub(crate) use group_encode::{EncodeScratch, GroupSeries, encode_group};
 pub(crate) use time_ref::TimeRef;
 pub(crate) use timestamps::{ColumnSetReader, TimeBounds, TimeColumn};

@@ -3,17 +3,17 @@
 //! In a group, a reference that differs from that of the series before is stored as
 //!
 //! ```text
-//! control   uvarint  bit 0  the same `from` and `length` as the reference stored before (at first: both 0)
-//!                    bit 1  rows are missing
-//!                    bit 2  there are extra timestamps
+//! control   uvarint  bit 0  the same rows as the reference stored before (at first: none, from row 0)
+//!                    bit 1  rows are missing or there are extra timestamps
 //!                    rest   zig-zag of column - column of the reference stored before (at first: 0)
-//! from      ivarint  without bit 0: number of the first column row
-//! length    uvarint  without bit 0: column rows spanned, missing ones included; at most 65,536
-//! missing            with bit 1
+//! from      ivarint  without bit 0: number of the first column row - that of the reference stored before
+//! end       ivarint  without bit 0: number of the row behind the last - that of the reference stored before;
+//!                    the span, missing rows included, has at most 65,536 rows
+//! missing            with bit 1; may be none
 //!   count   uvarint  runs of missing rows
 //!   gap     uvarint  per run: rows present since the end of the run before (or since `from`)
 //!   run     uvarint  per run: rows missing, at least 1
-//! extras             with bit 2
+//! extras             with bit 1; may be none
 //!   count   uvarint
 //!   skip    uvarint  per extra: column rows (missing ones included) between the extra before (or `from`) and this
 //!   offset  ivarint  per extra: its timestamp - that of the column row just before it (at `from`: of row `from`)
@@ -95,38 +95,39 @@ impl TimeRef {
     pub(super) fn encode(&self, previous: &TimeRef, out: &mut Vec<u8>) {
         let same_span = self.from == previous.from && self.length == previous.length;
         let step = i64::from(self.column) - i64::from(previous.column);
-        let flags = u64::from(same_span)
-            | u64::from(!self.missing.is_empty()) << 1
-            | u64::from(!self.extras.is_empty()) << 2;
-        varint::write_u64(out, varint::zigzag(step) << 3 | flags);
+        let patched = !self.missing.is_empty() || !self.extras.is_empty();
+        let flags = u64::from(same_span) | u64::from(patched) << 1;
+        varint::write_u64(out, varint::zigzag(step) << 2 | flags);
         if !same_span {
-            varint::write_i64(out, i64::from(self.from));
-            varint::write_u64(out, u64::from(self.length));
+            varint::write_i64(out, i64::from(self.from) - i64::from(previous.from));
+            varint::write_i64(out, self.end() - previous.end());
         }
-        if !self.missing.is_empty() {
-            varint::write_u64(out, self.missing.len() as u64);
-            let mut end = 0;
-            for run in &self.missing {
-                varint::write_u64(out, u64::from(run.start - end));
-                varint::write_u64(out, u64::from(run.rows));
-                end = run.start + run.rows;
-            }
+        if patched {
+            self.encode_patch(out);
         }
-        if !self.extras.is_empty() {
-            varint::write_u64(out, self.extras.len() as u64);
-            let mut before = 0;
-            for extra in &self.extras {
-                varint::write_u64(out, u64::from(extra.skip - before));
-                varint::write_i64(out, extra.offset);
-                before = extra.skip;
-            }
+    }
+
+    fn encode_patch(&self, out: &mut Vec<u8>) {
+        varint::write_u64(out, self.missing.len() as u64);
+        let mut end = 0;
+        for run in &self.missing {
+            varint::write_u64(out, u64::from(run.start - end));
+            varint::write_u64(out, u64::from(run.rows));
+            end = run.start + run.rows;
+        }
+        varint::write_u64(out, self.extras.len() as u64);
+        let mut before = 0;
+        for extra in &self.extras {
+            varint::write_u64(out, u64::from(extra.skip - before));
+            varint::write_i64(out, extra.offset);
+            before = extra.skip;
         }
     }
 
     /// Reads the reference that follows `previous`.
     pub(super) fn decode(cursor: &mut Cursor<'_>, previous: &TimeRef) -> Result<TimeRef, Corrupt> {
         let control = cursor.uvarint("time reference")?;
-        let column = varint::unzigzag(control >> 3).checked_add(i64::from(previous.column));
+        let column = varint::unzigzag(control >> 2).checked_add(i64::from(previous.column));
         let column = column
             .and_then(|column| u32::try_from(column).ok())
             .ok_or_else(|| cursor.corrupt("column of a time reference"))?;
@@ -137,20 +138,40 @@ impl TimeRef {
             ..TimeRef::default()
         };
         if control & 1 == 0 {
-            let from = cursor.ivarint("first row of a time reference")?;
-            time.from = i32::try_from(from).map_err(|_| cursor.corrupt("first row of a time reference"))?;
-            time.length = cursor.length(ROWS_MAX, "length of a time reference")? as u32;
+            time.decode_span(cursor, previous)?;
         }
         if control & 2 != 0 {
             time.decode_missing(cursor)?;
-        }
-        if control & 4 != 0 {
             time.decode_extras(cursor)?;
         }
         if time.rows() > ROWS_MAX {
             return Err(cursor.corrupt("rows of a time reference"));
         }
         Ok(time)
+    }
+
+    fn decode_span(&mut self, cursor: &mut Cursor<'_>, previous: &TimeRef) -> Result<(), Corrupt> {
+        let what = "span of a time reference";
+        let from = cursor.ivarint(what)?.checked_add(i64::from(previous.from));
+        let end = cursor.ivarint(what)?.checked_add(previous.end());
+        let (Some(from), Some(end)) = (from, end) else {
+            return Err(cursor.corrupt(what));
+        };
+        let length = end
+            .checked_sub(from)
+            .and_then(|length| u32::try_from(length).ok());
+        match (i32::try_from(from), length) {
+            (Ok(from), Some(length)) if length as usize <= ROWS_MAX => {
+                (self.from, self.length) = (from, length);
+                Ok(())
+            }
+            _ => Err(cursor.corrupt(what)),
+        }
+    }
+
+    /// Number of the row behind the span.
+    fn end(&self) -> i64 {
+        i64::from(self.from) + i64::from(self.length)
     }
 
     fn decode_missing(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Corrupt> {

@@ -23,7 +23,7 @@ const EXTRA_COST: usize = 4;
 #[derive(Debug, Default)]
 pub(crate) struct ColumnSetBuilder {
     columns: Vec<TimeColumn>,
-    /// Lists placed before, by a key of their ends and length.
+    /// Lists placed before, by a hash.
     seen: Chains<Seen>,
     /// Columns by some of their timestamps; see [`is_landmark`].
     landmarks: Chains<u32>,
@@ -88,15 +88,15 @@ impl ColumnSetBuilder {
     /// Finds or makes the column rows for `timestamps`: strictly increasing, at most [`ROWS_MAX`].
     pub(crate) fn place(&mut self, timestamps: &[i64]) -> TimeRef {
         debug_assert!(timestamps.is_sorted_by(|a, b| a < b) && timestamps.len() <= ROWS_MAX);
-        let (Some(&first), Some(&last)) = (timestamps.first(), timestamps.last()) else {
+        if timestamps.is_empty() {
             return TimeRef::default();
-        };
+        }
         if let Some(index) = self.last
             && self.matches(&self.seen.links[index].0.time, timestamps)
         {
             return self.seen.links[index].0.time.clone();
         }
-        let key = list_key(first, last, timestamps.len());
+        let key = list_key(timestamps);
         if let Some(index) = self.find_seen(key, timestamps) {
             self.last = Some(index);
             return self.reuse(index, timestamps);
@@ -236,7 +236,7 @@ impl ColumnSetBuilder {
             varint::write_u64(&mut bytes, last.wrapping_sub(first) as u64);
             offsets.clear();
             offsets.extend(times.iter().map(|time| time.wrapping_sub(first)));
-            let choice = writer.choose(&offsets);
+            let choice = writer.choose_by_trying(&offsets);
             writer.encode(&offsets, choice, 0, &mut bytes);
             ends.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
         }
@@ -257,9 +257,18 @@ fn is_landmark(time: i64) -> bool {
     (time as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 60 == 0
 }
 
-fn list_key(first: i64, last: i64, rows: usize) -> u64 {
-    let mixed = (first as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ last as u64;
-    mixed.rotate_left(25) ^ rows as u64
+/// A hash in four lanes, so that the multiplications overlap.
+fn list_key(timestamps: &[i64]) -> u64 {
+    let mix = |lane: u64, time: i64| (lane.rotate_left(23) ^ time as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let (fours, rest) = timestamps.as_chunks::<4>();
+    let mut lanes = [1, 2, 3, timestamps.len() as u64];
+    for four in fours {
+        for (lane, &time) in lanes.iter_mut().zip(four) {
+            *lane = mix(*lane, time);
+        }
+    }
+    let lanes = lanes.iter().fold(0, |key, &lane| mix(key, lane as i64));
+    rest.iter().fold(lanes, |key, &time| mix(key, time))
 }
 
 /// Bytes of a column of its own, roughly.

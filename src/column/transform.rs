@@ -55,14 +55,15 @@ pub(super) fn slope(values: &[i64]) -> i64 {
 /// How wide the integers of one sample are.
 struct Widths {
     counts: [u16; 65],
-    rows: u32,
+    /// Every magnitude or-ed together: its width is the largest there is.
+    union: u64,
 }
 
 impl Widths {
     fn new() -> Self {
         Self {
             counts: [0; 65],
-            rows: 0,
+            union: 0,
         }
     }
 
@@ -70,32 +71,24 @@ impl Widths {
     fn add(&mut self, value: i64) {
         let magnitude = ((value << 1) ^ (value >> 63)) as u64;
         self.counts[64 - magnitude.leading_zeros() as usize] += 1;
-        self.rows += 1;
+        self.union |= magnitude;
     }
 
-    /// Bits of the sample as a frame of reference with exceptions or as a sparse block, whichever is less.
-    fn bits(&self) -> u32 {
-        let nonzero = self.rows - u32::from(self.counts[0]);
-        let sparse = self.rows + self.packed_bits(1, nonzero);
-        sparse.min(self.packed_bits(0, self.rows))
-    }
-
-    /// Bits of the values at least `from` wide, packed; an exception takes 16 bits and what exceeds the width.
-    fn packed_bits(&self, from: usize, rows: u32) -> u32 {
+    /// Bits of a sample of `rows` rows as a frame of reference or as a sparse block, whichever is less; an exception
+    /// takes 16 bits and what exceeds the width.
+    fn bits(&self, rows: u32) -> u32 {
+        let nonzero = rows - u32::from(self.counts[0]);
         let mut best = u32::MAX;
-        // Going down from the widest: the exceptions and the sum of their widths.
-        let (mut exceptions, mut widths) = (0u32, 0u32);
-        for width in (from..=64).rev() {
-            let count = u32::from(self.counts[width]);
-            let at_width = rows * width as u32 + exceptions * 16 + widths - exceptions * width as u32;
-            if count > 0 || width == from {
-                best = best.min(at_width);
-            }
+        // Going down from the widest: the exceptions' bits without and with what fits in the width.
+        let (mut exceptions, mut exception_bits) = (0u32, 0u32);
+        for width in (0..=64 - self.union.leading_zeros()).rev() {
+            let patched = exception_bits - exceptions * width;
+            let dense = rows * width;
+            let sparse = rows + nonzero * width;
+            best = best.min(patched + dense.min(sparse));
+            let count = u32::from(self.counts[width as usize]);
             exceptions += count;
-            widths += count * width as u32;
-            if exceptions * 2 > rows {
-                break;
-            }
+            exception_bits += count * (16 + width);
         }
         best
     }
@@ -114,7 +107,9 @@ pub(super) fn choose_order(values: &[i64]) -> (Order, u32) {
     let mut steady = Widths::new();
     let mut second = Widths::new();
     let mut line = Widths::new();
+    let mut sampled = 0;
     for window in sample_windows(rows) {
+        sampled += window.len() as u32 - 2;
         let start = window.start;
         let mut before = values[start + 1];
         let mut delta_before = before.wrapping_sub(values[start]);
@@ -130,12 +125,11 @@ pub(super) fn choose_order(values: &[i64]) -> (Order, u32) {
             (before, delta_before) = (value, difference);
         }
     }
-    let sampled = plain.rows;
     let offers = [
-        (Order::Delta, delta.bits().min(steady.bits())),
-        (Order::Plain, plain.bits()),
-        (Order::DeltaDelta, second.bits()),
-        (Order::Line, line.bits()),
+        (Order::Delta, delta.bits(sampled).min(steady.bits(sampled))),
+        (Order::Plain, plain.bits(sampled)),
+        (Order::DeltaDelta, second.bits(sampled)),
+        (Order::Line, line.bits(sampled)),
     ];
     let (mut order, mut bits) = offers[0];
     for (other, other_bits) in offers {
@@ -149,11 +143,11 @@ pub(super) fn choose_order(values: &[i64]) -> (Order, u32) {
 
 /// Up to three windows that stand for all rows; together at most 256 rows.
 fn sample_windows(rows: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
-    let window = if rows <= 256 { rows } else { 80 };
-    let starts = if rows <= 256 {
+    let window = if rows <= 144 { rows } else { 48 };
+    let starts = if rows <= 144 {
         [0, rows, rows]
     } else {
-        [0, (rows - 80) / 2, rows - 80]
+        [0, (rows - 48) / 2, rows - 48]
     };
     starts
         .into_iter()
