@@ -1,16 +1,24 @@
 //! Finding series by their labels: matchers, the head's live index, and the index sections of a segment.
 
 pub(crate) mod arena;
+mod blocks;
 mod glob;
 pub(crate) mod live;
 mod live_values;
 mod pairs;
 mod pattern;
 mod posting;
+mod posting_lists;
 mod re2;
 pub(crate) mod regex;
 mod rows;
+pub(crate) mod segment;
+mod segment_labels;
+pub(crate) mod segment_writer;
 pub(crate) mod select;
+mod series_table;
+mod symbols;
 #[cfg(test)]
 mod tests;
 mod text;
+pub(crate) mod walk;

@@ -14,7 +14,7 @@ use std::hash::{BuildHasher, Hasher};
 pub(crate) struct PairId(pub(crate) u32);
 
 /// Number of a label name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct NameId(pub(super) u32);
 
 const SHARDS: usize = 256;
@@ -99,7 +99,8 @@ impl<P: Default> PairTable<P> {
         self.name_table.find(hash, is_it).map(|&id| NameId(id))
     }
 
-    fn intern_name(&mut self, name: &str) -> NameId {
+    /// The name's number; a new name stays until [`PairTable::remove_name`].
+    pub(super) fn intern_name(&mut self, name: &str) -> NameId {
         if let Some(id) = self.find_name(name) {
             return id;
         }
@@ -164,6 +165,11 @@ impl<P: Default> PairTable<P> {
     /// The pair's number and whether it is new.
     pub(super) fn intern(&mut self, name: &str, value: &str) -> (PairId, bool) {
         let name = self.intern_name(name);
+        self.intern_value(name, value)
+    }
+
+    /// As [`PairTable::intern`], for a name that has its number.
+    pub(super) fn intern_value(&mut self, name: NameId, value: &str) -> (PairId, bool) {
         let hash = self.hash(name.0, value.as_bytes());
         if let Some(id) = self.find_hashed(name, value, hash) {
             return (id, false);

@@ -104,6 +104,30 @@ impl Pattern {
         }
     }
 
+    /// Texts of which every matching value begins with one; sorted, none begins with another.
+    pub(super) fn prefixes(&self) -> Option<Vec<&str>> {
+        let mut all: Vec<&str> = match &self.kind {
+            Kind::All | Kind::NotEmpty => return None,
+            Kind::Set(set) => set.iter().map(|value| &**value).collect(),
+            Kind::Globs { exact, globs } => {
+                let exact = exact
+                    .iter()
+                    .map(|value| &**value)
+                    .filter(|value| !value.is_empty());
+                exact
+                    .chain(globs.iter().map(|glob| glob.head.text().unwrap_or("")))
+                    .collect()
+            }
+            Kind::Engine(engine) => vec![&engine.prefix],
+        };
+        all.sort_unstable();
+        if all.first().is_none_or(|first| first.is_empty()) {
+            return None;
+        }
+        all.dedup_by(|later, kept| later.starts_with(*kept));
+        Some(all)
+    }
+
     /// Whether every value but perhaps the empty one matches.
     pub(crate) fn is_every_value(&self) -> bool {
         matches!(self.kind, Kind::All | Kind::NotEmpty)

@@ -2,9 +2,13 @@
 
 use super::live::{LiveIndex, PairId};
 use super::regex::LabelMatcher;
+use super::segment::SegmentIndex;
+use super::segment_writer::{Compression, SegmentIndexBytes, SegmentIndexWriter};
+use crate::base::bytes::Corrupt;
 use crate::model::labels::Labels;
 use crate::model::matcher::{MatchOp, Matcher};
 use proptest::prelude::*;
+use roaring::RoaringBitmap;
 use std::collections::{BTreeMap, BTreeSet};
 
 fn labels() -> impl Strategy<Value = Labels> {
@@ -119,4 +123,176 @@ fn listing_within_a_set_of_series() {
     let walk = index.label_values("pod", "", Some(&only_b));
     assert_eq!(walk.current(), Some(("2", 1)));
     assert!(index.approximate_bytes().total() > 0);
+}
+
+fn write(series: &BTreeSet<Labels>, compression: Compression) -> SegmentIndexBytes {
+    let mut writer = SegmentIndexWriter::new();
+    series.iter().for_each(|labels| writer.push(labels.as_ref()));
+    assert_eq!(writer.row_count() as usize, series.len());
+    writer.finish(compression)
+}
+
+fn open(bytes: &SegmentIndexBytes) -> Result<SegmentIndex<'_>, Corrupt> {
+    SegmentIndex::open(&bytes.symbols, &bytes.series, &bytes.postings)
+}
+
+fn compression() -> impl Strategy<Value = Compression> {
+    prop_oneof![Just(Compression::None), Just(Compression::Zstd)]
+}
+
+/// Everything a segment index can be asked.
+fn ask_all(
+    bytes: &SegmentIndexBytes,
+    queries: &[Vec<LabelMatcher>],
+    within: &RoaringBitmap,
+) -> Result<usize, Corrupt> {
+    let index = open(bytes)?;
+    let mut answers = 0;
+    let mut keep = |outcome: Result<usize, Corrupt>| answers += outcome.unwrap_or(1);
+    for query in queries {
+        keep(index.select(query).map(|rows| rows.len() as usize));
+    }
+    let mut cursor = index.label_cursor();
+    let mut labels = Vec::new();
+    for row in 0..index.row_count().min(2_000) {
+        keep(cursor.labels(row, &mut labels).map(|()| labels.len()));
+    }
+    for name in ["a", "b", "c"] {
+        for within in [None, Some(within)] {
+            keep(index.label_values(name, "x", within).and_then(|walk| {
+                let mut count = 0;
+                let Some(mut walk) = walk else { return Ok(0) };
+                while walk.current()?.is_some() {
+                    count += 1;
+                    walk.advance()?;
+                }
+                Ok(count)
+            }));
+        }
+        keep(
+            index
+                .value_arena(name)
+                .map(|arena| arena.map_or(0, |arena| arena.len())),
+        );
+    }
+    keep(index.label_names(Some(within)).map(|names| names.len()));
+    keep(index.name_stats().map(|stats| stats.len()));
+    Ok(answers)
+}
+
+proptest! {
+    #[test]
+    fn segment_select_is_a_filter(
+        series in proptest::collection::btree_set(labels(), 0..120),
+        queries in proptest::collection::vec(proptest::collection::vec(matcher(), 0..4), 1..20),
+        compression in compression(),
+    ) {
+        let bytes = write(&series, compression);
+        let index = open(&bytes).unwrap();
+        prop_assert_eq!(index.row_count() as usize, series.len());
+        for query in &queries {
+            let query = LabelMatcher::compile_all(query).unwrap();
+            let found: Vec<u32> = index.select(&query).unwrap().iter().collect();
+            prop_assert_eq!(found, naive((0..).zip(&series), &query));
+        }
+    }
+
+    #[test]
+    fn segment_lists_what_it_holds(
+        series in proptest::collection::btree_set(labels(), 1..120),
+        within in proptest::collection::btree_set(0u32..120, 0..20),
+        compression in compression(),
+    ) {
+        let bytes = write(&series, compression);
+        let index = open(&bytes).unwrap();
+        let mut cursor = index.label_cursor();
+        let mut read = Vec::new();
+        for (row, labels) in series.iter().enumerate() {
+            cursor.labels(row as u32, &mut read).unwrap();
+            prop_assert_eq!(&read, labels.as_bytes());
+            index.labels((series.len() - 1 - row) as u32, &mut read).unwrap();
+        }
+        prop_assert!(index.labels(series.len() as u32, &mut read).is_err());
+        let within: RoaringBitmap = within.into_iter().collect();
+        for set in [None, Some(&within)] {
+            let seen = (0..).zip(&series).filter(|(row, _)| set.is_none_or(|set| set.contains(*row)));
+            let pairs: Vec<_> = seen.flat_map(|(_, labels)| labels.iter()).collect();
+            let names: BTreeSet<_> = pairs.iter().map(|pair| pair.0).collect();
+            prop_assert!(index.label_names(set).unwrap().into_iter().eq(names));
+            for name in ["a", "b", "nope"] {
+                let of_name = pairs.iter().filter(|pair| pair.0 == name && pair.1 >= "xx");
+                let expected: BTreeSet<_> = of_name.map(|pair| pair.1.to_owned()).collect();
+                let mut found = BTreeSet::new();
+                let mut walk = index.label_values(name, "xx", set).unwrap();
+                while let Some((value, rows)) = walk.as_ref().and_then(|walk| walk.current().unwrap()) {
+                    prop_assert_eq!(rows, index.rows_of(name, value).unwrap().len());
+                    found.insert(value.to_owned());
+                    walk.as_mut().unwrap().advance().unwrap();
+                }
+                prop_assert_eq!(found, expected);
+            }
+        }
+    }
+
+    #[test]
+    fn wrong_bytes_never_panic(
+        series in proptest::collection::btree_set(labels(), 1..120),
+        queries in proptest::collection::vec(proptest::collection::vec(matcher(), 1..3), 1..6),
+        changes in proptest::collection::vec((0usize..3, any::<proptest::sample::Index>(), any::<u8>()), 1..6),
+        cut in proptest::option::of((0usize..3, any::<proptest::sample::Index>())),
+        compression in compression(),
+    ) {
+        let queries: Vec<_> = queries.iter().map(|query| LabelMatcher::compile_all(query).unwrap()).collect();
+        let within = RoaringBitmap::from_iter([0, 1, 2, 50]);
+        let mut bytes = write(&series, compression);
+        let section = |bytes: &mut SegmentIndexBytes, which: usize| match which {
+            0 => std::mem::take(&mut bytes.symbols),
+            1 => std::mem::take(&mut bytes.series),
+            _ => std::mem::take(&mut bytes.postings),
+        };
+        let mut sections = [0, 1, 2].map(|which| section(&mut bytes, which));
+        for (which, at, byte) in changes {
+            if !sections[which].is_empty() {
+                let at = at.index(sections[which].len());
+                sections[which][at] = byte;
+            }
+        }
+        if let Some((which, at)) = cut {
+            let length = at.index(sections[which].len() + 1);
+            sections[which].truncate(length);
+        }
+        let [symbols, series, postings] = sections;
+        let _ = ask_all(&SegmentIndexBytes { symbols, series, postings }, &queries, &within);
+    }
+}
+
+#[test]
+fn many_columns_and_frames() {
+    let row = |number: usize| {
+        let pairs = (0..90)
+            .filter(|column| number % 7 != column % 5)
+            .map(move |column| (format!("n{column:02}"), format!("v{}", number / (column + 1))));
+        Labels::from_pairs(pairs.chain([("__name__".to_owned(), format!("m{number:05}"))])).unwrap()
+    };
+    let series: BTreeSet<Labels> = (0..2_500).map(row).collect();
+    for compression in [Compression::None, Compression::Zstd] {
+        let bytes = write(&series, compression);
+        let index = open(&bytes).unwrap();
+        let mut cursor = index.label_cursor();
+        let mut read = Vec::new();
+        for (row, labels) in series.iter().enumerate() {
+            cursor.labels(row as u32, &mut read).unwrap();
+            assert_eq!(read, labels.as_bytes());
+        }
+        cursor.labels(7, &mut read).unwrap();
+        assert_eq!(&read, row(7).as_bytes());
+    }
+}
+
+#[test]
+fn an_index_without_series() {
+    let bytes = write(&BTreeSet::new(), Compression::Zstd);
+    let index = open(&bytes).unwrap();
+    assert!(index.select(&[]).unwrap().is_empty());
+    assert_eq!(index.label_names(None).unwrap(), Vec::<&str>::new());
 }

@@ -1,0 +1,442 @@
+//! Reads the index of a segment from immutable bytes, which may be mapped and may be wrong.
+//!
+//! Opening reads the directories of names, not what they point to. What a search decodes is bounded by the bytes that
+//! are there; anything that does not fit is a [`Corrupt`] error. The bytes are those of `index/symbols.rs`,
+//! `index/series_table.rs` and `index/posting_lists.rs`.
+
+#![deny(clippy::indexing_slicing, clippy::unwrap_used)]
+
+use super::arena::ValueArena;
+use super::pattern::Pattern;
+use super::posting_lists::{self, ListCursor, Lists, NamePostings};
+use super::regex::LabelMatcher;
+use super::rows::RowUnion;
+pub(crate) use super::segment_labels::LabelCursor;
+use super::select::{self, IndexSource};
+use super::series_table::{RowCursor, SeriesLayout};
+use super::symbols::{self, NameSymbols, ValueCursor, Values};
+use crate::base::bytes::Corrupt;
+use roaring::RoaringBitmap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Searches look at rows one by one rather than at all values only up to so many rows.
+const FILTERED_ROWS_MAX: u64 = 4_096;
+
+/// What is known of an index after opening it; kept by who keeps the segment open.
+#[derive(Debug)]
+pub(crate) struct IndexLayout {
+    names: Vec<NameLayout>,
+    series: SeriesLayout,
+}
+
+#[derive(Debug)]
+struct NameLayout {
+    symbols: NameSymbols,
+    postings: NamePostings,
+    /// All values in memory, once a search needed them.
+    arena: Mutex<Option<Arc<ValueArena>>>,
+}
+
+impl NameLayout {
+    fn arena(&self) -> MutexGuard<'_, Option<Arc<ValueArena>>> {
+        self.arena.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl IndexLayout {
+    /// Bytes of values that searches keep in memory.
+    pub(crate) fn cached_bytes(&self) -> usize {
+        let bytes = |name: &NameLayout| name.arena().as_ref().map_or(0, |arena| arena.heap_bytes());
+        self.names.iter().map(bytes).sum()
+    }
+
+    /// Gives up the values kept in memory.
+    pub(crate) fn drop_caches(&self) {
+        self.names.iter().for_each(|name| *name.arena() = None);
+    }
+}
+
+/// The index of a segment.
+#[derive(Debug, Clone)]
+pub(crate) struct SegmentIndex<'a> {
+    layout: Arc<IndexLayout>,
+    symbols: &'a [u8],
+    series: &'a [u8],
+    postings: &'a [u8],
+}
+
+impl<'a> SegmentIndex<'a> {
+    pub(crate) fn open(symbols: &'a [u8], series: &'a [u8], postings: &'a [u8]) -> Result<Self, Corrupt> {
+        let names = symbols::read_names(symbols)?;
+        let lists = posting_lists::read_directory(postings, names.len())?;
+        let series_layout = SeriesLayout::read(series)?;
+        let names = names
+            .into_iter()
+            .zip(lists)
+            .map(|(symbols, postings)| NameLayout {
+                symbols,
+                postings,
+                arena: Mutex::new(None),
+            });
+        let layout = Arc::new(IndexLayout {
+            names: names.collect(),
+            series: series_layout,
+        });
+        Ok(Self {
+            layout,
+            symbols,
+            series,
+            postings,
+        })
+    }
+
+    /// What [`SegmentIndex::with_layout`] takes to open the same sections again for nothing.
+    pub(crate) fn layout(&self) -> Arc<IndexLayout> {
+        Arc::clone(&self.layout)
+    }
+
+    pub(crate) fn with_layout(
+        layout: Arc<IndexLayout>,
+        symbols: &'a [u8],
+        series: &'a [u8],
+        postings: &'a [u8],
+    ) -> Self {
+        Self {
+            layout,
+            symbols,
+            series,
+            postings,
+        }
+    }
+
+    pub(crate) fn row_count(&self) -> u32 {
+        self.layout.series.row_count
+    }
+
+    /// How many label names there are.
+    pub(crate) fn name_count(&self) -> usize {
+        self.layout.names.len()
+    }
+
+    fn number_of(&self, name: &str) -> Option<usize> {
+        self.layout
+            .names
+            .binary_search_by(|entry| (*entry.symbols.name).cmp(name))
+            .ok()
+    }
+
+    fn name_at(&self, number: usize) -> Result<&NameLayout, Corrupt> {
+        self.layout
+            .names
+            .get(number)
+            .ok_or_else(|| Corrupt::new("a label name beyond the last", 0))
+    }
+
+    pub(super) fn name_text(&self, number: usize) -> Result<&str, Corrupt> {
+        Ok(&self.name_at(number)?.symbols.name)
+    }
+
+    pub(super) fn values_at(&self, number: usize) -> Result<Values<'a>, Corrupt> {
+        Values::new(self.symbols, &self.name_at(number)?.symbols)
+    }
+
+    fn lists_at(&self, number: usize) -> Result<Lists<'a>, Corrupt> {
+        let name = self.name_at(number)?;
+        Lists::new(
+            self.postings,
+            &name.postings,
+            name.symbols.value_count,
+            self.row_count(),
+        )
+    }
+
+    pub(super) fn row_cursor(&self) -> RowCursor<'a> {
+        RowCursor::new(self.series, self.name_count() as u32)
+    }
+
+    pub(super) fn series_layout(&self) -> &SeriesLayout {
+        &self.layout.series
+    }
+
+    /// The rows that satisfy every matcher.
+    pub(crate) fn select(&self, matchers: &[LabelMatcher]) -> Result<RoaringBitmap, Corrupt> {
+        select::select(self, matchers)
+    }
+
+    /// The rows with this label pair.
+    pub(crate) fn rows_of(&self, name: &str, value: &str) -> Result<RoaringBitmap, Corrupt> {
+        let mut union = RowUnion::default();
+        if let Some(number) = self.number_of(name) {
+            self.add_value(number, value, &mut union)?;
+        }
+        Ok(union.finish())
+    }
+
+    fn add_value(&self, number: usize, value: &str, union: &mut RowUnion) -> Result<(), Corrupt> {
+        if let Some(rank) = self.values_at(number)?.rank_of(value)? {
+            let mut cursor = self.lists_at(number)?.cursor_at(rank)?;
+            let list = cursor.next()?;
+            cursor.add(&list, union)?;
+        }
+        Ok(())
+    }
+
+    /// Replaces `out` by the canonical labels of a row.
+    pub(crate) fn labels(&self, row: u32, out: &mut Vec<u8>) -> Result<(), Corrupt> {
+        self.label_cursor().labels(row, out)
+    }
+
+    /// Reads the labels of many rows; ascending rows share the work.
+    pub(crate) fn label_cursor(&self) -> LabelCursor<'a> {
+        LabelCursor::new(self.clone())
+    }
+
+    /// The label names, sorted; only those that a row of `within` has, if given.
+    pub(crate) fn label_names(&self, within: Option<&RoaringBitmap>) -> Result<Vec<&str>, Corrupt> {
+        let mut names = Vec::new();
+        for (number, name) in self.layout.names.iter().enumerate() {
+            let seen = match within {
+                Some(set) => !self.presence(number)?.is_disjoint(set),
+                None => true,
+            };
+            if seen {
+                names.push(&*name.symbols.name);
+            }
+        }
+        Ok(names)
+    }
+
+    /// Each label name with how many values it has and how many rows have it.
+    pub(crate) fn name_stats(&self) -> Result<Vec<(&str, u32, u64)>, Corrupt> {
+        let stats = self.layout.names.iter().enumerate().map(|(number, name)| {
+            let rows = self.lists_at(number)?.presence_len();
+            Ok((&*name.symbols.name, name.symbols.value_count, rows))
+        });
+        stats.collect()
+    }
+
+    fn presence(&self, number: usize) -> Result<RoaringBitmap, Corrupt> {
+        let mut union = RowUnion::default();
+        self.lists_at(number)?.add_presence(&mut union)?;
+        Ok(union.finish())
+    }
+
+    /// The values of a label in order, from `from` on; only those that a row of `within` has, if given.
+    pub(crate) fn label_values(
+        &self,
+        name: &str,
+        from: &str,
+        within: Option<&'a RoaringBitmap>,
+    ) -> Result<Option<SegmentValues<'a>>, Corrupt> {
+        let Some(number) = self.number_of(name) else {
+            return Ok(None);
+        };
+        let values = self.values_at(number)?;
+        let cursor = values.lower_bound(from)?;
+        let wanted = match within {
+            None => Wanted::All,
+            Some(rows) if rows.len() <= u64::from(values.count()) => {
+                Wanted::Ranks(self.ranks_within(number, rows)?)
+            }
+            Some(rows) => Wanted::Rows(rows),
+        };
+        let lists = self
+            .lists_at(number)?
+            .cursor_at(cursor.rank().min(values.count().saturating_sub(1)))?;
+        let mut walk = SegmentValues {
+            cursor,
+            lists,
+            count: 0,
+            wanted,
+        };
+        walk.settle()?;
+        Ok(Some(walk))
+    }
+
+    fn ranks_within(&self, number: usize, rows: &RoaringBitmap) -> Result<RoaringBitmap, Corrupt> {
+        let mut cursor = self.row_cursor();
+        let mut ranks = RowUnion::default();
+        for row in rows.iter().take_while(|row| *row < self.row_count()) {
+            if let Some(rank) = rank_of_name(cursor.seek(self.series_layout(), row)?, number) {
+                ranks.push(rank);
+            }
+        }
+        Ok(ranks.finish())
+    }
+
+    /// All values of a label in memory; kept in the layout for the next search.
+    pub(crate) fn value_arena(&self, name: &str) -> Result<Option<Arc<ValueArena>>, Corrupt> {
+        self.number_of(name)
+            .map(|number| self.arena_at(number))
+            .transpose()
+    }
+
+    fn arena_at(&self, number: usize) -> Result<Arc<ValueArena>, Corrupt> {
+        let mut cached = self.name_at(number)?.arena();
+        if let Some(arena) = &*cached {
+            return Ok(Arc::clone(arena));
+        }
+        let arena = Arc::new(self.values_at(number)?.arena()?);
+        *cached = Some(Arc::clone(&arena));
+        Ok(arena)
+    }
+
+    pub(super) fn cached_arena(&self, number: usize) -> Option<Arc<ValueArena>> {
+        self.layout.names.get(number)?.arena().clone()
+    }
+
+    /// Adds the rows of all values that begin with one of the pattern's prefixes and match it.
+    fn add_by_prefix(
+        &self,
+        number: usize,
+        pattern: &Pattern,
+        prefixes: &[&str],
+        union: &mut RowUnion,
+    ) -> Result<(), Corrupt> {
+        let values = self.values_at(number)?;
+        let mut lists = self.lists_at(number)?.cursor_at(0)?;
+        for prefix in prefixes {
+            let mut cursor = values.lower_bound(prefix)?;
+            while !cursor.is_done() && cursor.bytes().starts_with(prefix.as_bytes()) {
+                if pattern.matches(cursor.text()?) {
+                    let list = lists.seek(cursor.rank())?;
+                    lists.add(&list, union)?;
+                }
+                cursor.advance()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add_by_arena(&self, number: usize, pattern: &Pattern, union: &mut RowUnion) -> Result<(), Corrupt> {
+        let arena = self.arena_at(number)?;
+        let mut lists = self.lists_at(number)?.cursor_at(0)?;
+        let mut outcome = Ok(());
+        arena.matching(pattern, &mut |index| {
+            if outcome.is_ok() {
+                outcome = lists.seek(index as u32).and_then(|list| lists.add(&list, union));
+            }
+        });
+        outcome
+    }
+}
+
+fn rank_of_name(cells: &[(u32, u32)], number: usize) -> Option<u32> {
+    let at = cells.binary_search_by_key(&(number as u32), |cell| cell.0).ok()?;
+    cells.get(at).map(|cell| cell.1)
+}
+
+impl IndexSource for SegmentIndex<'_> {
+    type Error = Corrupt;
+
+    fn all(&self) -> Result<RoaringBitmap, Corrupt> {
+        let mut rows = RoaringBitmap::new();
+        rows.insert_range(0..self.row_count());
+        Ok(rows)
+    }
+
+    fn present(&self, name: &str) -> Result<RoaringBitmap, Corrupt> {
+        self.number_of(name)
+            .map_or_else(|| Ok(RoaringBitmap::new()), |number| self.presence(number))
+    }
+
+    fn matched(&self, name: &str, pattern: &Pattern) -> Result<RoaringBitmap, Corrupt> {
+        let mut union = RowUnion::default();
+        let Some(number) = self.number_of(name) else {
+            return Ok(union.finish());
+        };
+        if let Some(set) = pattern.as_set() {
+            for value in set.iter().filter(|value| !value.is_empty()) {
+                self.add_value(number, value, &mut union)?;
+            }
+        } else if let Some(prefixes) = pattern.prefixes().filter(|_| self.cached_arena(number).is_none()) {
+            self.add_by_prefix(number, pattern, &prefixes, &mut union)?;
+        } else {
+            self.add_by_arena(number, pattern, &mut union)?;
+        }
+        Ok(union.finish())
+    }
+
+    /// A few rows against a label of many values: reads the rows' own values.
+    fn filter(&self, rows: &RoaringBitmap, matcher: &LabelMatcher) -> Result<Option<RoaringBitmap>, Corrupt> {
+        let pattern = matcher.pattern();
+        let Some(number) = self.number_of(matcher.name()) else {
+            return Ok(None);
+        };
+        let values = self.values_at(number)?;
+        let few = rows.len() <= FILTERED_ROWS_MAX && rows.len().saturating_mul(4) < u64::from(values.count());
+        if !few || pattern.as_set().is_some() || pattern.is_every_value() {
+            return Ok(None);
+        }
+        let mut cursor = self.row_cursor();
+        let mut kept = RoaringBitmap::new();
+        for row in rows {
+            let rank = rank_of_name(cursor.seek(self.series_layout(), row)?, number);
+            let matches = match rank {
+                Some(rank) => matcher.matches(values.cursor_at(rank)?.text()?),
+                None => matcher.matches_empty(),
+            };
+            if matches {
+                kept.insert(row);
+            }
+        }
+        Ok(Some(kept))
+    }
+}
+
+#[derive(Debug)]
+enum Wanted<'a> {
+    All,
+    /// Values with these ranks.
+    Ranks(RoaringBitmap),
+    /// Values that one of these rows has.
+    Rows(&'a RoaringBitmap),
+}
+
+/// Walks over the sorted values of a label.
+#[derive(Debug)]
+pub(crate) struct SegmentValues<'a> {
+    cursor: ValueCursor<'a>,
+    lists: ListCursor<'a>,
+    count: u64,
+    wanted: Wanted<'a>,
+}
+
+impl SegmentValues<'_> {
+    /// Steps to the first value from here on that is wanted.
+    fn settle(&mut self) -> Result<(), Corrupt> {
+        while !self.cursor.is_done() {
+            let rank = self.cursor.rank();
+            let list = self.lists.seek(rank)?;
+            self.count = list.count;
+            let is_wanted = match &self.wanted {
+                Wanted::All => true,
+                Wanted::Ranks(ranks) => ranks.contains(rank),
+                Wanted::Rows(rows) => {
+                    let mut union = RowUnion::default();
+                    self.lists.add(&list, &mut union)?;
+                    !union.finish().is_disjoint(rows)
+                }
+            };
+            if is_wanted {
+                return Ok(());
+            }
+            self.cursor.advance()?;
+        }
+        Ok(())
+    }
+
+    /// The value at which the walk stands and how many rows have it, `None` behind the last.
+    pub(crate) fn current(&self) -> Result<Option<(&str, u64)>, Corrupt> {
+        if self.cursor.is_done() {
+            return Ok(None);
+        }
+        Ok(Some((self.cursor.text()?, self.count)))
+    }
+
+    /// Goes to the next value.
+    pub(crate) fn advance(&mut self) -> Result<(), Corrupt> {
+        self.cursor.advance()?;
+        self.settle()
+    }
+}
