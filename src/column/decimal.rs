@@ -72,25 +72,28 @@ fn exponent_of(bits: u64, from: u8) -> Option<u8> {
 
 /// Fills `mantissas` and `specials` and answers the exponent, or `None` when too many values are no decimals.
 pub(super) fn scan(values: &[u64], mantissas: &mut Vec<i64>, specials: &mut Vec<Special>) -> Option<u8> {
-    let exponent = common_exponent(values)?;
-    fill(values, exponent, mantissas, specials).then_some(exponent)
-}
-
-/// The exponent that suits all values but a few odd ones.
-fn common_exponent(values: &[u64]) -> Option<u8> {
-    let mut exponent = 0;
-    let mut odd_left = values.len() / 16 + 1;
-    for &bits in values {
-        if mantissa(bits, exponent).is_some() || is_never_decimal(bits) {
-            continue;
-        }
-        match exponent_of(bits, exponent + 1) {
-            Some(larger) => exponent = larger,
-            None if odd_left == 0 => return None,
-            None => odd_left -= 1,
+    let samples = [values.first(), values.get(values.len() / 2), values.last()];
+    let exponents = samples
+        .into_iter()
+        .flatten()
+        .filter_map(|&bits| exponent_of(bits, 0));
+    let mut exponent = exponents.max().unwrap_or(0);
+    loop {
+        match fill(values, exponent, mantissas, specials) {
+            Fill::Done => return Some(exponent),
+            Fill::Needs(larger) => exponent = larger,
+            Fill::Hopeless => return None,
         }
     }
-    Some(exponent)
+}
+
+/// What came of filling a column with one exponent.
+enum Fill {
+    Done,
+    /// A value needs this larger exponent.
+    Needs(u8),
+    /// Too many odd values.
+    Hopeless,
 }
 
 /// NaN, infinities and -0.0: special at any exponent.
@@ -98,8 +101,7 @@ fn is_never_decimal(bits: u64) -> bool {
     !f64::from_bits(bits).is_finite() || bits == (-0.0f64).to_bits()
 }
 
-/// False when there are too many odd values to be worth it.
-fn fill(values: &[u64], exponent: u8, mantissas: &mut Vec<i64>, specials: &mut Vec<Special>) -> bool {
+fn fill(values: &[u64], exponent: u8, mantissas: &mut Vec<i64>, specials: &mut Vec<Special>) -> Fill {
     mantissas.clear();
     specials.clear();
     let mut odd_left = values.len() / 16 + 1;
@@ -110,27 +112,27 @@ fn fill(values: &[u64], exponent: u8, mantissas: &mut Vec<i64>, specials: &mut V
             .unwrap_or(0),
     );
     for (row, &bits) in values.iter().enumerate() {
-        match mantissa(bits, exponent) {
-            Some(mantissa) => {
-                filler.see(mantissa);
-                mantissas.push(mantissa);
-            }
-            None => {
-                if !is_never_decimal(bits) {
-                    if odd_left == 0 {
-                        return false;
-                    }
-                    odd_left -= 1;
-                }
-                specials.push(Special {
-                    row: row as u32,
-                    bits,
-                });
-                mantissas.push(filler.fill());
-            }
+        if let Some(mantissa) = mantissa(bits, exponent) {
+            filler.see(mantissa);
+            mantissas.push(mantissa);
+            continue;
         }
+        if !is_never_decimal(bits) {
+            if let Some(larger) = exponent_of(bits, exponent + 1) {
+                return Fill::Needs(larger);
+            }
+            if odd_left == 0 {
+                return Fill::Hopeless;
+            }
+            odd_left -= 1;
+        }
+        specials.push(Special {
+            row: row as u32,
+            bits,
+        });
+        mantissas.push(filler.fill());
     }
-    true
+    Fill::Done
 }
 
 /// Makes up mantissas for special rows that do not stand out among their neighbours.

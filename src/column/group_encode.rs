@@ -2,7 +2,8 @@
 
 use super::decimal::{self, POWERS, Special};
 use super::group::{HEAD_SAME_KIND, HEAD_SAME_TIME, Kind, OWNER_REFERENCE, OWNER_SPECIALS};
-use super::integers_encode::{Choice, IntegerWriter};
+use super::integers_encode::IntegerWriter;
+use super::transform::difference_bits;
 use super::{GROUP_SERIES_MAX, ROWS_MAX, TimeRef, specials};
 use crate::base::varint;
 
@@ -31,7 +32,6 @@ pub(crate) struct EncodeScratch {
     directory: Vec<u8>,
     bodies: Vec<u8>,
     difference: Vec<i64>,
-    best_difference: Vec<i64>,
     distances: Vec<i64>,
     specials: Vec<Special>,
     finite: Vec<u64>,
@@ -164,19 +164,24 @@ impl EncodeScratch {
         };
         let mut choice = self.integers.choose(&self.slots[slot].mantissas);
         let mut reference = 0;
-        for back in 1..=REFERENCE_MAX.min(slot) {
-            if let Some(with) = self.try_reference(series, slot, back)
-                && with.cost < choice.cost
-            {
+        if let Some(back) = self.best_reference(series, slot) {
+            let pairs = self.slots[slot]
+                .mantissas
+                .iter()
+                .zip(&self.slots[slot - back].mantissas);
+            self.difference.clear();
+            self.difference
+                .extend(pairs.map(|(own, other)| own.wrapping_sub(*other)));
+            let with = self.integers.choose(&self.difference);
+            if with.cost < choice.cost {
                 (choice, reference) = (with, back);
-                std::mem::swap(&mut self.difference, &mut self.best_difference);
             }
         }
         owner |= reference as u8 & OWNER_REFERENCE;
         if reference > 0 {
             self.slots[slot].chain = self.slots[slot - reference].chain + 1;
             self.integers
-                .encode(&self.best_difference, choice, owner, &mut self.bodies);
+                .encode(&self.difference, choice, owner, &mut self.bodies);
         } else {
             if exponent > 0 {
                 self.bodies.push(exponent);
@@ -194,21 +199,18 @@ impl EncodeScratch {
         }
     }
 
-    /// Fills `difference` with the distance to an earlier series, if that can be referred to.
-    fn try_reference(&mut self, series: &[GroupSeries<'_>], slot: usize, back: usize) -> Option<Choice> {
-        let (own, other) = (&self.slots[slot], &self.slots[slot - back]);
-        let fits = matches!(other.kind, Kind::Wholes | Kind::Decimals)
-            && other.exponent == own.exponent
-            && other.chain < CHAIN_MAX
-            && series[slot].time == series[slot - back].time;
-        if !fits {
-            return None;
-        }
-        let pairs = own.mantissas.iter().zip(&other.mantissas);
-        self.difference.clear();
-        self.difference
-            .extend(pairs.map(|(own, other)| own.wrapping_sub(*other)));
-        Some(self.integers.choose(&self.difference))
+    /// The earlier series with the smallest differences to this one, as the number of places it lies back.
+    fn best_reference(&self, series: &[GroupSeries<'_>], slot: usize) -> Option<usize> {
+        let own = &self.slots[slot];
+        let fits = |back: &usize| {
+            let other = &self.slots[slot - back];
+            matches!(other.kind, Kind::Wholes | Kind::Decimals)
+                && other.exponent == own.exponent
+                && other.chain < CHAIN_MAX
+                && series[slot].time == series[slot - back].time
+        };
+        let backs = (1..=REFERENCE_MAX.min(slot)).filter(fits);
+        backs.min_by_key(|back| difference_bits(&own.mantissas, &self.slots[slot - back].mantissas))
     }
 
     /// Full-precision floats: as decimals with distances, or as their bits.

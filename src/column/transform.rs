@@ -141,6 +141,25 @@ pub(super) fn choose_order(values: &[i64]) -> (Order, u32) {
     (order, (u64::from(bits) * 256 / u64::from(sampled)) as u32)
 }
 
+/// Roughly how many bits the deltas of `values - reference` take in a sample.
+pub(super) fn difference_bits(values: &[i64], reference: &[i64]) -> u32 {
+    let mut delta = Widths::new();
+    let mut sampled = 0;
+    for window in sample_windows(values.len()) {
+        let mut pairs = values[window.clone()].iter().zip(&reference[window.clone()]);
+        let distance = |(own, other): (&i64, &i64)| own.wrapping_sub(*other);
+        let Some(mut before) = pairs.next().map(distance) else {
+            continue;
+        };
+        for here in pairs.map(distance) {
+            delta.add(here.wrapping_sub(before));
+            before = here;
+        }
+        sampled += window.len() as u32 - 1;
+    }
+    delta.bits(sampled)
+}
+
 /// Up to three windows that stand for all rows; together at most 256 rows.
 fn sample_windows(rows: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
     let window = if rows <= 144 { rows } else { 48 };
