@@ -1,21 +1,65 @@
 //! narthex keeps the samples of Prometheus: a time-series database for metrics, as a library.
 //!
-//! The engine is plain synchronous Rust: a write-ahead log, a head in memory and immutable segments on disk.
-//! Nothing in this crate's library part knows about HTTP.
+//! The engine is plain synchronous Rust: a write-ahead log, a head in memory and immutable segments on disk. Nothing
+//! in this crate's library part knows about HTTP.
+//!
+//! ```
+//! use narthex::{Db, Matcher, Options, labels};
+//!
+//! # fn main() -> Result<(), narthex::Error> {
+//! let db = Db::open(Options::in_memory())?; // or Options::new("./data")
+//! let mut batch = db.batch();
+//! batch.push(&labels! { "__name__" => "cpu_busy", "host" => "a" }, 1_700_000_000_000, 0.42);
+//! assert_eq!(batch.commit()?.accepted, 1); // durable, then acknowledged
+//! for series in db.select(&[Matcher::eq("__name__", "cpu_busy")], 0..)? {
+//!     let series = series?;
+//!     for sample in series.samples() {
+//!         println!("{} {:?}", series.labels(), sample);
+//!     }
+//! }
+//! db.close()
+//! # }
+//! ```
 
 pub(crate) mod base;
 pub(crate) mod chunk;
 pub(crate) mod column;
+pub(crate) mod db;
+pub(crate) mod engine;
+pub(crate) mod head;
 pub(crate) mod index;
 pub(crate) mod io;
 pub(crate) mod model;
+pub(crate) mod segment;
 pub(crate) mod wal;
 
 pub use base::bytes::Corrupt;
 pub use base::clock::{Clock, ManualClock, SystemClock};
+pub use chunk::Encoding;
+pub use db::{Batch, Db};
+pub use engine::RecoveryReport;
+pub use engine::chunks::{ChunkCursor, RawChunk, SeriesChunks};
+pub use engine::error::Error;
+pub use engine::listing::{ListOptions, Listing};
+pub use engine::options::{Options, Precision};
+pub use engine::select::{Series, SeriesCursor, SeriesSamples, Warning};
+pub use engine::stats::{Cardinality, CardinalityReport, Stats};
+pub use engine::verify::VerifyReport;
+pub use head::HeadMemory;
+pub use head::limits::Limits;
+pub use head::report::{CommitReport, Durability, Reject, Rejection};
+pub use io::{Bytes, DiskFs, File, FileView, Fs, FsError, LockGuard, Region};
 pub use model::exemplar::Exemplar;
 pub use model::histogram::{Counts, Histogram, HistogramError, ResetHint, Span};
 pub use model::labels::{LabelError, LabelHash, Labels};
 pub use model::matcher::{MatchOp, Matcher};
 pub use model::metadata::{Metadata, MetricType};
 pub use model::sample::{STALE_NAN_BITS, Sample, Value, stale_nan};
+pub use segment::compress::Compressor;
+pub use segment::meta::{BinaryMetaSerializer, MetaSerializer, SegmentMeta};
+pub use segment::reader::{CorruptFile, Quarantined};
+
+/// Aids for testing what is built on this crate: a disk that loses power, fails calls and fills up.
+pub mod testing {
+    pub use crate::io::{Call, CrashMode, CrashPoint, Fault, Record, SimFs};
+}

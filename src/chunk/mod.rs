@@ -5,6 +5,7 @@
 //! evidence. Chunks carry no checksum and no start timestamps.
 
 mod buckets;
+mod encoding;
 pub(crate) mod cell;
 pub(crate) mod histogram;
 pub(crate) mod histogram_iter;
@@ -18,9 +19,7 @@ mod golden;
 #[cfg(test)]
 mod tests;
 
-/// Number of an XOR chunk on the wire.
-pub(crate) const ENCODING_XOR: u8 = 1;
-/// Number of an integer histogram chunk on the wire.
-pub(crate) const ENCODING_HISTOGRAM: u8 = 2;
-/// Number of a float histogram chunk on the wire.
-pub(crate) const ENCODING_FLOAT_HISTOGRAM: u8 = 3;
+pub use encoding::Encoding;
+pub(crate) use encoding::histogram_samples;
+pub(crate) use histogram::{Appended, HistogramAppender, first_header};
+pub(crate) use xor::XorAppender;

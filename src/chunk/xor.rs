@@ -21,9 +21,11 @@ use std::mem;
 
 /// Bytes before the first sample.
 const HEADER_LEN: usize = 2;
+/// Bytes reserved with the first sample.
+const FIRST_BYTES: usize = 32;
 
 /// An open chunk: its bytes and what the next sample is coded against. 56 bytes, because every series has one.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct XorAppender {
     bytes: Vec<u8>,
     timestamp: i64,
@@ -36,18 +38,9 @@ pub(crate) struct XorAppender {
 }
 
 impl XorAppender {
-    /// A chunk without samples.
+    /// A chunk without samples. It allocates nothing before the first.
     pub(crate) fn new() -> Self {
-        let mut bytes = Vec::with_capacity(32);
-        bytes.extend_from_slice(&[0; HEADER_LEN]);
-        Self {
-            bytes,
-            timestamp: 0,
-            delta: 0,
-            value: 0,
-            window: Window::default(),
-            free: 0,
-        }
+        Self::default()
     }
 
     /// Continues a chunk as if it had never been put away.
@@ -96,6 +89,8 @@ impl XorAppender {
     /// The first two samples, whose timestamps are whole bytes.
     fn write_early(&mut self, stream: &mut BitWriter, count: u16, timestamp: i64, value: u64) {
         if count == 0 {
+            stream.bytes.reserve_exact(FIRST_BYTES);
+            stream.bytes.extend_from_slice(&[0; HEADER_LEN]);
             varint::write_i64(&mut stream.bytes, timestamp);
             stream.bits(value, 64);
         } else {

@@ -16,6 +16,7 @@ mod decimal;
 mod group;
 mod group_decode;
 mod group_encode;
+pub(crate) mod histogram_column;
 mod integers;
 mod integers_encode;
 mod specials;

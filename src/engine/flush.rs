@@ -95,7 +95,7 @@ impl Engine {
         let path = names::segment(dir, sequence);
         let bounds = frozen.generation.bounds().unwrap_or((0, 0));
         let (meta, bytes) = write_segment(&self.options.fs, &path, source, meta, bounds, &options)?;
-        let text = summary::text(&meta, self.precision, bytes);
+        let text = summary::text(&meta, self.precision.as_str(), bytes);
         // The page for people is a convenience: without it nothing is lost.
         if let Err(error) = io::write_file(&self.options.fs, &names::summary(dir, sequence), text.as_bytes()) {
             tracing::warn!(%error, "no summary beside the segment");

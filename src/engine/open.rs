@@ -223,7 +223,7 @@ fn replay(
     visitor.sequence = 0;
     let from = ReplayFrom { sequence: manifest.log_floor, lsn: manifest.flushed_lsn + 1 };
     let replayed = wal::replay(fs, dir, from, &mut visitor).map_err(replay_error)?;
-    let counts = visitor.replayer.finish();
+    let counts = visitor.replayer.counts.clone();
     visitor.gaps.iter().for_each(|gap| report.note_gap(gap));
     report.records = counts.records;
     report.samples = counts.samples;

@@ -36,6 +36,16 @@ impl Precision {
         }
     }
 
+    /// The unit's usual sign.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Seconds => "s",
+            Self::Milliseconds => "ms",
+            Self::Microseconds => "us",
+            Self::Nanoseconds => "ns",
+        }
+    }
+
     /// How many of this unit a duration is.
     pub fn units(self, duration: Duration) -> i64 {
         let units = match self {

@@ -27,8 +27,10 @@ impl Head {
         let mut pairs = std::mem::take(&mut writer.pairs);
         pairs.clear();
         for (name, value) in labels.iter() {
-            let pair = index.intern(name, value);
-            writer.note_pair(pair);
+            let (pair, is_new) = index.intern(name, value);
+            if is_new {
+                writer.note_new_pair(pair);
+            }
             pairs.push(pair);
         }
         let id = self.place(writer, index, pairs.as_slice().into(), hash);

@@ -24,8 +24,6 @@ pub(crate) mod stage;
 mod state;
 pub(crate) mod writer;
 
-#[cfg(test)]
-mod tests;
 
 use self::limits::Limits;
 use self::metadata::MetadataHistory;
@@ -34,8 +32,8 @@ use self::writer::Writer;
 use crate::index::LiveIndex;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-pub(crate) use decode::{decode_chunk, decode_data};
-pub(crate) use memory::HeadMemory;
+pub(crate) use decode::decode_data;
+pub use memory::HeadMemory;
 
 /// The series in memory and their samples.
 #[derive(Debug)]

@@ -5,6 +5,7 @@ use super::order::LabelOrder;
 use super::series::SeriesData;
 use super::slab::{Generation, SlabSeries, place_of};
 use crate::index::{LabelMatcher, LiveIndex};
+use roaring::RoaringBitmap;
 use std::sync::{Arc, MutexGuard, PoisonError, RwLockReadGuard};
 
 /// Series of the head in label order. Their ids and pairs stay theirs as long as this lives.
@@ -94,5 +95,24 @@ impl Head {
         drop(locked);
         let frozen = generation.frozen_slab(slab_index)?;
         super::freeze::frozen_data(&frozen, place as u32).cloned()
+    }
+
+    /// Those of `ids` that have samples in one of `generations` within `from..=to`.
+    pub(crate) fn within(
+        &self,
+        generations: &[Arc<Generation>],
+        ids: &RoaringBitmap,
+        from: i64,
+        to: i64,
+    ) -> RoaringBitmap {
+        ids.iter().filter(|id| self.is_within(generations, *id, from, to)).collect()
+    }
+
+    /// Whether series `id` has samples in one of `generations` within `from..=to`.
+    pub(crate) fn is_within(&self, generations: &[Arc<Generation>], id: u32, from: i64, to: i64) -> bool {
+        generations.iter().any(|generation| {
+            let bounds = generation.bounds().is_some_and(|bounds| bounds.0 <= to && bounds.1 >= from);
+            bounds && self.data(generation, id, from, to).is_some_and(|data| data.has_samples_within(from, to))
+        })
     }
 }

@@ -146,7 +146,7 @@ impl<'a> Replayer<'a> {
 impl BatchVisitor for Replayer<'_> {
     fn pair(&mut self, id: u32, name: &str, value: &str) -> Result<(), Corrupt> {
         let mut index = self.head.index.write().unwrap_or_else(PoisonError::into_inner);
-        let pair = index.intern(name, value);
+        let (pair, _) = index.intern(name, value);
         if self.pairs.len() <= id as usize {
             self.pairs.resize(id as usize + 1, None);
         }

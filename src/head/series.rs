@@ -4,7 +4,7 @@
 //! do not have stands behind one pointer. Ordered floats go to the open chunk, which is a valid Prometheus chunk at
 //! every moment; a sample older than the newest goes to an ordered map and is merged when it is read or flushed.
 
-use crate::chunk::{Encoding, HistogramAppender, XorAppender};
+use crate::chunk::{Appended, Encoding, HistogramAppender, XorAppender, first_header};
 use crate::index::PairId;
 use crate::model::exemplar::Exemplar;
 use crate::model::histogram::Histogram;
@@ -101,6 +101,24 @@ pub(crate) struct SeriesData {
 }
 
 impl SeriesData {
+    /// Whether a sample lies within `from..=to`; chunks are decoded only where their bounds do not tell.
+    pub(crate) fn has_samples_within(&self, from: i64, to: i64) -> bool {
+        if self.late.range(from..=to).next().is_some() {
+            return true;
+        }
+        let mut overlapping = self.chunks.iter().filter(|one| one.first_timestamp <= to && one.last_timestamp >= from);
+        overlapping.any(|chunk| {
+            let ends = |timestamp: i64| (from..=to).contains(&timestamp);
+            ends(chunk.first_timestamp) || ends(chunk.last_timestamp) || {
+                let mut samples = crate::model::samples::Samples::default();
+                super::decode::decode_chunk(chunk.encoding, &chunk.bytes, &mut samples)
+                    .expect("BUG: a chunk of the head does not decode");
+                samples.trim(from, to);
+                !samples.is_empty()
+            }
+        })
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.chunks.is_empty() && self.late.is_empty() && self.exemplars.is_empty()
     }
@@ -172,7 +190,7 @@ impl Series {
             && timestamp >= open.first_timestamp
         {
             let appender = &open.appender;
-            return super::decode::find_in_chunk(appender.encoding(), appender.bytes(), timestamp);
+            return super::decode::find_in_chunk(Encoding::of(appender.kind()), appender.bytes(), timestamp);
         }
         let chunk = extra.sealed.iter().rfind(|chunk| chunk.first_timestamp <= timestamp)?;
         if timestamp > chunk.last_timestamp {
@@ -319,17 +337,16 @@ impl Series {
 
 impl Extra {
     fn append_histogram(&mut self, timestamp: i64, histogram: &Histogram) {
-        let full = |open: &OpenHistogram| open.appender.count() >= CHUNK_SAMPLES_MAX;
-        if self.histogram.as_ref().is_some_and(full) {
-            self.seal_histogram();
-        }
-        if let Some(open) = &mut self.histogram {
-            if open.appender.append(timestamp, histogram) {
-                return;
-            }
-            self.seal_histogram();
-        }
-        let appender = HistogramAppender::start(timestamp, histogram);
+        let header = match &mut self.histogram {
+            None => first_header(histogram),
+            Some(open) if open.appender.count() >= CHUNK_SAMPLES_MAX => open.appender.next_header(histogram),
+            Some(open) => match open.appender.append(timestamp, histogram) {
+                Appended::Done => return,
+                Appended::NewChunk(header) => header,
+            },
+        };
+        self.seal_histogram();
+        let appender = HistogramAppender::new(timestamp, histogram, header);
         self.histogram = Some(OpenHistogram { appender, first_timestamp: timestamp });
     }
 
@@ -338,7 +355,7 @@ impl Extra {
         Some(SealedChunk {
             first_timestamp: open.first_timestamp,
             last_timestamp: open.appender.last_timestamp(),
-            encoding: open.appender.encoding(),
+            encoding: Encoding::of(open.appender.kind()),
             count: open.appender.count(),
             bytes: open.appender.bytes().into(),
         })

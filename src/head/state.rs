@@ -52,7 +52,7 @@ impl Series {
             varint::write_bytes(out, self.open.bytes());
         }
         if let Some(open) = &extra.histogram {
-            out.push(open.appender.encoding() as u8);
+            out.push(Encoding::of(open.appender.kind()) as u8);
             varint::write_i64(out, open.first_timestamp);
             varint::write_i64(out, open.appender.last_timestamp());
             varint::write_bytes(out, open.appender.bytes());
@@ -88,7 +88,7 @@ impl Series {
             let encoding = read_encoding(&mut cursor)?;
             let first_timestamp = cursor.ivarint("first timestamp")?;
             let last_timestamp = cursor.ivarint("last timestamp")?;
-            let appender = HistogramAppender::resume(encoding, cursor.length_prefixed("open chunk")?)?;
+            let appender = HistogramAppender::resume(cursor.length_prefixed("open chunk")?, encoding.kind())?;
             note(u64::from(appender.count()), first_timestamp, last_timestamp);
             extra.histogram = Some(OpenHistogram { appender, first_timestamp });
         }

@@ -22,3 +22,8 @@ mod symbols;
 mod tests;
 mod text;
 pub(crate) mod walk;
+
+pub(crate) use live::{LiveIndex, LiveIndexBytes, PairId};
+pub(crate) use regex::{LabelMatcher, RegexError};
+pub(crate) use segment::{IndexLayout, SegmentIndex};
+pub(crate) use segment_writer::{Compression, SegmentIndexWriter};

@@ -73,6 +73,12 @@ enum RegionBytes {
     Owned(Arc<[u8]>),
 }
 
+impl From<Vec<u8>> for Region {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(RegionBytes::Owned(bytes.into()))
+    }
+}
+
 impl Deref for Region {
     type Target = [u8];
 

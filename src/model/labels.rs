@@ -129,6 +129,22 @@ pub(crate) fn canonicalize(pairs: &mut [(&str, &str)], out: &mut Vec<u8>) -> Res
     Ok(())
 }
 
+/// The order of two canonical label sets.
+pub(crate) fn compare(a: &[u8], b: &[u8]) -> Ordering {
+    let (mut a, mut b) = (Cursor::new(a), Cursor::new(b));
+    loop {
+        let one = a.length_prefixed("label text").ok();
+        let two = b.length_prefixed("label text").ok();
+        match (one, two) {
+            (Some(one), Some(two)) => match one.cmp(two) {
+                Ordering::Equal => {}
+                other => return other,
+            },
+            (one, two) => return one.is_some().cmp(&two.is_some()),
+        }
+    }
+}
+
 /// A borrowed, canonical label set.
 #[derive(Clone, Copy)]
 pub(crate) struct LabelsRef<'a> {
@@ -194,10 +210,7 @@ impl<'a> IntoIterator for &'a Labels {
 
 impl Ord for Labels {
     fn cmp(&self, other: &Self) -> Ordering {
-        if self.bytes == other.bytes {
-            return Ordering::Equal;
-        }
-        self.iter().cmp(other.iter())
+        compare(&self.bytes, &other.bytes)
     }
 }
 

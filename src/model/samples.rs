@@ -80,6 +80,16 @@ impl Samples {
         }
     }
 
+    /// Appends samples that are all newer; the first of them is at `first`.
+    pub(crate) fn extend(&mut self, newer: &Self, first: i64) {
+        if !(self.starts.is_unknown() && newer.starts.is_unknown()) {
+            self.starts.append(&newer.starts, first);
+        }
+        self.timestamps.extend_from_slice(&newer.timestamps);
+        self.bits.extend_from_slice(&newer.bits);
+        self.histograms.extend_from_slice(&newer.histograms);
+    }
+
     /// Joins parts in order of writing: appends where the times follow each other, else merges, first part wins.
     pub(crate) fn join(parts: Vec<Self>) -> Self {
         let mut parts = parts.into_iter().filter(|part| !part.is_empty());
@@ -95,10 +105,7 @@ impl Samples {
             return if self.is_empty() { later } else { self };
         };
         if other.0 > own.1 {
-            self.starts.append(&later.starts, other.0);
-            self.timestamps.extend_from_slice(&later.timestamps);
-            self.bits.extend_from_slice(&later.bits);
-            self.histograms.extend(later.histograms);
+            self.extend(&later, other.0);
             return self;
         }
         if other.1 < own.0 {

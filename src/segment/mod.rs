@@ -16,8 +16,6 @@ mod packed;
 mod plan;
 pub(crate) mod read;
 pub(crate) mod reader;
-mod summary;
-#[cfg(test)]
-mod tests;
+pub(crate) mod summary;
 pub(crate) mod verify;
 pub(crate) mod writer;

@@ -11,7 +11,7 @@ use super::packed;
 use crate::base::bytes::{Corrupt, Cursor};
 use crate::base::hash;
 use crate::column::GROUP_SERIES_MAX;
-use crate::index::SegmentIndex;
+use crate::index::{IndexLayout, SegmentIndex};
 use crate::io::{FileView, Fs, FsError, Region};
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::LabelHash;
@@ -85,6 +85,22 @@ pub(super) struct Bytes {
     offset: u64,
 }
 
+/// The sections of the index, and what opening it found.
+#[derive(Debug)]
+struct IndexParts {
+    layout: Arc<IndexLayout>,
+    symbols: Bytes,
+    series: Bytes,
+    postings: Bytes,
+}
+
+impl IndexParts {
+    fn index(&self) -> SegmentIndex<'_> {
+        let (symbols, series, postings) = (&self.symbols.region, &self.series.region, &self.postings.region);
+        SegmentIndex::with_layout(self.layout.clone(), symbols, series, postings)
+    }
+}
+
 /// An open segment. Sections other than the table and the metadata are read when they are first needed.
 #[derive(Debug)]
 pub(crate) struct Segment {
@@ -92,7 +108,7 @@ pub(crate) struct Segment {
     pub(super) view: Arc<FileView>,
     pub(crate) meta: SegmentMeta,
     pub(super) sections: Vec<Section>,
-    index: OnceLock<SegmentIndex>,
+    index: OnceLock<IndexParts>,
     hashes: OnceLock<Bytes>,
     bounds: OnceLock<Bytes>,
     places: OnceLock<Bytes>,
@@ -199,17 +215,20 @@ impl Segment {
     }
 
     /// The index.
-    pub(crate) fn index(&self) -> Result<&SegmentIndex, SegmentError> {
-        if let Some(index) = self.index.get() {
-            return Ok(index);
+    pub(crate) fn index(&self) -> Result<SegmentIndex<'_>, SegmentError> {
+        if let Some(parts) = self.index.get() {
+            return Ok(parts.index());
         }
         let symbols = self.section(SectionKind::Symbols)?;
         let series = self.section(SectionKind::Series)?;
         let postings = self.section(SectionKind::Postings)?;
-        let offset = symbols.offset;
-        let index = SegmentIndex::open(symbols.region, series.region, postings.region);
-        let index = index.map_err(|corrupt| self.corrupt(offset, corrupt))?;
-        Ok(self.index.get_or_init(|| index))
+        let opened = SegmentIndex::open(&symbols.region, &series.region, &postings.region);
+        let index = opened.map_err(|corrupt| self.corrupt(symbols.offset, corrupt))?;
+        if index.row_count() != self.rows() {
+            return Err(self.corrupt(symbols.offset, Corrupt::new("number of rows of the index", 0)));
+        }
+        let layout = index.layout();
+        Ok(self.index.get_or_init(|| IndexParts { layout, symbols, series, postings }).index())
     }
 
     /// A corruption that the index met, as an error of this file.

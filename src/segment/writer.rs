@@ -14,7 +14,7 @@ use crate::base::hash;
 use crate::column::{
     ColumnSetBuilder, EncodeScratch, GROUP_SERIES_MAX, GroupSeries, TimeRef, encode_group, histogram_column,
 };
-use crate::index::SegmentIndexWriter;
+use crate::index::{Compression, SegmentIndexWriter};
 use crate::io::{AtomicFile, Fs, FsError};
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::LabelsRef;
@@ -96,7 +96,6 @@ struct SegmentWriter<'a> {
     /// Place of histogram blobs: row, slice, offset, length.
     histograms: Vec<(u32, u32, u64, u32)>,
     slices: Vec<u8>,
-    slice_count: u32,
     encode: EncodeScratch,
     raw: Vec<u8>,
     blob: Vec<u8>,
@@ -122,7 +121,6 @@ impl<'a> SegmentWriter<'a> {
             starts: BTreeMap::new(),
             histograms: Vec::new(),
             slices: Vec::new(),
-            slice_count: 0,
             encode: EncodeScratch::default(),
             raw: Vec::new(),
             blob: Vec::new(),
@@ -133,11 +131,15 @@ impl<'a> SegmentWriter<'a> {
     fn write_slice(&mut self, slice: u32, order: &[u32], from: i64, to: i64) -> Result<(), WriteError> {
         let mut columns = ColumnSetBuilder::default();
         let mut members: Vec<Samples> = (0..GROUP_SERIES_MAX).map(|_| Samples::default()).collect();
+        let mut with_histograms = Vec::new();
         let mut offsets = Vec::with_capacity(order.len().div_ceil(GROUP_SERIES_MAX) * 8 + 8);
         for rows in order.chunks(GROUP_SERIES_MAX) {
             for (row, samples) in rows.iter().zip(&mut members) {
                 self.source.samples(*row, from, to, samples)?;
-                self.note(*row, slice, samples)?;
+                self.note(*row, samples);
+                if !samples.histograms.is_empty() {
+                    with_histograms.push(*row);
+                }
             }
             offsets.extend_from_slice(&self.file.offset().to_le_bytes());
             let times: Vec<TimeRef> =
@@ -156,13 +158,28 @@ impl<'a> SegmentWriter<'a> {
         self.slices.extend_from_slice(&to.to_le_bytes());
         self.slices.extend_from_slice(&self.file.offset().to_le_bytes());
         self.slices.extend_from_slice(&offsets);
-        self.slice_count += 1;
+        let Some(samples) = members.first_mut() else { return Ok(()) };
+        for row in with_histograms {
+            self.source.samples(row, from, to, samples)?;
+            self.write_histograms(row, slice, samples)?;
+        }
         Ok(())
     }
 
-    /// Counts the samples of a row and writes its histograms.
-    fn note(&mut self, row: u32, slice: u32, samples: &Samples) -> Result<(), WriteError> {
-        let Some((first, last)) = samples.bounds() else { return Ok(()) };
+    /// Histograms stand after the groups and columns of their slice, whose blobs follow each other without a gap.
+    fn write_histograms(&mut self, row: u32, slice: u32, samples: &Samples) -> Result<(), FsError> {
+        let owned: Vec<_> = samples.histograms.iter().map(|(time, value)| (*time, (**value).clone())).collect();
+        let offset = self.file.offset();
+        self.raw.clear();
+        histogram_column::encode(&owned, &mut self.raw);
+        let length = self.write_blob()?;
+        self.histograms.push((row, slice, offset, length));
+        Ok(())
+    }
+
+    /// Counts the samples of a row.
+    fn note(&mut self, row: u32, samples: &Samples) {
+        let Some((first, last)) = samples.bounds() else { return };
         let bounds = &mut self.bounds[row as usize];
         *bounds = (bounds.0.min(first), bounds.1.max(last));
         self.meta.floats += samples.timestamps.len() as u64;
@@ -170,14 +187,6 @@ impl<'a> SegmentWriter<'a> {
         if !samples.starts.is_unknown() {
             self.starts.entry(row).or_default().append(&samples.starts, first);
         }
-        if !samples.histograms.is_empty() {
-            let offset = self.file.offset();
-            self.raw.clear();
-            histogram_column::encode(&samples.histograms, &mut self.raw);
-            let length = self.write_blob()?;
-            self.histograms.push((row, slice, offset, length));
-        }
-        Ok(())
     }
 
     /// Writes `raw` as a blob and returns its length on disk.
@@ -222,7 +231,7 @@ impl<'a> SegmentWriter<'a> {
 
     /// Symbols, series table, postings and hashes.
     fn write_index(&mut self) -> Result<(), WriteError> {
-        let mut index = SegmentIndexWriter::new(self.options.metadata_compressor);
+        let mut index = SegmentIndexWriter::new();
         let mut hashes = Vec::with_capacity(self.source.len() as usize * 16);
         let mut labels = Vec::new();
         for row in 0..self.source.len() {
@@ -231,7 +240,11 @@ impl<'a> SegmentWriter<'a> {
             hashes.extend_from_slice(&hash::hash_128(&labels).to_le_bytes());
             index.push(LabelsRef::new(&labels));
         }
-        let parts = index.finish();
+        let compression = match self.options.metadata_compressor {
+            Compressor::Zstd => Compression::Zstd,
+            Compressor::None | Compressor::Snappy => Compression::None,
+        };
+        let parts = index.finish(compression);
         self.section(SectionKind::Symbols, &parts.symbols, Compressor::None)?;
         self.section(SectionKind::Series, &parts.series, Compressor::None)?;
         self.section(SectionKind::Postings, &parts.postings, Compressor::None)?;

@@ -1,0 +1,222 @@
+//! The library's face: a database handle, batches, and what reading gives back.
+
+mod batch;
+
+pub use batch::Batch;
+
+use crate::engine::Engine;
+use crate::engine::RecoveryReport;
+use crate::engine::background::Background;
+use crate::engine::chunks::ChunkCursor;
+use crate::engine::error::Error;
+use crate::engine::listing::{ListOptions, Listing};
+use crate::engine::options::{Options, Precision};
+use crate::engine::select::SeriesCursor;
+use crate::engine::stats::{CardinalityReport, Stats};
+use crate::engine::verify::VerifyReport;
+use crate::head::HeadMemory;
+use crate::head::stage::Stage;
+use crate::io::FsError;
+use crate::model::exemplar::Exemplar;
+use crate::model::labels::Labels;
+use crate::model::matcher::Matcher;
+use crate::model::metadata::Metadata;
+use std::collections::BTreeMap;
+use std::ops::RangeBounds;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A database. Clones are handles of the same database; it ends when the last one is dropped, or with [`Db::close`].
+///
+/// ```
+/// use narthex::{Db, Matcher, Options, labels};
+///
+/// # fn main() -> Result<(), narthex::Error> {
+/// let db = Db::open(Options::in_memory())?;
+/// let mut batch = db.batch();
+/// batch.push(&labels! { "__name__" => "cpu_busy", "host" => "a" }, 1_700_000_000_000, 0.42);
+/// assert_eq!(batch.commit()?.accepted, 1);
+/// for series in db.select(&[Matcher::eq("__name__", "cpu_busy")], ..)? {
+///     let series = series?;
+///     assert_eq!(series.samples().count(), 1);
+/// }
+/// # db.close()
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Db {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// Stops its threads before the engine goes.
+    background: Mutex<Option<Background>>,
+    engine: Arc<Engine>,
+    /// Memory of batches that were committed, for the next ones.
+    stages: Mutex<Vec<Stage>>,
+}
+
+/// Stages kept for reuse.
+const STAGES_KEPT: usize = 16;
+
+impl Db {
+    /// Opens or creates a database.
+    pub fn open(options: Options) -> Result<Self, Error> {
+        let background = options.background && !options.read_only && options.dir.is_some();
+        let engine = Arc::new(Engine::open(options)?);
+        let background = if background {
+            let started = Background::start(engine.clone());
+            Some(started.map_err(|source| FsError::new("start a thread for", engine.options.dir.clone().unwrap_or_default(), source))?)
+        } else {
+            None
+        };
+        let shared = Shared { background: Mutex::new(background), engine, stages: Mutex::default() };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Opens an existing database for reading, also beside a process that writes to it.
+    pub fn open_read_only(dir: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::open(Options::new(dir).read_only(true))
+    }
+
+    fn engine(&self) -> &Arc<Engine> {
+        &self.shared.engine
+    }
+
+    /// An empty batch.
+    pub fn batch(&self) -> Batch {
+        let mut stages = self.shared.stages.lock().unwrap_or_else(PoisonError::into_inner);
+        let stage = stages.pop().unwrap_or_default();
+        drop(stages);
+        Batch::new(self.clone(), stage, self.engine().options.durability)
+    }
+
+    fn keep_stage(&self, mut stage: Stage) {
+        stage.clear();
+        let mut stages = self.shared.stages.lock().unwrap_or_else(PoisonError::into_inner);
+        if stages.len() < STAGES_KEPT {
+            stages.push(stage);
+        }
+    }
+
+    /// The series that match all of `matchers` and have samples in `range`, in label order, with these samples.
+    /// Timestamps are in the unit of the database.
+    pub fn select(&self, matchers: &[Matcher], range: impl RangeBounds<i64>) -> Result<SeriesCursor, Error> {
+        self.engine().select(matchers, range)
+    }
+
+    /// As [`Db::select`], as raw Prometheus chunks.
+    pub fn select_chunks(&self, matchers: &[Matcher], range: impl RangeBounds<i64>) -> Result<ChunkCursor, Error> {
+        Ok(ChunkCursor::new(self.engine().select(matchers, range)?))
+    }
+
+    /// The label sets of matching series with samples in `range`, in label order.
+    pub fn series(
+        &self,
+        matchers: &[Matcher],
+        range: impl RangeBounds<i64>,
+        options: ListOptions<'_>,
+    ) -> Result<Listing<Labels>, Error> {
+        self.engine().series(matchers, range, options)
+    }
+
+    /// The label names of matching series with samples in `range`, sorted.
+    pub fn label_names(
+        &self,
+        matchers: &[Matcher],
+        range: impl RangeBounds<i64>,
+        options: ListOptions<'_>,
+    ) -> Result<Listing<String>, Error> {
+        self.engine().label_names(matchers, range, options)
+    }
+
+    /// The values of a label of matching series with samples in `range`, sorted.
+    pub fn label_values(
+        &self,
+        name: &str,
+        matchers: &[Matcher],
+        range: impl RangeBounds<i64>,
+        options: ListOptions<'_>,
+    ) -> Result<Listing<String>, Error> {
+        self.engine().label_values(name, matchers, range, options)
+    }
+
+    /// The exemplars of matching series in `range`, series in label order, exemplars in order of time.
+    pub fn exemplars(
+        &self,
+        matchers: &[Matcher],
+        range: impl RangeBounds<i64>,
+    ) -> Result<Vec<(Labels, Vec<Exemplar>)>, Error> {
+        self.engine().exemplars(matchers, range)
+    }
+
+    /// What was said of metrics, with history: by metric, each change with the time at which it came.
+    pub fn metadata(&self, metric: Option<&str>) -> BTreeMap<String, Vec<(i64, Metadata)>> {
+        self.engine().metadata(metric)
+    }
+
+    /// Writes everything in memory to a segment.
+    pub fn flush(&self) -> Result<(), Error> {
+        self.engine().flush()
+    }
+
+    /// Does at most one piece of background work, and says whether there was any. For databases opened without
+    /// background threads.
+    pub fn step(&self) -> Result<bool, Error> {
+        self.engine().tick()?;
+        self.engine().step()
+    }
+
+    /// Makes everything written so far survive a power loss, whatever the policy.
+    pub fn sync(&self) -> Result<(), Error> {
+        self.engine().sync()
+    }
+
+    /// Makes everything durable and ends the database for all its handles. What is in memory stays in the log; the next
+    /// opening reads it from there.
+    pub fn close(self) -> Result<(), Error> {
+        let background = self.shared.background.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(background);
+        self.engine().close()
+    }
+
+    /// Counts and sizes.
+    pub fn stats(&self) -> Result<Stats, Error> {
+        self.engine().stats()
+    }
+
+    /// Series by metric and by label name.
+    pub fn cardinality(&self) -> Result<CardinalityReport, Error> {
+        self.engine().cardinality()
+    }
+
+    /// Memory of the head by part.
+    pub fn memory(&self) -> HeadMemory {
+        self.engine().memory()
+    }
+
+    /// Reads every checksum.
+    pub fn verify(&self) -> Result<VerifyReport, Error> {
+        self.engine().verify()
+    }
+
+    /// What opening found.
+    pub fn recovery(&self) -> &RecoveryReport {
+        self.engine().recovery()
+    }
+
+    /// The unit of this database's timestamps.
+    pub fn precision(&self) -> Precision {
+        self.engine().precision
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        drop(self.background.lock().unwrap_or_else(PoisonError::into_inner).take());
+        if let Err(error) = self.engine.close() {
+            tracing::error!(%error, "closing the database failed");
+        }
+    }
+}

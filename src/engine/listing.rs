@@ -1,0 +1,225 @@
+//! Label names, label values and series within a time range, as one sorted walk over head and segments.
+
+use super::Engine;
+use super::error::Error;
+use super::merge::Join;
+use super::select::{Warning, bounds, matching_rows, warning};
+use super::view::View;
+use crate::base::bytes::Corrupt;
+use crate::index::walk::{SortedTexts, WalkBounds, WalkEnd, merged_walk};
+use crate::index::{LabelMatcher, SegmentIndex};
+use crate::model::labels::Labels;
+use crate::model::matcher::Matcher;
+use crate::segment::reader::{Segment, SegmentError};
+use roaring::RoaringBitmap;
+use std::ops::RangeBounds;
+use std::sync::Arc;
+
+/// How a listing is cut.
+#[derive(Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct ListOptions<'a> {
+    /// Only what begins so.
+    pub prefix: &'a str,
+    /// At most so many; 0 = no limit.
+    pub limit: usize,
+    /// Asked now and then; `true` ends the walk with [`Error::Cancelled`].
+    pub is_cancelled: Option<&'a dyn Fn() -> bool>,
+}
+
+impl std::fmt::Debug for ListOptions<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ListOptions").field("prefix", &self.prefix).field("limit", &self.limit).finish()
+    }
+}
+
+impl<'a> ListOptions<'a> {
+    /// At most `limit` entries.
+    #[must_use]
+    pub fn limit(mut self, limit: usize) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Only entries that begin with `prefix`.
+    #[must_use]
+    pub fn prefix(mut self, prefix: &'a str) -> Self {
+        self.prefix = prefix;
+        self
+    }
+}
+
+/// A sorted listing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Listing<T> {
+    /// The entries, sorted.
+    pub items: Vec<T>,
+    /// Whether the limit cut it short.
+    pub is_truncated: bool,
+    /// What could not be read.
+    pub warnings: Vec<Warning>,
+}
+
+/// A segment and its rows that count, `None` for all of them.
+struct ListedSegment {
+    segment: Arc<Segment>,
+    rows: Option<RoaringBitmap>,
+}
+
+impl Engine {
+    /// The names of labels of matching series that have samples in `range`.
+    pub(crate) fn label_names(
+        &self,
+        matchers: &[Matcher],
+        range: impl RangeBounds<i64>,
+        options: ListOptions<'_>,
+    ) -> Result<Listing<String>, Error> {
+        self.list(matchers, range, options, &|lists| {
+            let head = lists.index.label_names(Some(lists.head)).into_iter();
+            let mut sources: Vec<Box<dyn SortedTexts + '_>> = vec![Box::new(head.collect::<Vec<_>>().into_iter())];
+            for (index, rows) in lists.segments {
+                sources.push(Box::new(index.label_names(*rows)?.into_iter()));
+            }
+            Ok(sources)
+        })
+    }
+
+    /// The values of label `name` of matching series that have samples in `range`.
+    pub(crate) fn label_values(
+        &self,
+        name: &str,
+        matchers: &[Matcher],
+        range: impl RangeBounds<i64>,
+        options: ListOptions<'_>,
+    ) -> Result<Listing<String>, Error> {
+        self.list(matchers, range, options, &|lists| {
+            let head = lists.index.label_values(name, options.prefix, Some(lists.head));
+            let mut sources: Vec<Box<dyn SortedTexts + '_>> = vec![Box::new(head)];
+            for (index, rows) in lists.segments {
+                if let Some(values) = index.label_values(name, options.prefix, *rows)? {
+                    sources.push(Box::new(values));
+                }
+            }
+            Ok(sources)
+        })
+    }
+
+    fn list(
+        &self,
+        matchers: &[Matcher],
+        range: impl RangeBounds<i64>,
+        options: ListOptions<'_>,
+        sources: &dyn for<'a> Fn(&Lists<'a>) -> Result<Vec<Box<dyn SortedTexts + 'a>>, Corrupt>,
+    ) -> Result<Listing<String>, Error> {
+        let matchers = LabelMatcher::compile_all(matchers)?;
+        let mut listing = Listing::default();
+        let Some((from, to)) = bounds(&range) else { return Ok(listing) };
+        let view = self.view.load_full();
+        let listed = self.listed_segments(&view, &matchers, from, to, &mut listing.warnings);
+        let mut segments = Vec::new();
+        for one in &listed {
+            match one.segment.index() {
+                Ok(index) => segments.push((index, one.rows.as_ref())),
+                Err(error) => listing.warnings.push(warning(&one.segment, &error)),
+            }
+        }
+        let index = self.head.read_index();
+        let found = index.select(&matchers);
+        let head = self.head.within(&view.generations, &found, from, to);
+        let lists = Lists { index: &index, head: &head, segments: &segments };
+        let sources = sources(&lists).map_err(|corrupt| {
+            Error::InvalidOptions(format!("an index is corrupt, see verify: {corrupt}"))
+        })?;
+        let never = || false;
+        let walk = WalkBounds {
+            prefix: options.prefix,
+            limit: if options.limit == 0 { usize::MAX } else { options.limit },
+            is_cancelled: options.is_cancelled.unwrap_or(&never),
+        };
+        let outcome = merged_walk(sources, &walk, &mut |text| listing.items.push(text.to_owned()));
+        for (_, corrupt) in outcome.faults {
+            listing.warnings.push(Warning { file: None, reason: corrupt.to_string() });
+        }
+        listing.is_truncated = outcome.end == WalkEnd::Limit;
+        if outcome.end == WalkEnd::Cancelled { Err(Error::Cancelled) } else { Ok(listing) }
+    }
+
+    fn listed_segments(
+        &self,
+        view: &View,
+        matchers: &[LabelMatcher],
+        from: i64,
+        to: i64,
+        warnings: &mut Vec<Warning>,
+    ) -> Vec<ListedSegment> {
+        let mut listed = Vec::new();
+        for segment in &view.segments {
+            if segment.meta.time_min > to || segment.meta.time_max < from {
+                continue;
+            }
+            match listed_rows(segment, matchers, from, to) {
+                Ok(rows) => listed.push(ListedSegment { segment: segment.clone(), rows }),
+                Err(error) => warnings.push(warning(segment, &error)),
+            }
+        }
+        listed
+    }
+
+    /// The label sets of matching series that have samples in `range`, in label order.
+    pub(crate) fn series(
+        &self,
+        matchers: &[Matcher],
+        range: impl RangeBounds<i64>,
+        options: ListOptions<'_>,
+    ) -> Result<Listing<Labels>, Error> {
+        let matchers = LabelMatcher::compile_all(matchers)?;
+        let mut listing = Listing::default();
+        let Some((from, to)) = bounds(&range) else { return Ok(listing) };
+        let view = self.view.load_full();
+        let mut join = Join::new(self.sources(&view, &matchers, from, to, &mut listing.warnings));
+        let mut failed = Vec::new();
+        while join.next(&self.head, &mut failed) {
+            if options.is_cancelled.is_some_and(|is_cancelled| is_cancelled()) {
+                return Err(Error::Cancelled);
+            }
+            // Rows of segments were chosen by their bounds; series of the head may have nothing in the range.
+            let last = join.current.last().copied();
+            let in_segments = last.is_some_and(|_| join.is_in_segment());
+            let in_head = || last.is_some_and(|(_, id)| self.head.is_within(&view.generations, id, from, to));
+            if !in_segments && !in_head() {
+                continue;
+            }
+            if options.limit != 0 && listing.items.len() == options.limit {
+                listing.is_truncated = true;
+                break;
+            }
+            let labels = Labels::from_canonical(join.labels.as_slice());
+            if labels.metric_name().starts_with(options.prefix) {
+                listing.items.push(labels);
+            }
+        }
+        listing.warnings.extend(failed.iter().map(|error| Warning { file: None, reason: error.to_string() }));
+        Ok(listing)
+    }
+}
+
+/// What a walk over names or values is made of.
+struct Lists<'a> {
+    index: &'a crate::index::LiveIndex,
+    head: &'a RoaringBitmap,
+    segments: &'a [(SegmentIndex<'a>, Option<&'a RoaringBitmap>)],
+}
+
+/// `None` when every row counts.
+fn listed_rows(
+    segment: &Segment,
+    matchers: &[LabelMatcher],
+    from: i64,
+    to: i64,
+) -> Result<Option<RoaringBitmap>, SegmentError> {
+    if matchers.is_empty() && from <= segment.meta.time_min && segment.meta.time_max <= to {
+        return Ok(None);
+    }
+    Ok(Some(matching_rows(segment, matchers, from, to)?.into_iter().collect()))
+}

@@ -1,0 +1,172 @@
+//! Joins the matching series of segments and head in label order.
+
+use super::error::Error;
+use crate::head::Head;
+use crate::head::read::HeadSelection;
+use crate::model::labels;
+use crate::segment::read::ReadCache;
+use crate::segment::reader::{Segment, SegmentError};
+use std::cmp::Ordering;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Rows whose labels are decoded together.
+const LABELS_PER_BATCH: usize = 256;
+
+/// Matching series of one segment or of the head, in label order.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) kind: SourceKind,
+    /// Labels of the next series, some ahead of time.
+    labels: Vec<u8>,
+    ranges: Vec<Range<usize>>,
+    /// The first series of the batch, and the current one in it.
+    batch_start: usize,
+    at: usize,
+    length: usize,
+}
+
+#[derive(Debug)]
+pub(super) enum SourceKind {
+    Segment { segment: Arc<Segment>, rows: Vec<u32>, cache: Box<ReadCache> },
+    Head(HeadSelection),
+}
+
+impl Source {
+    pub(super) fn segment(segment: Arc<Segment>, rows: Vec<u32>) -> Self {
+        let length = rows.len();
+        Self::new(SourceKind::Segment { segment, rows, cache: Box::default() }, length)
+    }
+
+    pub(super) fn head(selection: HeadSelection) -> Self {
+        let length = selection.len();
+        Self::new(SourceKind::Head(selection), length)
+    }
+
+    fn new(kind: SourceKind, length: usize) -> Self {
+        Self { kind, labels: Vec::new(), ranges: Vec::new(), batch_start: 0, at: 0, length }
+    }
+
+    fn position(&self) -> usize {
+        self.batch_start + self.at
+    }
+
+    /// The row or id of the current series.
+    pub(super) fn id(&self) -> Option<u32> {
+        match &self.kind {
+            SourceKind::Segment { rows, .. } => rows.get(self.position()).copied(),
+            SourceKind::Head(selection) => selection.id(self.position()),
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.position() >= self.length
+    }
+
+    /// Canonical labels of the current series; needs [`Source::fill`] before.
+    fn labels(&self) -> &[u8] {
+        self.ranges.get(self.at).map_or(&[], |range| &self.labels[range.clone()])
+    }
+
+    /// Decodes the labels of the next series if none are left.
+    fn fill(&mut self, head: &Head) -> Result<(), SegmentError> {
+        if self.at < self.ranges.len() || self.is_done() {
+            return Ok(());
+        }
+        self.batch_start += self.ranges.len();
+        self.at = 0;
+        self.labels.clear();
+        self.ranges.clear();
+        let end = self.length.min(self.batch_start + LABELS_PER_BATCH);
+        let mut one = Vec::new();
+        match &self.kind {
+            SourceKind::Head(selection) => {
+                for position in self.batch_start..end {
+                    selection.labels(head, position, &mut one);
+                    push(&mut self.labels, &mut self.ranges, &one);
+                }
+            }
+            SourceKind::Segment { segment, rows, .. } => {
+                let mut cursor = segment.index()?.label_cursor();
+                for row in rows.get(self.batch_start..end).unwrap_or(&[]) {
+                    cursor.labels(*row, &mut one).map_err(|corrupt| segment.index_error(corrupt))?;
+                    push(&mut self.labels, &mut self.ranges, &one);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self) {
+        self.at += 1;
+    }
+}
+
+fn push(labels: &mut Vec<u8>, ranges: &mut Vec<Range<usize>>, one: &[u8]) {
+    let start = labels.len();
+    labels.extend_from_slice(one);
+    ranges.push(start..labels.len());
+}
+
+/// Walks sources side by side.
+#[derive(Debug)]
+pub(super) struct Join {
+    /// In order of writing: segments by LSN, then the head.
+    pub(super) sources: Vec<Source>,
+    /// Sources that have the current series, with the row or id in each.
+    pub(super) current: Vec<(usize, u32)>,
+    pub(super) labels: Vec<u8>,
+}
+
+impl Join {
+    pub(super) fn new(sources: Vec<Source>) -> Self {
+        Self { sources, current: Vec::new(), labels: Vec::new() }
+    }
+
+    /// Whether a segment has the current series.
+    pub(super) fn is_in_segment(&self) -> bool {
+        let is_segment = |index: usize| matches!(self.sources[index].kind, SourceKind::Segment { .. });
+        self.current.iter().any(|(index, _)| is_segment(*index))
+    }
+
+    /// Goes to the next series; `false` at the end. A source that fails drops out and its error is given back once.
+    pub(super) fn next(&mut self, head: &Head, failed: &mut Vec<Error>) -> bool {
+        self.current.clear();
+        let mut least: Option<usize> = None;
+        for index in 0..self.sources.len() {
+            let source = &mut self.sources[index];
+            if let Err(error) = source.fill(head) {
+                failed.push(error.into());
+                source.length = 0;
+                source.ranges.clear();
+            }
+            if self.sources[index].is_done() {
+                continue;
+            }
+            let order = match least {
+                None => Ordering::Less,
+                Some(least) => compare(self.sources[index].labels(), self.sources[least].labels()),
+            };
+            if order == Ordering::Less {
+                least = Some(index);
+                self.current.clear();
+            }
+            if order != Ordering::Greater
+                && let Some(id) = self.sources[index].id()
+            {
+                self.current.push((index, id));
+            }
+        }
+        let Some(least) = least else { return false };
+        self.labels.clear();
+        self.labels.extend_from_slice(self.sources[least].labels());
+        for (index, _) in &self.current {
+            self.sources[*index].advance();
+        }
+        true
+    }
+}
+
+fn compare(a: &[u8], b: &[u8]) -> Ordering {
+    if a == b { Ordering::Equal } else { labels::compare(a, b) }
+}

@@ -1,0 +1,298 @@
+//! Reading: the matching series in label order, each with its samples, from one view.
+
+use super::Engine;
+use super::error::Error;
+use super::merge::{Join, Source, SourceKind};
+use super::view::View;
+use crate::head;
+use crate::index::LabelMatcher;
+use crate::model::labels::{Labels, LabelsRef};
+use crate::model::matcher::Matcher;
+use crate::model::sample::Sample;
+use crate::model::samples::{Samples, SamplesIter};
+use crate::segment::read::ReadCache;
+use crate::segment::reader::{Segment, SegmentError};
+use std::ops::{Bound, RangeBounds};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A part of the answer that is missing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Warning {
+    /// The file that could not be read.
+    pub file: Option<PathBuf>,
+    /// What is wrong with it, and where.
+    pub reason: String,
+}
+
+/// A series with its samples in the selected range.
+#[derive(Debug, Clone, Default)]
+pub struct Series {
+    pub(super) labels: Labels,
+    pub(super) samples: Samples,
+}
+
+impl Series {
+    /// The series' labels.
+    pub fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    /// The samples in order of time; `rev()` gives the newest first.
+    pub fn samples(&self) -> SeriesSamples<'_> {
+        SeriesSamples(self.samples.iter())
+    }
+
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    /// Whether there is no sample, which a selected series never is.
+    pub fn is_empty(&self) -> bool {
+        self.samples.is_empty()
+    }
+
+    /// Timestamps of the floats, beside [`Series::float_bits`]. Histograms are not among them.
+    pub fn float_timestamps(&self) -> &[i64] {
+        &self.samples.timestamps
+    }
+
+    /// Bits of the floats, beside [`Series::float_timestamps`].
+    pub fn float_bits(&self) -> &[u64] {
+        &self.samples.bits
+    }
+}
+
+/// Iterator over the samples of a series, from either end.
+#[derive(Debug, Clone)]
+pub struct SeriesSamples<'a>(SamplesIter<'a>);
+
+impl Iterator for SeriesSamples<'_> {
+    type Item = Sample;
+
+    #[inline]
+    fn next(&mut self) -> Option<Sample> {
+        self.0.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
+impl DoubleEndedIterator for SeriesSamples<'_> {
+    fn next_back(&mut self) -> Option<Sample> {
+        self.0.next_back()
+    }
+}
+
+/// The matching series in label order. Holds one view: what is flushed, merged or dropped meanwhile does not show.
+#[derive(Debug)]
+pub struct SeriesCursor {
+    engine: Arc<Engine>,
+    view: Arc<View>,
+    join: Join,
+    from: i64,
+    to: i64,
+    part: Samples,
+    warnings: Vec<Warning>,
+}
+
+/// Inclusive bounds of a range; `None` when it is empty.
+pub(super) fn bounds(range: &impl RangeBounds<i64>) -> Option<(i64, i64)> {
+    let from = match range.start_bound() {
+        Bound::Included(from) => *from,
+        Bound::Excluded(from) => from.checked_add(1)?,
+        Bound::Unbounded => i64::MIN,
+    };
+    let to = match range.end_bound() {
+        Bound::Included(to) => *to,
+        Bound::Excluded(to) => to.checked_sub(1)?,
+        Bound::Unbounded => i64::MAX,
+    };
+    (from <= to).then_some((from, to))
+}
+
+impl Engine {
+    /// The series that match and have samples in `range`.
+    pub(crate) fn select(
+        self: &Arc<Self>,
+        matchers: &[Matcher],
+        range: impl RangeBounds<i64>,
+    ) -> Result<SeriesCursor, Error> {
+        let matchers = LabelMatcher::compile_all(matchers)?;
+        let view = self.view.load_full();
+        let (from, to) = bounds(&range).unwrap_or((0, -1));
+        let mut warnings = Vec::new();
+        let sources = if from <= to { self.sources(&view, &matchers, from, to, &mut warnings) } else { Vec::new() };
+        let join = Join::new(sources);
+        Ok(SeriesCursor { engine: self.clone(), view, join, from, to, part: Samples::default(), warnings })
+    }
+
+    /// What may hold matching series in `from..=to`: segments by LSN, then the head.
+    pub(super) fn sources(
+        &self,
+        view: &View,
+        matchers: &[LabelMatcher],
+        from: i64,
+        to: i64,
+        warnings: &mut Vec<Warning>,
+    ) -> Vec<Source> {
+        let overlaps = |bounds: (i64, i64)| bounds.0 <= to && bounds.1 >= from;
+        for lost in self.recovery.quarantined.iter().filter(|lost| overlaps((lost.time_min, lost.time_max))) {
+            warnings.push(Warning { file: Some(lost.file.clone()), reason: lost.reason.clone() });
+        }
+        let mut sources = Vec::new();
+        for segment in view.segments.iter().filter(|one| overlaps((one.meta.time_min, one.meta.time_max))) {
+            match matching_rows(segment, matchers, from, to) {
+                Ok(rows) if rows.is_empty() => {}
+                Ok(rows) => sources.push(Source::segment(segment.clone(), rows)),
+                Err(error) => warnings.push(warning(segment, &error)),
+            }
+        }
+        if view.generations.iter().any(|generation| generation.bounds().is_some_and(overlaps)) {
+            let selection = self.head.select(matchers);
+            if selection.len() > 0 {
+                sources.push(Source::head(selection));
+            }
+        }
+        sources
+    }
+}
+
+pub(super) fn warning(segment: &Segment, error: &SegmentError) -> Warning {
+    Warning { file: Some(segment.path().to_owned()), reason: error.to_string() }
+}
+
+/// Rows that match and whose time bounds overlap the range.
+pub(super) fn matching_rows(
+    segment: &Segment,
+    matchers: &[LabelMatcher],
+    from: i64,
+    to: i64,
+) -> Result<Vec<u32>, SegmentError> {
+    let rows = segment.index()?.select(matchers).map_err(|corrupt| segment.index_error(corrupt))?;
+    if from <= segment.meta.time_min && segment.meta.time_max <= to {
+        return Ok(rows.iter().collect());
+    }
+    let mut within = Vec::new();
+    for row in rows {
+        let (first, last) = segment.time_bounds(row)?;
+        if first <= to && last >= from {
+            within.push(row);
+        }
+    }
+    Ok(within)
+}
+
+impl SeriesCursor {
+    /// What the answer lacks so far.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// Reads the next series in place of what `series` holds, reusing its memory. `false` at the end.
+    pub fn next_into(&mut self, series: &mut Series) -> Result<bool, Error> {
+        loop {
+            let mut failed = Vec::new();
+            let found = self.join.next(&self.engine.head, &mut failed);
+            for error in failed {
+                self.warnings.push(Warning { file: None, reason: error.to_string() });
+            }
+            if !found {
+                return Ok(false);
+            }
+            self.read_current(&mut series.samples)?;
+            if !series.samples.is_empty() {
+                series.labels = Labels::from_canonical(LabelsRef::new(&self.join.labels).as_bytes());
+                return Ok(true);
+            }
+        }
+    }
+
+    /// The samples of the current series: its parts in order of writing, the first one wins.
+    fn read_current(&mut self, out: &mut Samples) -> Result<(), Error> {
+        out.clear();
+        let mut parts = Vec::new();
+        for index in 0..self.join.current.len() {
+            let (source, id) = self.join.current[index];
+            match &mut self.join.sources[source].kind {
+                SourceKind::Segment { segment, cache, .. } => {
+                    let range = (self.from, self.to);
+                    read_row(segment, id, range, cache, &mut self.part, out, &mut parts, &mut self.warnings);
+                }
+                SourceKind::Head(_) => {
+                    for generation in &self.view.generations {
+                        let data = self.engine.head.data(generation, id, self.from, self.to);
+                        let Some(data) = data else { continue };
+                        head::decode_data(&data, self.from, self.to, &mut self.part)
+                            .expect("BUG: a chunk of the head does not decode");
+                        add(&mut self.part, out, &mut parts);
+                    }
+                }
+            }
+        }
+        if !parts.is_empty() {
+            parts.insert(0, std::mem::take(out));
+            *out = Samples::join(parts);
+        }
+        Ok(())
+    }
+}
+
+/// Reads a row of a segment slice by slice; what cannot be read becomes a warning.
+#[expect(clippy::too_many_arguments, reason = "borrows parts of the cursor that are apart")]
+fn read_row(
+    segment: &Segment,
+    row: u32,
+    (from, to): (i64, i64),
+    cache: &mut ReadCache,
+    part: &mut Samples,
+    out: &mut Samples,
+    parts: &mut Vec<Samples>,
+    warnings: &mut Vec<Warning>,
+) {
+    let slices = match segment.slices_within(from, to) {
+        Ok(slices) => slices,
+        Err(error) => return note(warnings, warning(segment, &error)),
+    };
+    for slice in slices {
+        match segment.read(row, slice, (from, to), cache, part) {
+            Ok(()) => add(part, out, parts),
+            Err(error) => note(warnings, warning(segment, &error)),
+        }
+    }
+}
+
+fn note(warnings: &mut Vec<Warning>, warning: Warning) {
+    if !warnings.contains(&warning) {
+        warnings.push(warning);
+    }
+}
+
+/// Takes over a part: into `out` while it follows on what is there, else into `parts`, to be merged.
+fn add(part: &mut Samples, out: &mut Samples, parts: &mut Vec<Samples>) {
+    let Some((first, _)) = part.bounds() else { return };
+    if out.is_empty() && parts.is_empty() {
+        std::mem::swap(part, out);
+    } else if parts.is_empty() && out.bounds().is_some_and(|bounds| bounds.1 < first) {
+        out.extend(part, first);
+    } else {
+        parts.push(std::mem::take(part));
+    }
+}
+
+impl Iterator for SeriesCursor {
+    type Item = Result<Series, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut series = Series::default();
+        match self.next_into(&mut series) {
+            Ok(true) => Some(Ok(series)),
+            Ok(false) => None,
+            Err(error) => Some(Err(error)),
+        }
+    }
+}
