@@ -27,6 +27,21 @@ impl BitWriter {
         Some(Self { bytes, free })
     }
 
+    /// Bits written so far.
+    pub(crate) fn bit_len(&self) -> usize {
+        self.bytes.len() * 8 - usize::from(self.free)
+    }
+
+    /// Appends all bits of another writer.
+    pub(crate) fn append(&mut self, other: &Self) {
+        let mut left = other.bit_len();
+        for &byte in &other.bytes {
+            let count = left.min(8) as u32;
+            self.short(u64::from(byte) >> (8 - count), count);
+            left -= count as usize;
+        }
+    }
+
     #[inline]
     pub(crate) fn bit(&mut self, bit: bool) {
         self.short(u64::from(bit), 1);

@@ -1,1 +1,2 @@
 //! placeholder
+pub(crate) mod histogram_column;
