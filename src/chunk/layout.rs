@@ -187,14 +187,14 @@ mod tests {
         let byte = |threshold| {
             let mut out = BitWriter::default();
             write_threshold(&mut out, threshold);
-            (out.bytes[0], out.bytes.len())
+            (out.bytes.first().copied(), out.bytes.len())
         };
-        assert_eq!(byte(2f64.powi(-128)), (116, 1));
-        assert_eq!(byte(2f64.powi(-243)), (1, 1));
-        assert_eq!(byte(2f64.powi(10)), (254, 1));
-        assert_eq!(byte(2f64.powi(11)), (255, 9));
-        assert_eq!(byte(2f64.powi(-244)), (255, 9));
-        assert_eq!(byte(-1.0), (255, 9));
+        assert_eq!(byte(2f64.powi(-128)), (Some(116), 1));
+        assert_eq!(byte(2f64.powi(-243)), (Some(1), 1));
+        assert_eq!(byte(2f64.powi(10)), (Some(254), 1));
+        assert_eq!(byte(2f64.powi(11)), (Some(255), 9));
+        assert_eq!(byte(2f64.powi(-244)), (Some(255), 9));
+        assert_eq!(byte(-1.0), (Some(255), 9));
     }
 
     #[test]

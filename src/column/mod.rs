@@ -27,10 +27,10 @@ mod timestamps;
 mod timestamps_build;
 mod transform;
 
-pub(crate) use group_decode::{DecodeScratch, GroupReader, GroupValues};
+pub(crate) use group_decode::{DecodeScratch, GroupReader};
 pub(crate) use group_encode::{EncodeScratch, GroupSeries, encode_group};
 pub(crate) use time_ref::TimeRef;
-pub(crate) use timestamps::{ColumnSetReader, TimeBounds, TimeColumn};
+pub(crate) use timestamps::{ColumnSetReader, TimeColumn};
 pub(crate) use timestamps_build::ColumnSetBuilder;
 
 /// The most samples of one series in a group, and the most rows of a time column.

@@ -1,6 +1,8 @@
 //! The data model: labels, matchers, samples, native histograms, exemplars and metric metadata.
 
 pub(crate) mod exemplar;
+#[cfg(test)]
+pub(crate) mod golden;
 pub(crate) mod histogram;
 pub(crate) mod histogram_shape;
 pub(crate) mod labels;
