@@ -46,6 +46,9 @@ pub(crate) fn length(bytes: &[u8], count: usize) -> Result<usize, Corrupt> {
 #[inline]
 pub(crate) fn get(bytes: &[u8], index: usize) -> Result<u32, Corrupt> {
     let width = usize::from(*bytes.first().ok_or(Corrupt::new("packed numbers", 0))?);
+    if width == 0 {
+        return Ok(0);
+    }
     let bit = index * width;
     let word = bytes.get(1 + bit / 8..).and_then(|rest| rest.first_chunk::<8>());
     let word = u64::from_le_bytes(*word.ok_or(Corrupt::new("packed number", 1 + bit / 8))?);
@@ -56,6 +59,13 @@ pub(crate) fn get(bytes: &[u8], index: usize) -> Result<u32, Corrupt> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn zeros_take_no_bits() {
+        let mut bytes = Vec::new();
+        write(&[0], &mut bytes);
+        assert_eq!(get(&bytes, 0), Ok(0));
+    }
 
     proptest! {
         #[test]

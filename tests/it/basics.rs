@@ -103,7 +103,10 @@ fn late_samples_histograms_and_starts_survive_a_flush() {
     let report = batch.commit().unwrap();
     assert_eq!((report.floats, report.histograms, report.duplicates, report.rejected_count()), (4, 1, 1, 1));
     let read = |db: &Db| -> Vec<_> {
-        db.select(&[], ..).unwrap().flat_map(|series| series.unwrap().samples().collect::<Vec<_>>()).collect()
+        let mut cursor = db.select(&[], ..).unwrap();
+        let samples = cursor.by_ref().flat_map(|series| series.unwrap().samples().collect::<Vec<_>>()).collect();
+        assert_eq!(cursor.warnings(), []);
+        samples
     };
     let before = read(&db);
     assert_eq!(before.iter().map(|sample| sample.timestamp).collect::<Vec<_>>(), [10, 20, 30, 40, 50]);

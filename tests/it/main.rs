@@ -1,3 +1,4 @@
-//! Tests of the library through its public face, in one binary.
+//! The integration tests, in one binary: a module per theme.
 
 mod basics;
+mod tidy;
