@@ -65,7 +65,9 @@ impl Fleet {
             for template in &fleet.templates {
                 let start = template.motion.start;
                 fleet.labels.push(labels(template, first_host + host, 0));
-                fleet.mantissas.push(start + rng.below(start as u64 / 2 + 1) as i64);
+                fleet
+                    .mantissas
+                    .push(start + rng.below(start as u64 / 2 + 1) as i64);
             }
         }
         fleet.rng = rng;
@@ -108,11 +110,15 @@ impl Fleet {
             let draw = self.rng.next_u64();
             if (draw & 0xffff) * 1_000 < motion.per_mille << 16 {
                 let by = ((draw >> 16 & 0xffff_ffff) * motion.step >> 32) as i64 + 1;
-                let down = motion.gauge && (draw >> 63 == 1 && *mantissa > by || *mantissa > 2 * motion.start);
+                let down =
+                    motion.gauge && (draw >> 63 == 1 && *mantissa > by || *mantissa > 2 * motion.start);
                 *mantissa += if down { -by } else { by };
             }
         }
-        (self.timestamps[series / SERIES_PER_HOST], *mantissa as f64 / motion.divisor)
+        (
+            self.timestamps[series / SERIES_PER_HOST],
+            *mantissa as f64 / motion.divisor,
+        )
     }
 
     /// Gives one host in `one_in` a new name: its series end and as many begin.
@@ -135,10 +141,17 @@ fn labels(template: &Template, host: usize, generation: u32) -> Labels {
     let region = ["eu-west-1", "us-east-1", "us-west-2", "ap-south-1"][host % 4];
     let zone = ["a", "b", "c"][host / 4 % 3];
     let team = ["storage", "checkout", "search", "platform", "billing"][host / 7 % 5];
-    let renamed = if generation > 0 { format!("-{generation}") } else { String::new() };
+    let renamed = if generation > 0 {
+        format!("-{generation}")
+    } else {
+        String::new()
+    };
     let shared = [
         ("__name__", template.metric.to_owned()),
-        ("instance", format!("node-{host:06}{renamed}.{region}.example.net:9100")),
+        (
+            "instance",
+            format!("node-{host:06}{renamed}.{region}.example.net:9100"),
+        ),
         ("job", "node".to_owned()),
         ("region", region.to_owned()),
         ("datacenter", format!("{region}{zone}")),
@@ -215,7 +228,12 @@ fn cpu(all: &mut Vec<Template>) {
     for cpu in ["0", "1", "2", "3"] {
         for (mode, per_mille, step) in modes {
             let labels = [("cpu", cpu), ("mode", mode)];
-            add(all, "node_cpu_seconds_total", &labels, counter(per_mille, step, 100.0));
+            add(
+                all,
+                "node_cpu_seconds_total",
+                &labels,
+                counter(per_mille, step, 100.0),
+            );
         }
     }
 }
@@ -223,13 +241,54 @@ fn cpu(all: &mut Vec<Template>) {
 fn disks(all: &mut Vec<Template>) {
     for (device, busy) in [("nvme0n1", 600), ("nvme1n1", 60)] {
         let labels = [("device", device)];
-        add(all, "node_disk_read_bytes_total", &labels, Motion { divisor: 1.0 / 512.0, ..counter(busy / 3, 4_000, 1.0) });
-        add(all, "node_disk_written_bytes_total", &labels, Motion { divisor: 1.0 / 4096.0, ..counter(busy, 900, 1.0) });
-        add(all, "node_disk_reads_completed_total", &labels, counter(busy / 3, 60, 1.0));
-        add(all, "node_disk_writes_completed_total", &labels, counter(busy, 200, 1.0));
-        add(all, "node_disk_read_time_seconds_total", &labels, counter(busy / 3, 90, 1_000.0));
-        add(all, "node_disk_write_time_seconds_total", &labels, counter(busy, 500, 1_000.0));
-        add(all, "node_disk_io_time_seconds_total", &labels, counter(busy, 300, 1_000.0));
+        add(
+            all,
+            "node_disk_read_bytes_total",
+            &labels,
+            Motion {
+                divisor: 1.0 / 512.0,
+                ..counter(busy / 3, 4_000, 1.0)
+            },
+        );
+        add(
+            all,
+            "node_disk_written_bytes_total",
+            &labels,
+            Motion {
+                divisor: 1.0 / 4096.0,
+                ..counter(busy, 900, 1.0)
+            },
+        );
+        add(
+            all,
+            "node_disk_reads_completed_total",
+            &labels,
+            counter(busy / 3, 60, 1.0),
+        );
+        add(
+            all,
+            "node_disk_writes_completed_total",
+            &labels,
+            counter(busy, 200, 1.0),
+        );
+        add(
+            all,
+            "node_disk_read_time_seconds_total",
+            &labels,
+            counter(busy / 3, 90, 1_000.0),
+        );
+        add(
+            all,
+            "node_disk_write_time_seconds_total",
+            &labels,
+            counter(busy, 500, 1_000.0),
+        );
+        add(
+            all,
+            "node_disk_io_time_seconds_total",
+            &labels,
+            counter(busy, 300, 1_000.0),
+        );
         add(all, "node_disk_io_now", &labels, gauge(busy / 20, 2, 1.0, 2));
     }
 }
@@ -237,13 +296,43 @@ fn disks(all: &mut Vec<Template>) {
 fn networks(all: &mut Vec<Template>) {
     for (device, busy) in [("eth0", 950), ("lo", 400), ("docker0", 0)] {
         let labels = [("device", device)];
-        add(all, "node_network_receive_bytes_total", &labels, counter(busy, 2_000_000, 1.0));
-        add(all, "node_network_transmit_bytes_total", &labels, counter(busy, 900_000, 1.0));
-        add(all, "node_network_receive_packets_total", &labels, counter(busy, 3_000, 1.0));
-        add(all, "node_network_transmit_packets_total", &labels, counter(busy, 2_500, 1.0));
-        add(all, "node_network_receive_errs_total", &labels, counter(busy / 500, 1, 1.0));
+        add(
+            all,
+            "node_network_receive_bytes_total",
+            &labels,
+            counter(busy, 2_000_000, 1.0),
+        );
+        add(
+            all,
+            "node_network_transmit_bytes_total",
+            &labels,
+            counter(busy, 900_000, 1.0),
+        );
+        add(
+            all,
+            "node_network_receive_packets_total",
+            &labels,
+            counter(busy, 3_000, 1.0),
+        );
+        add(
+            all,
+            "node_network_transmit_packets_total",
+            &labels,
+            counter(busy, 2_500, 1.0),
+        );
+        add(
+            all,
+            "node_network_receive_errs_total",
+            &labels,
+            counter(busy / 500, 1, 1.0),
+        );
         add(all, "node_network_transmit_errs_total", &labels, constant(0));
-        add(all, "node_network_receive_drop_total", &labels, counter(busy / 100, 3, 1.0));
+        add(
+            all,
+            "node_network_receive_drop_total",
+            &labels,
+            counter(busy / 100, 3, 1.0),
+        );
         add(all, "node_network_mtu_bytes", &labels, constant(1_500));
     }
 }
@@ -251,16 +340,32 @@ fn networks(all: &mut Vec<Template>) {
 fn filesystems(all: &mut Vec<Template>) {
     for (mount, busy) in [("/", 500), ("/var/lib/data", 700), ("/boot", 0)] {
         let labels = [("mountpoint", mount), ("fstype", "ext4")];
-        let free = Motion { divisor: 1.0 / 4096.0, ..gauge(busy, 3_000, 1.0, 20_000_000) };
+        let free = Motion {
+            divisor: 1.0 / 4096.0,
+            ..gauge(busy, 3_000, 1.0, 20_000_000)
+        };
         add(all, "node_filesystem_avail_bytes", &labels, free);
-        add(all, "node_filesystem_size_bytes", &labels, constant(422_212_465_065_984));
-        add(all, "node_filesystem_files_free", &labels, gauge(busy / 2, 30, 1.0, 15_000_000));
+        add(
+            all,
+            "node_filesystem_size_bytes",
+            &labels,
+            constant(422_212_465_065_984),
+        );
+        add(
+            all,
+            "node_filesystem_files_free",
+            &labels,
+            gauge(busy / 2, 30, 1.0, 15_000_000),
+        );
         add(all, "node_filesystem_readonly", &labels, constant(0));
     }
 }
 
 fn system(all: &mut Vec<Template>) {
-    let pages = |per_mille| Motion { divisor: 1.0 / 1024.0, ..gauge(per_mille, 20_000, 1.0, 4_000_000) };
+    let pages = |per_mille| Motion {
+        divisor: 1.0 / 1024.0,
+        ..gauge(per_mille, 20_000, 1.0, 4_000_000)
+    };
     add(all, "node_memory_MemTotal_bytes", &[], constant(33_554_432_000));
     add(all, "node_memory_MemFree_bytes", &[], pages(1_000));
     add(all, "node_memory_MemAvailable_bytes", &[], pages(1_000));
@@ -294,7 +399,11 @@ mod tests {
         let unique: HashSet<_> = (0..fleet.series()).map(|series| fleet.labels(series)).collect();
         assert_eq!(unique.len(), 2_000);
         let bytes: usize = unique.iter().map(|labels| text_bytes(labels)).sum();
-        assert!((185..=195).contains(&(bytes / 2_000)), "{} bytes on average", bytes / 2_000);
+        assert!(
+            (185..=195).contains(&(bytes / 2_000)),
+            "{} bytes on average",
+            bytes / 2_000
+        );
     }
 
     #[test]
@@ -309,7 +418,10 @@ mod tests {
                 *last = value;
             }
         }
-        assert!((63_000..70_000).contains(&still), "{still} of 100,000 steps stand still");
+        assert!(
+            (63_000..70_000).contains(&still),
+            "{still} of 100,000 steps stand still"
+        );
     }
 
     #[test]
@@ -320,7 +432,10 @@ mod tests {
             a.advance();
             b.advance();
             let samples: Vec<_> = (0..300).map(|series| a.sample(series)).collect();
-            assert_eq!(samples, (0..300).map(|series| b.sample(series)).collect::<Vec<_>>());
+            assert_eq!(
+                samples,
+                (0..300).map(|series| b.sample(series)).collect::<Vec<_>>()
+            );
             assert!(samples[0].0 > before);
             before = samples[0].0;
         }
@@ -333,6 +448,9 @@ mod tests {
         let before: Vec<Labels> = fleet.labels.clone();
         fleet.rename(10);
         let changed = before.iter().zip(&fleet.labels).filter(|(a, b)| a != b).count();
-        assert!(changed % 100 == 0 && (100..=3_000).contains(&changed), "{changed}");
+        assert!(
+            changed % 100 == 0 && (100..=3_000).contains(&changed),
+            "{changed}"
+        );
     }
 }

@@ -130,7 +130,9 @@ mod tests {
     #[test]
     fn quantiles_are_exact() {
         let mut times = Times::with_capacity(100);
-        (1..=100).rev().for_each(|us| times.add(Duration::from_micros(us)));
+        (1..=100)
+            .rev()
+            .for_each(|us| times.add(Duration::from_micros(us)));
         times.sort();
         assert_eq!(times.quantile_us(0.5), 50.0);
         assert_eq!(times.quantile_us(0.99), 99.0);

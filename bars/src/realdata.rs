@@ -113,7 +113,11 @@ fn parse_labels(exposed: &str, job: &str, instance: &str) -> Result<Labels> {
     while !rest.starts_with('}') {
         let (name, quoted) = rest.split_once("=\"").context("a label without a value")?;
         let (value, behind) = unquote(quoted)?;
-        let exported = if matches!(name, "job" | "instance") { "exported_" } else { "" };
+        let exported = if matches!(name, "job" | "instance") {
+            "exported_"
+        } else {
+            ""
+        };
         pairs.push((format!("{exported}{name}"), value));
         rest = behind.strip_prefix(',').unwrap_or(behind);
     }
@@ -236,12 +240,20 @@ fn timestamps(targets: usize, scrapes: usize, jitter: bool) -> Vec<Vec<i64>> {
 
 /// What Prometheus sends: aligned, one scrape in fifty late by 3 to 42 ms.
 pub fn late_ms(rng: &mut Rng) -> i64 {
-    if rng.below(50) == 0 { 3 + rng.below(40) as i64 } else { 0 }
+    if rng.below(50) == 0 {
+        3 + rng.below(40) as i64
+    } else {
+        0
+    }
 }
 
 /// Every scrape off by a few milliseconds, one in a hundred by up to 120 more.
 fn jittered_ms(rng: &mut Rng) -> i64 {
-    let rare = if rng.below(100) == 0 { rng.below(120) as i64 } else { 0 };
+    let rare = if rng.below(100) == 0 {
+        rng.below(120) as i64
+    } else {
+        0
+    };
     (rng.normal() * 4.0).round() as i64 + rare
 }
 
@@ -255,7 +267,11 @@ mod tests {
         let values = [1.0f64, 1.0, 2.0, 2.0, -0.0, f64::NAN, 7.5].map(f64::to_bits);
         let mut bytes = Vec::new();
         for (index, bits) in values.iter().enumerate() {
-            let before = if index == 0 || index == 4 { 0 } else { values[index - 1] };
+            let before = if index == 0 || index == 4 {
+                0
+            } else {
+                values[index - 1]
+            };
             bytes.extend((bits ^ before).to_le_bytes());
         }
         Arc::new(Recording::parse(lines, &bytes).unwrap())
@@ -266,7 +282,9 @@ mod tests {
         let mut samples = Vec::new();
         while replay.advance() {
             replay.each(&mut |labels, timestamp, point| {
-                let Point::Float(value) = point else { unreachable!() };
+                let Point::Float(value) = point else {
+                    unreachable!()
+                };
                 samples.push((labels.metric_name().to_owned(), timestamp, value.to_bits()));
             });
         }
@@ -279,7 +297,10 @@ mod tests {
         let expected = labels! { "__name__" => "q", "job" => "db", "instance" => "h:2", "exported_job" => "x",
         "l" => "a\"b\n" };
         assert_eq!(recording.series[1].labels, expected);
-        assert_eq!((recording.series(), recording.samples(), recording.scrapes), (2, 7, 5));
+        assert_eq!(
+            (recording.series(), recording.samples(), recording.scrapes),
+            (2, 7, 5)
+        );
         assert!(parse_labels("a{b=\"c", "j", "i").is_err());
     }
 
@@ -299,7 +320,14 @@ mod tests {
         let values: Vec<f64> = halved.iter().map(|sample| f64::from_bits(sample.2)).collect();
         assert_eq!(values.len(), 4);
         assert_eq!((values[0], values[1], values[3]), (1.0, 2.0, 2.0));
-        assert_eq!(samples(Pace { scrapes_max: 1, ..pace }).len(), 1);
+        assert_eq!(
+            samples(Pace {
+                scrapes_max: 1,
+                ..pace
+            })
+            .len(),
+            1
+        );
     }
 
     #[test]

@@ -77,7 +77,11 @@ impl Report {
 
     fn render(&self) -> String {
         let width = self.rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
-        let scale = if self.small { " (small, figures mean nothing)" } else { "" };
+        let scale = if self.small {
+            " (small, figures mean nothing)"
+        } else {
+            ""
+        };
         let mut out = format!("\n{}{scale}\n", self.title);
         for row in &self.rows {
             let verdict = match (row.bar, self.small) {
@@ -87,7 +91,10 @@ impl Report {
             };
             let value = figure(row.value);
             let bar = row.bar.map_or(String::new(), bar_text);
-            let line = format!("  {:width$}  {value:>12} {:<18} {bar:<14} {verdict}", row.name, row.unit);
+            let line = format!(
+                "  {:width$}  {value:>12} {:<18} {bar:<14} {verdict}",
+                row.name, row.unit
+            );
             let _ = writeln!(out, "{}", line.trim_end());
         }
         self.notes.iter().for_each(|note| {

@@ -58,7 +58,10 @@ mod tests {
         let n = 100_000;
         let unit: f64 = (0..n).map(|_| rng.unit()).sum::<f64>() / f64::from(n);
         let normal: f64 = (0..n).map(|_| rng.normal()).sum::<f64>() / f64::from(n);
-        assert!((unit - 0.5).abs() < 0.01 && normal.abs() < 0.02, "{unit} {normal}");
+        assert!(
+            (unit - 0.5).abs() < 0.01 && normal.abs() < 0.02,
+            "{unit} {normal}"
+        );
         assert!((0..1_000).all(|_| rng.below(3) < 3));
     }
 

@@ -135,9 +135,7 @@ impl Db {
         let inner = self.0.lock().unwrap();
         let first = inner.series.values().next();
         let ticks = first.map_or(0, Vec::len);
-        Ok(Stats {
-            segments: ticks / 60,
-        })
+        Ok(Stats { segments: ticks / 60 })
     }
 
     pub fn memory(&self) -> Memory {
@@ -168,7 +166,10 @@ impl Db {
                 samples: samples.cloned().collect(),
             }
         });
-        let found: Vec<_> = found.filter(|series| !series.samples.is_empty()).map(Ok).collect();
+        let found: Vec<_> = found
+            .filter(|series| !series.samples.is_empty())
+            .map(Ok)
+            .collect();
         Ok(found.into_iter())
     }
 }

@@ -76,19 +76,25 @@ impl Expected {
         let mut read = vec![0usize; self.series.len()];
         let mut current: Option<usize> = None;
         let mut wrong = Vec::new();
-        store.read(&[everything()], i64::MIN..=i64::MAX, &mut |labels, timestamp, value| {
-            if current.is_none_or(|index| self.series[index].0 != *labels) {
-                current = self.by_labels.get(labels).copied();
-            }
-            let Some(index) = current else {
-                return wrong.push(format!("{labels} was never written"));
-            };
-            let expected = self.series[index].1.get(read[index]);
-            read[index] += 1;
-            if expected.is_none_or(|(at, written)| *at != timestamp || written != value) {
-                wrong.push(format!("{labels} at {timestamp}: {value:?} instead of {expected:?}"));
-            }
-        })?;
+        store.read(
+            &[everything()],
+            i64::MIN..=i64::MAX,
+            &mut |labels, timestamp, value| {
+                if current.is_none_or(|index| self.series[index].0 != *labels) {
+                    current = self.by_labels.get(labels).copied();
+                }
+                let Some(index) = current else {
+                    return wrong.push(format!("{labels} was never written"));
+                };
+                let expected = self.series[index].1.get(read[index]);
+                read[index] += 1;
+                if expected.is_none_or(|(at, written)| *at != timestamp || written != value) {
+                    wrong.push(format!(
+                        "{labels} at {timestamp}: {value:?} instead of {expected:?}"
+                    ));
+                }
+            },
+        )?;
         for (count, (labels, samples)) in read.iter().zip(&self.series) {
             if *count != samples.len() {
                 wrong.push(format!("{labels}: {count} samples instead of {}", samples.len()));

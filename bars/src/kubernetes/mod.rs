@@ -130,10 +130,17 @@ mod tests {
             cluster.each(&mut |labels, timestamp, _| {
                 assert_eq!(labels.len(), 20, "{labels}");
                 assert!(in_batch.insert(labels.clone()), "{labels} twice in a batch");
-                assert!(last.insert(labels.clone(), timestamp).is_none_or(|before| before < timestamp));
+                assert!(
+                    last.insert(labels.clone(), timestamp)
+                        .is_none_or(|before| before < timestamp)
+                );
             });
         }
-        assert!(last.len() > 40 * pod::SERIES_PER_POD, "{} series: no pod was renamed", last.len());
+        assert!(
+            last.len() > 40 * pod::SERIES_PER_POD,
+            "{} series: no pod was renamed",
+            last.len()
+        );
     }
 
     #[test]
@@ -149,13 +156,20 @@ mod tests {
                 }
             });
         }
-        assert!(ended.len() >= 20 * pod::SERIES_PER_POD, "{} series ended", ended.len());
+        assert!(
+            ended.len() >= 20 * pod::SERIES_PER_POD,
+            "{} series ended",
+            ended.len()
+        );
         assert_eq!(histograms, 40 * 60 * pod::NATIVE_PER_POD);
     }
 
     #[test]
     fn equal_seeds_give_equal_sets() {
-        let (a, b) = (Expected::of(&mut Cluster::new(SHAPE)), Expected::of(&mut Cluster::new(SHAPE)));
+        let (a, b) = (
+            Expected::of(&mut Cluster::new(SHAPE)),
+            Expected::of(&mut Cluster::new(SHAPE)),
+        );
         assert_eq!(a.samples(), 40 * 60 * pod::SERIES_PER_POD as u64);
         assert!(a == b);
     }

@@ -90,9 +90,15 @@ mod tests {
             observations.observe(value);
         }
         let histogram = observations.histogram();
-        let spans: Vec<_> = histogram.positive_spans.iter().map(|span| (span.offset, span.length)).collect();
+        let spans: Vec<_> = histogram
+            .positive_spans
+            .iter()
+            .map(|span| (span.offset, span.length))
+            .collect();
         assert_eq!(spans, [(0, 5), (75, 1)]);
-        let Counts::Int { count, positive, .. } = histogram.counts else { unreachable!() };
+        let Counts::Int { count, positive, .. } = histogram.counts else {
+            unreachable!()
+        };
         assert_eq!((count, positive), (5, vec![2, -1, -1, 0, 1, 0]));
         assert!(observations.stale().is_stale());
     }

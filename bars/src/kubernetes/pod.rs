@@ -6,7 +6,20 @@ use crate::rng::Rng;
 use narthex::{Histogram, Labels, STALE_NAN_BITS};
 
 /// Upper bounds of the classic histograms' buckets, in seconds, as client libraries propose them.
-const BOUNDS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, f64::INFINITY];
+const BOUNDS: [f64; 12] = [
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    f64::INFINITY,
+];
 const CLASSIC_PER_POD: usize = 2;
 pub(super) const NATIVE_PER_POD: usize = 2;
 const SERIES_PER_CLASSIC: usize = BOUNDS.len() + 2;
@@ -33,8 +46,16 @@ const SINGLES: [(&str, &str, Motion); 30] = [
     ("container_cpu_usage_seconds_total", "total", Motion::Nanoseconds),
     ("container_cpu_user_seconds_total", "total", Motion::Nanoseconds),
     ("container_cpu_system_seconds_total", "total", Motion::Nanoseconds),
-    ("container_cpu_cfs_throttled_seconds_total", "total", Motion::Nanoseconds),
-    ("container_pressure_cpu_waiting_seconds_total", "total", Motion::Nanoseconds),
+    (
+        "container_cpu_cfs_throttled_seconds_total",
+        "total",
+        Motion::Nanoseconds,
+    ),
+    (
+        "container_pressure_cpu_waiting_seconds_total",
+        "total",
+        Motion::Nanoseconds,
+    ),
     ("app_queue_latency_ewma_seconds", "default", Motion::Wander),
     ("app_queue_latency_ewma_seconds", "bulk", Motion::Wander),
     ("app_cache_hit_ratio", "l1", Motion::Wander),
@@ -45,10 +66,26 @@ const SINGLES: [(&str, &str, Motion); 30] = [
     ("container_memory_rss", "all", Motion::Pages),
     ("container_memory_working_set_bytes", "all", Motion::Pages),
     ("container_memory_cache", "all", Motion::Pages),
-    ("container_network_receive_bytes_total", "eth0", Motion::Events(400_000)),
-    ("container_network_transmit_bytes_total", "eth0", Motion::Events(900_000)),
-    ("container_network_receive_packets_total", "eth0", Motion::Events(700)),
-    ("container_network_transmit_packets_total", "eth0", Motion::Events(600)),
+    (
+        "container_network_receive_bytes_total",
+        "eth0",
+        Motion::Events(400_000),
+    ),
+    (
+        "container_network_transmit_bytes_total",
+        "eth0",
+        Motion::Events(900_000),
+    ),
+    (
+        "container_network_receive_packets_total",
+        "eth0",
+        Motion::Events(700),
+    ),
+    (
+        "container_network_transmit_packets_total",
+        "eth0",
+        Motion::Events(600),
+    ),
     ("container_fs_writes_bytes_total", "vda", Motion::Events(8_192)),
     ("http_requests_total", "ok", Motion::Events(90)),
     ("http_requests_total", "redirect", Motion::Events(4)),
@@ -58,7 +95,11 @@ const SINGLES: [(&str, &str, Motion); 30] = [
     ("kube_pod_status_phase", "running", Motion::Constant(1.0)),
     ("kube_pod_status_phase", "failed", Motion::Constant(0.0)),
     ("kube_pod_container_resource_limits", "cpu", Motion::Constant(2.0)),
-    ("kube_pod_container_resource_limits", "memory", Motion::Constant(4_294_967_296.0)),
+    (
+        "kube_pod_container_resource_limits",
+        "memory",
+        Motion::Constant(4_294_967_296.0),
+    ),
     ("kube_pod_start_time", "all", Motion::Constant(1_759_900_000.0)),
 ];
 
@@ -147,7 +188,10 @@ impl Pod {
     fn serve_request(&mut self, rng: &mut Rng) {
         for classic in &mut self.classic {
             let seconds = 0.03 * rng.normal().exp();
-            let bucket = BOUNDS.iter().position(|bound| seconds <= *bound).unwrap_or(BOUNDS.len() - 1);
+            let bucket = BOUNDS
+                .iter()
+                .position(|bound| seconds <= *bound)
+                .unwrap_or(BOUNDS.len() - 1);
             classic.counts[bucket] += 1;
             classic.sum += seconds;
         }
@@ -160,7 +204,11 @@ impl Pod {
     pub(super) fn each(&self, visit: &mut dyn FnMut(&Labels, i64, Point<'_>)) {
         let mut labels = self.labels.iter();
         let mut float = |value: f64| {
-            let value = if self.ended { f64::from_bits(STALE_NAN_BITS) } else { value };
+            let value = if self.ended {
+                f64::from_bits(STALE_NAN_BITS)
+            } else {
+                value
+            };
             let labels = labels.next().expect("BUG: a series without labels");
             visit(labels, self.timestamp, Point::Float(value));
         };
@@ -190,16 +238,27 @@ fn labels(slot: usize, number: u64) -> Vec<Labels> {
     for handler in ["/api/v1/items", "/api/v1/orders"] {
         let shared = [("handler", handler), ("method", "GET")];
         for bound in BOUNDS {
-            let le = if bound.is_infinite() { "+Inf".to_owned() } else { bound.to_string() };
+            let le = if bound.is_infinite() {
+                "+Inf".to_owned()
+            } else {
+                bound.to_string()
+            };
             let own = [shared[0], shared[1], ("le", le.as_str())];
             all.push(pod.with("http_request_duration_seconds_bucket", own));
         }
-        for metric in ["http_request_duration_seconds_sum", "http_request_duration_seconds_count"] {
+        for metric in [
+            "http_request_duration_seconds_sum",
+            "http_request_duration_seconds_count",
+        ] {
             all.push(pod.with(metric, [shared[0], shared[1], ("code", "200")]));
         }
     }
     for method in ["Get", "Put"] {
-        let own = [("grpc_method", method), ("grpc_service", "shop.v1.Items"), ("grpc_type", "unary")];
+        let own = [
+            ("grpc_method", method),
+            ("grpc_service", "shop.v1.Items"),
+            ("grpc_type", "unary"),
+        ];
         all.push(pod.with("grpc_server_handling_seconds", own));
     }
     all
@@ -216,11 +275,26 @@ impl PodLabels {
         let node = slot / 20;
         Self(vec![
             ("namespace", namespace.to_owned()),
-            ("pod", format!("{app}-{:08x}-{:05x}", crate::rng::mix(slot as u64 / 40) as u32, unique & 0xf_ffff)),
+            (
+                "pod",
+                format!(
+                    "{app}-{:08x}-{:05x}",
+                    crate::rng::mix(slot as u64 / 40) as u32,
+                    unique & 0xf_ffff
+                ),
+            ),
             ("container", app.clone()),
             ("uid", format!("{unique:016x}{:016x}", crate::rng::mix(unique))),
             ("node", format!("ip-10-{}-{}-17.internal", node / 250, node % 250)),
-            ("instance", format!("10.{}.{}.{}:8080", unique >> 8 & 255, unique >> 16 & 255, unique >> 24 & 255)),
+            (
+                "instance",
+                format!(
+                    "10.{}.{}.{}:8080",
+                    unique >> 8 & 255,
+                    unique >> 16 & 255,
+                    unique >> 24 & 255
+                ),
+            ),
             ("job", format!("kubernetes-pods/{app}")),
             ("app", app.clone()),
             ("version", format!("v1.{}.0", number % 7)),
@@ -228,7 +302,10 @@ impl PodLabels {
             ("team", format!("team-{namespace}")),
             ("cluster", "prod-eu-1".to_owned()),
             ("region", "eu-west-1".to_owned()),
-            ("zone", ["eu-west-1a", "eu-west-1b", "eu-west-1c"][node % 3].to_owned()),
+            (
+                "zone",
+                ["eu-west-1a", "eu-west-1b", "eu-west-1c"][node % 3].to_owned(),
+            ),
             ("environment", "production".to_owned()),
             ("tier", "backend".to_owned()),
         ])
