@@ -22,7 +22,6 @@ pub enum Policy {
 pub struct Setup {
     pub folder: PathBuf,
     pub policy: Option<Policy>,
-    pub segment_span: Option<Duration>,
     pub background: bool,
 }
 
@@ -32,18 +31,12 @@ impl Setup {
         Self {
             folder: folder.into(),
             policy: None,
-            segment_span: None,
             background: true,
         }
     }
 
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = Some(policy);
-        self
-    }
-
-    pub fn segment_span(mut self, span: Duration) -> Self {
-        self.segment_span = Some(span);
         self
     }
 
@@ -83,7 +76,6 @@ impl Point<'_> {
 #[derive(Clone)]
 pub struct Store {
     db: library::Db,
-    folder: PathBuf,
 }
 
 /// A batch being filled.
@@ -120,13 +112,8 @@ impl Store {
         if let Some(policy) = setup.policy {
             options = options.durability(durability(policy));
         }
-        if let Some(span) = setup.segment_span {
-            options = options.segment_span(span);
-        }
-        Ok(Self {
-            db: library::Db::open(options)?,
-            folder: setup.folder.clone(),
-        })
+        let db = library::Db::open(options)?;
+        Ok(Self { db })
     }
 
     /// Fills and commits one batch; how many samples were accepted.
@@ -171,10 +158,6 @@ impl Store {
     /// The parts of the memory budget, in bytes.
     pub fn memory(&self) -> Vec<(String, u64)> {
         self.db.memory().parts()
-    }
-
-    pub fn disk(&self) -> Result<DiskBytes> {
-        disk_bytes(&self.folder)
     }
 
     /// Shows every sample of every matching series in turn; how many series there were.

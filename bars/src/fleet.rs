@@ -109,7 +109,7 @@ impl Fleet {
         if motion.per_mille > 0 {
             let draw = self.rng.next_u64();
             if (draw & 0xffff) * 1_000 < motion.per_mille << 16 {
-                let by = ((draw >> 16 & 0xffff_ffff) * motion.step >> 32) as i64 + 1;
+                let by = ((((draw >> 16) & 0xffff_ffff) * motion.step) >> 32) as i64 + 1;
                 let down =
                     motion.gauge && (draw >> 63 == 1 && *mantissa > by || *mantissa > 2 * motion.start);
                 *mantissa += if down { -by } else { by };

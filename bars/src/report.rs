@@ -64,8 +64,12 @@ impl Report {
 
     /// Correctness, which counts at every scale.
     pub fn check(&mut self, holds: bool, what: impl Into<String>) {
-        if !holds {
-            self.wrong.push(what.into());
+        if holds {
+            return;
+        }
+        let what = what.into();
+        if !self.wrong.contains(&what) {
+            self.wrong.push(what);
         }
     }
 

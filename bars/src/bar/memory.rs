@@ -32,10 +32,11 @@ pub fn run_one(scale: &Scale, ticks: usize) -> Result<bool> {
         let mut first = 0;
         while first < fleet.series() {
             first = write_batch(&store, &mut fleet, first)?;
-            if first / BATCH_SAMPLES % SAMPLE_EVERY_BATCHES == 0 {
+            if (first / BATCH_SAMPLES).is_multiple_of(SAMPLE_EVERY_BATCHES) {
                 peak = peak.max(memory()?);
             }
         }
+        peak = peak.max(memory()?);
     }
     store.settle()?;
     let series = fleet.series() as f64;

@@ -11,7 +11,7 @@ use crate::adapter::Point;
 use crate::realdata::late_ms;
 use crate::rng::Rng;
 use crate::workload::Workload;
-use narthex::{Histogram, Labels};
+use narthex::Labels;
 use pod::Pod;
 
 const STEP_MS: i64 = 15_000;
@@ -100,11 +100,6 @@ impl Workload for Cluster {
             pod.each(visit);
         }
     }
-}
-
-/// The histogram that ends a series of histograms.
-pub fn stale_histogram() -> Histogram {
-    native::Observations::default().stale()
 }
 
 #[cfg(test)]
