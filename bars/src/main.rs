@@ -1,7 +1,7 @@
 //! Measures narthex against its bars, one command each, always in a release build:
 //!
 //! ```text
-//! cargo run --release -p narthex-bars -- disk --realdata DIR [--prometheus BINARY]
+//! cargo run --release -p narthex-bars -- disk [d1|d4|d4-jitter|d15] --realdata DIR [--prometheus BINARY]
 //! cargo run --release -p narthex-bars -- k8s [--prometheus BINARY]
 //! cargo run --release -p narthex-bars -- ingest [stable|random|churn|new-series|commit-latency]
 //! cargo run --release -p narthex-bars -- latency
@@ -58,7 +58,7 @@ struct Cli {
 }
 
 /// What is compared with or read, when it is there.
-#[derive(Args, Clone, Default)]
+#[derive(Args)]
 struct Given {
     /// Folder with the recorded data.
     #[arg(long, env = "NARTHEX_REALDATA")]
@@ -71,7 +71,12 @@ struct Given {
 #[derive(Subcommand)]
 enum Command {
     /// Bytes per sample of recorded data.
-    Disk(Given),
+    Disk {
+        /// Of d1, d4, d4-jitter and d15; all when none is named.
+        cases: Vec<String>,
+        #[command(flatten)]
+        given: Given,
+    },
     /// Bytes per sample of a Kubernetes-like set.
     K8s(Given),
     /// Samples per CPU second.
@@ -130,7 +135,12 @@ fn main() -> Result<ExitCode> {
 
 fn run(scale: &Scale, command: Command) -> Result<bool> {
     match command {
-        Command::Disk(given) => disk::run(scale, given.realdata.as_deref(), given.prometheus.as_deref()),
+        Command::Disk { cases, given } => disk::run(
+            scale,
+            given.realdata.as_deref(),
+            given.prometheus.as_deref(),
+            &cases,
+        ),
         Command::K8s(given) => k8s::run(scale, given.prometheus.as_deref()),
         Command::Ingest { modes } => ingest::run(scale, &modes),
         Command::Latency => latency::run(scale),
@@ -150,7 +160,7 @@ fn run(scale: &Scale, command: Command) -> Result<bool> {
 fn all(scale: &Scale, given: &Given) -> Result<bool> {
     let mut good = true;
     if given.realdata.is_some() {
-        good &= run(scale, Command::Disk(given.clone()))?;
+        good &= disk::run(scale, given.realdata.as_deref(), given.prometheus.as_deref(), &[])?;
     } else {
         println!("\ndisk: left out, no recorded data given");
     }

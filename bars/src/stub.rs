@@ -1,6 +1,6 @@
 //! A stand-in for the database with the same face, so that the harness runs before the library does.
 //!
-//! Samples stay in a map; floats are also written to a text log, so that a killed process finds them again.
+//! Samples stay in a map; under `interval` floats are also written to a text log, for a killed process to find.
 //! To be deleted with the first line of `adapter.rs` that names it.
 
 use narthex::{Histogram, Labels, MatchOp, Matcher, Sample, Value};
@@ -22,15 +22,15 @@ pub enum Durability {
     Never,
 }
 
-pub struct Options(PathBuf);
+pub struct Options(PathBuf, bool);
 
 impl Options {
     pub fn new(path: &Path) -> Self {
-        Self(path.to_owned())
+        Self(path.to_owned(), false)
     }
 
-    pub fn durability(self, _: Durability) -> Self {
-        self
+    pub fn durability(self, durability: Durability) -> Self {
+        Self(self.0, matches!(durability, Durability::Interval(_)))
     }
 
     pub fn background(self, _: bool) -> Self {
@@ -40,7 +40,7 @@ impl Options {
 
 struct Inner {
     series: Columns,
-    log: std::fs::File,
+    log: Option<std::fs::File>,
     folder: PathBuf,
 }
 
@@ -111,7 +111,7 @@ impl Db {
         let log = std::fs::OpenOptions::new().append(true).create(true).open(path)?;
         Ok(Self(Arc::new(Mutex::new(Inner {
             series,
-            log,
+            log: options.1.then_some(log),
             folder: options.0,
         }))))
     }
@@ -205,7 +205,9 @@ impl Batch<'_> {
             }
             inner.series.entry(labels).or_default().push((timestamp, value));
         }
-        inner.log.write_all(text.as_bytes())?;
+        if let Some(log) = &mut inner.log {
+            log.write_all(text.as_bytes())?;
+        }
         Ok(Report { accepted })
     }
 }

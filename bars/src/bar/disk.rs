@@ -31,7 +31,7 @@ const CASES: [Case; 4] = [
         bar: 0.32,
     },
     Case {
-        name: "d4 jittered",
+        name: "d4-jitter",
         decimate: 4,
         jitter: true,
         bar: 0.34,
@@ -44,7 +44,13 @@ const CASES: [Case; 4] = [
     },
 ];
 
-pub fn run(scale: &Scale, realdata: Option<&Path>, prometheus: Option<&Path>) -> Result<bool> {
+/// `only` names the cases to run; empty for all.
+pub fn run(
+    scale: &Scale,
+    realdata: Option<&Path>,
+    prometheus: Option<&Path>,
+    only: &[String],
+) -> Result<bool> {
     let folder = realdata.context("give the folder of the recorded data with --realdata")?;
     let recording = Arc::new(Recording::load(folder)?);
     let mut report = Report::new("disk: recorded data, default options", scale.small);
@@ -53,14 +59,15 @@ pub fn run(scale: &Scale, realdata: Option<&Path>, prometheus: Option<&Path>) ->
         recording.series(),
         recording.samples()
     ));
-    for case in CASES {
+    let wanted = |case: &&Case| only.is_empty() || only.iter().any(|name| name == case.name);
+    for case in CASES.iter().filter(wanted) {
         let pace = Pace {
             decimate: case.decimate,
             jitter: case.jitter,
             scrapes_max: scale.of(u32::MAX, 20),
         };
         let make = || Replay::new(&recording, pace);
-        let (bytes, samples) = measure(scale, &make, &mut report)?;
+        let (bytes, samples) = measure(scale, case.name, &make, &mut report)?;
         let per_sample = bytes.kept as f64 / samples as f64;
         report.bar(case.name, per_sample, "B/sample", Bar::AtMost(case.bar));
         rest(case.name, bytes, samples, &mut report);
@@ -74,6 +81,7 @@ pub fn run(scale: &Scale, realdata: Option<&Path>, prometheus: Option<&Path>) ->
 /// Writes the workload, closes, measures, reopens and compares: the sizes and how many samples they hold.
 pub fn measure<W: Workload>(
     scale: &Scale,
+    name: &str,
     make: &dyn Fn() -> W,
     report: &mut Report,
 ) -> Result<(DiskBytes, u64)> {
@@ -91,7 +99,7 @@ pub fn measure<W: Workload>(
     let segments = reopened.segments()?;
     let series = expected.series();
     report.note(format!(
-        "{series} series, {samples} samples in {segments} segments: all read back and compared"
+        "{name}: {series} series, {samples} samples in {segments} segments: all read back and compared"
     ));
     reopened.close()?;
     Ok((bytes, samples))

@@ -17,7 +17,7 @@ pub fn run(scale: &Scale, prometheus: Option<&Path>) -> Result<bool> {
     };
     let mut report = Report::new("k8s: generated pods, default options", scale.small);
     let make = || Cluster::new(shape);
-    let (bytes, samples) = disk::measure(scale, &make, &mut report)?;
+    let (bytes, samples) = disk::measure(scale, "k8s", &make, &mut report)?;
     report.figure("k8s", bytes.kept as f64 / samples as f64, "B/sample");
     disk::rest("k8s", bytes, samples, &mut report);
     match prometheus {
