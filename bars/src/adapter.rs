@@ -1,0 +1,225 @@
+//! The only file that names the database's API: the harness around it knows a [`Store`], a [`Writer`] and a reader.
+//!
+//! Calls are thin and inlined, so that what is measured is the library.
+
+use crate::stub as library;
+use anyhow::{Result, ensure};
+use narthex::{Histogram, Labels, Matcher, Value};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// When a commit is acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    Always,
+    IntervalMs(u64),
+    Never,
+}
+
+/// What a bar sets; everything else stays at the library's defaults.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    pub folder: PathBuf,
+    pub policy: Option<Policy>,
+    pub background: bool,
+}
+
+impl Setup {
+    /// The library's defaults in `folder`.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self {
+            folder: folder.into(),
+            policy: None,
+            background: true,
+        }
+    }
+
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = Some(policy);
+        self
+    }
+
+    /// Nothing happens behind the caller's back; [`Store::settle`] does it.
+    pub fn no_background(mut self) -> Self {
+        self.background = false;
+        self
+    }
+}
+
+/// Sizes on disk, in bytes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DiskBytes {
+    /// Segments, manifest and whatever else a closed database needs.
+    pub kept: u64,
+    pub wal: u64,
+}
+
+/// One sample as it is written or was read.
+#[derive(Debug, Clone, Copy)]
+pub enum Point<'a> {
+    Float(f64),
+    Histogram(&'a Histogram),
+}
+
+impl Point<'_> {
+    /// The same, owned.
+    pub fn to_value(self) -> Value {
+        match self {
+            Point::Float(value) => Value::Float(value),
+            Point::Histogram(histogram) => Value::Histogram(histogram.clone().into()),
+        }
+    }
+}
+
+/// An open database. Clones share it.
+#[derive(Clone)]
+pub struct Store {
+    db: library::Db,
+}
+
+/// A batch being filled.
+pub struct Writer<'a> {
+    batch: library::Batch<'a>,
+}
+
+impl Writer<'_> {
+    #[inline]
+    pub fn push(&mut self, labels: &Labels, timestamp_ms: i64, value: f64) {
+        self.batch.push(labels, timestamp_ms, value);
+    }
+
+    #[inline]
+    pub fn push_point(&mut self, labels: &Labels, timestamp_ms: i64, point: Point<'_>) {
+        match point {
+            Point::Float(value) => self.batch.push(labels, timestamp_ms, value),
+            Point::Histogram(histogram) => self.batch.push_histogram(labels, timestamp_ms, histogram),
+        }
+    }
+}
+
+fn durability(policy: Policy) -> library::Durability {
+    match policy {
+        Policy::Always => library::Durability::Always,
+        Policy::IntervalMs(ms) => library::Durability::Interval(Duration::from_millis(ms)),
+        Policy::Never => library::Durability::Never,
+    }
+}
+
+impl Store {
+    pub fn open(setup: &Setup) -> Result<Self> {
+        let mut options = library::Options::new(&setup.folder).background(setup.background);
+        if let Some(policy) = setup.policy {
+            options = options.durability(durability(policy));
+        }
+        let db = library::Db::open(options)?;
+        Ok(Self { db })
+    }
+
+    /// Fills and commits one batch; how many samples were accepted.
+    #[inline]
+    pub fn commit(&self, fill: impl FnOnce(&mut Writer<'_>)) -> Result<usize> {
+        let mut writer = Writer {
+            batch: self.db.batch(),
+        };
+        fill(&mut writer);
+        Ok(writer.batch.commit()?.accepted)
+    }
+
+    /// Like [`Store::commit`], and an error unless exactly `expected` samples were accepted.
+    #[inline]
+    pub fn commit_all(&self, expected: usize, fill: impl FnOnce(&mut Writer<'_>)) -> Result<()> {
+        let accepted = self.commit(fill)?;
+        ensure!(accepted == expected, "{accepted} of {expected} samples accepted");
+        Ok(())
+    }
+
+    /// Moves everything in memory to segments, then does background work until none is left.
+    pub fn flush(&self) -> Result<()> {
+        self.db.flush()?;
+        self.settle()
+    }
+
+    /// Does background work until none is left.
+    pub fn settle(&self) -> Result<()> {
+        while self.db.step()? {}
+        Ok(())
+    }
+
+    pub fn close(self) -> Result<()> {
+        Ok(self.db.close()?)
+    }
+
+    /// How many segments the database has now.
+    pub fn segments(&self) -> Result<usize> {
+        Ok(self.db.stats()?.segments)
+    }
+
+    /// The parts of the memory budget, in bytes.
+    pub fn memory(&self) -> Vec<(String, u64)> {
+        self.db.memory().parts()
+    }
+
+    /// Shows every sample of every matching series in turn; how many series there were.
+    pub fn read(
+        &self,
+        matchers: &[Matcher],
+        range: RangeInclusive<i64>,
+        visit: &mut dyn FnMut(&Labels, i64, &Value),
+    ) -> Result<usize> {
+        let mut count = 0;
+        for series in self.db.select(matchers, range)? {
+            let series = series?;
+            for sample in series.samples() {
+                let sample = sample?;
+                visit(series.labels(), sample.timestamp, &sample.value);
+            }
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// Decodes every sample of every matching series and looks at it no further: (series, samples).
+    pub fn scan(&self, matchers: &[Matcher], range: RangeInclusive<i64>) -> Result<(usize, usize)> {
+        let (mut count, mut samples, mut bits) = (0, 0, 0);
+        for series in self.db.select(matchers, range)? {
+            for sample in series?.samples() {
+                let sample = sample?;
+                bits ^= sample.value.as_float().unwrap_or(0.0).to_bits() ^ sample.timestamp as u64;
+                samples += 1;
+            }
+            count += 1;
+        }
+        std::hint::black_box(bits);
+        Ok((count, samples))
+    }
+
+    /// Finds matching series without reading a sample: how many.
+    pub fn find(&self, matchers: &[Matcher], range: RangeInclusive<i64>) -> Result<usize> {
+        let mut count = 0;
+        for series in self.db.select(matchers, range)? {
+            std::hint::black_box(series?.labels());
+            count += 1;
+        }
+        Ok(count)
+    }
+}
+
+/// Sizes of the files of a database folder: log files have `wal` in the first part of their path.
+pub fn disk_bytes(folder: &Path) -> Result<DiskBytes> {
+    let mut bytes = DiskBytes::default();
+    crate::measure::folder_sizes(folder, &mut |path, size| {
+        let first = path.iter().next().unwrap_or_default().to_string_lossy();
+        if first.contains("wal") {
+            bytes.wal += size;
+        } else {
+            bytes.kept += size;
+        }
+    })?;
+    Ok(bytes)
+}
+
+/// Matches every series that has a name.
+pub fn everything() -> Matcher {
+    Matcher::ne("__name__", "")
+}

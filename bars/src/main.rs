@@ -1,0 +1,174 @@
+//! Measures narthex against its bars, one command each, always in a release build:
+//!
+//! ```text
+//! cargo run --release -p narthex-bars -- disk [d1|d4|d4-jitter|d15] --realdata DIR [--prometheus BINARY]
+//! cargo run --release -p narthex-bars -- k8s [--prometheus BINARY]
+//! cargo run --release -p narthex-bars -- ingest [stable|random|churn|new-series|commit-latency]
+//! cargo run --release -p narthex-bars -- latency
+//! cargo run --release -p narthex-bars -- read [whole|one|head|match] [--realdata DIR]
+//! cargo run --release -p narthex-bars -- memory
+//! cargo run --release -p narthex-bars -- restart [--ticks 6,120,480]
+//! cargo run --release -p narthex-bars -- oracle-long
+//! cargo run --release -p narthex-bars -- all --small
+//! ```
+//!
+//! Each prints a table of figures with the bar behind them and ends with 1 when a bar is missed or anything read back
+//! is wrong. `--small` shrinks every data set to seconds of work and judges correctness only, never a time or a size.
+//! At full scale `read`, `memory` and `restart` make a million series and want about 6 GB of memory and a quiet
+//! machine of two cores; `--work DIR` says where their files go (default: the system's temporary folder).
+//!
+//! Recorded data (`--realdata`, or `NARTHEX_REALDATA`) is described in `realdata.rs`. The generated sets are those of
+//! `fleet.rs` (hosts with node exporters) and `kubernetes/` (pods with histograms); both depend on nothing but a seed.
+//! `scripts/get-peers.sh DIR` fetches a Prometheus to compare with (`--prometheus DIR/usr/bin/prometheus`, or
+//! `NARTHEX_PROMETHEUS`): it runs on loopback in a temporary folder, gets the same samples by remote write, and its
+//! own blocks are measured.
+//!
+//! CPU time is what the kernel counted, of one thread or of the process as the table says; memory is
+//! RssAnon + RssShmem less what the generator held before the database was opened.
+
+mod adapter;
+mod bar;
+mod fleet;
+mod kubernetes;
+mod measure;
+mod peer;
+mod realdata;
+mod report;
+mod rng;
+mod stub;
+mod workload;
+
+use anyhow::Result;
+use bar::{Scale, disk, ingest, k8s, latency, memory, oracle, read, restart};
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(about = "Measures narthex against its bars")]
+struct Cli {
+    /// Little data; judges correctness only.
+    #[arg(long, global = true)]
+    small: bool,
+    /// Where databases are made.
+    #[arg(long, global = true)]
+    work: Option<PathBuf>,
+    #[command(subcommand)]
+    bar: Command,
+}
+
+/// What is compared with or read, when it is there.
+#[derive(Args)]
+struct Given {
+    /// Folder with the recorded data.
+    #[arg(long, env = "NARTHEX_REALDATA")]
+    realdata: Option<PathBuf>,
+    /// A Prometheus binary to compare with.
+    #[arg(long, env = "NARTHEX_PROMETHEUS")]
+    prometheus: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Bytes per sample of recorded data.
+    Disk {
+        /// Of d1, d4, d4-jitter and d15; all when none is named.
+        cases: Vec<String>,
+        #[command(flatten)]
+        given: Given,
+    },
+    /// Bytes per sample of a Kubernetes-like set.
+    K8s(Given),
+    /// Samples per CPU second.
+    Ingest {
+        #[arg(value_enum)]
+        modes: Vec<ingest::Mode>,
+    },
+    /// Commit latency in an open loop while segments are written.
+    Latency,
+    /// Time to read.
+    Read {
+        #[arg(value_enum)]
+        parts: Vec<read::Part>,
+        #[command(flatten)]
+        given: Given,
+    },
+    /// Memory per series.
+    Memory {
+        /// Samples per series, a run each.
+        #[arg(long, value_delimiter = ',', default_values_t = [6, 120])]
+        ticks: Vec<usize>,
+    },
+    /// Time from kill -9 to the first answer.
+    Restart {
+        /// Samples per series, five kills each.
+        #[arg(long, value_delimiter = ',', default_values_t = [6, 120, 480])]
+        ticks: Vec<i64>,
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// The long run of the oracle test.
+    OracleLong {
+        #[arg(long, default_value_t = 10_000_000)]
+        operations: u64,
+    },
+    /// Every bar but oracle-long, one after the other.
+    All(Given),
+    #[command(hide = true)]
+    MemoryOne { ticks: usize },
+    #[command(hide = true)]
+    RestartWriter { folder: PathBuf, first_tick: i64 },
+    #[command(hide = true)]
+    RestartReader { folder: PathBuf, since_ms: i64 },
+}
+
+fn main() -> Result<ExitCode> {
+    let cli = Cli::parse();
+    let scale = Scale::new(cli.small, cli.work);
+    let good = run(&scale, cli.bar)?;
+    Ok(if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn run(scale: &Scale, command: Command) -> Result<bool> {
+    match command {
+        Command::Disk { cases, given } => disk::run(
+            scale,
+            given.realdata.as_deref(),
+            given.prometheus.as_deref(),
+            &cases,
+        ),
+        Command::K8s(given) => k8s::run(scale, given.prometheus.as_deref()),
+        Command::Ingest { modes } => ingest::run(scale, &modes),
+        Command::Latency => latency::run(scale),
+        Command::Read { parts, given } => read::run(scale, &parts, given.realdata.as_deref()),
+        Command::Memory { ticks } => memory::run(scale, &ticks),
+        Command::Restart { ticks, seed } => restart::run(scale, &ticks, seed),
+        Command::OracleLong { operations } => oracle::run(operations),
+        Command::All(given) => all(scale, &given),
+        Command::MemoryOne { ticks } => memory::run_one(scale, ticks),
+        Command::RestartWriter { folder, first_tick } => {
+            restart::write_until_killed(scale, &folder, first_tick)
+        }
+        Command::RestartReader { folder, since_ms } => restart::read_once(&folder, since_ms),
+    }
+}
+
+fn all(scale: &Scale, given: &Given) -> Result<bool> {
+    let mut good = true;
+    if given.realdata.is_some() {
+        good &= disk::run(scale, given.realdata.as_deref(), given.prometheus.as_deref(), &[])?;
+    } else {
+        println!("\ndisk: left out, no recorded data given");
+    }
+    good &= k8s::run(scale, given.prometheus.as_deref())?;
+    good &= ingest::run(scale, &[])?;
+    good &= latency::run(scale)?;
+    good &= read::run(scale, &[], given.realdata.as_deref())?;
+    good &= memory::run(scale, &[6, 120])?;
+    good &= restart::run(scale, &[6, 120, 480], 1)?;
+    Ok(good)
+}

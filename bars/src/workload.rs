@@ -1,0 +1,107 @@
+//! A workload is a fixed sequence of batches; the same one is played into narthex, into a peer and into the
+//! list of what must be read back.
+
+use crate::adapter::{Point, Store, everything};
+use crate::report::Report;
+use anyhow::Result;
+use narthex::{Labels, Value};
+use std::collections::HashMap;
+
+/// A sequence of batches, each to be committed as one.
+pub trait Workload {
+    /// Moves to the next batch; `false` behind the last one.
+    fn advance(&mut self) -> bool;
+
+    /// Shows the samples of the batch moved to.
+    fn each(&self, visit: &mut dyn FnMut(&Labels, i64, Point<'_>));
+}
+
+/// Plays all of `workload` into `store`; how many samples that were.
+pub fn play(workload: &mut dyn Workload, store: &Store) -> Result<u64> {
+    let mut total = 0;
+    while workload.advance() {
+        let mut pushed = 0;
+        let accepted = store.commit(|writer| {
+            workload.each(&mut |labels, timestamp, point| {
+                writer.push_point(labels, timestamp, point);
+                pushed += 1;
+            });
+        })?;
+        anyhow::ensure!(accepted == pushed, "{accepted} of {pushed} samples accepted");
+        total += pushed as u64;
+    }
+    Ok(total)
+}
+
+/// Everything a workload contains, by series.
+#[derive(Default, PartialEq)]
+pub struct Expected {
+    series: Vec<(Labels, Vec<(i64, Value)>)>,
+    by_labels: HashMap<Labels, usize>,
+}
+
+impl Expected {
+    /// Plays `workload` into memory.
+    pub fn of(workload: &mut dyn Workload) -> Self {
+        let mut expected = Self::default();
+        while workload.advance() {
+            workload.each(&mut |labels, timestamp, point| {
+                let index = expected.index(labels);
+                expected.series[index].1.push((timestamp, point.to_value()));
+            });
+        }
+        expected
+    }
+
+    fn index(&mut self, labels: &Labels) -> usize {
+        if let Some(index) = self.by_labels.get(labels) {
+            return *index;
+        }
+        let index = self.series.len();
+        self.by_labels.insert(labels.clone(), index);
+        self.series.push((labels.clone(), Vec::new()));
+        index
+    }
+
+    pub fn samples(&self) -> u64 {
+        self.series.iter().map(|(_, samples)| samples.len() as u64).sum()
+    }
+
+    pub fn series(&self) -> usize {
+        self.series.len()
+    }
+
+    /// Compares with everything `store` has, bit for bit and in order.
+    pub fn compare(&self, store: &Store, report: &mut Report) -> Result<()> {
+        let mut read = vec![0usize; self.series.len()];
+        let mut current: Option<usize> = None;
+        let mut wrong = Vec::new();
+        store.read(
+            &[everything()],
+            i64::MIN..=i64::MAX,
+            &mut |labels, timestamp, value| {
+                if current.is_none_or(|index| self.series[index].0 != *labels) {
+                    current = self.by_labels.get(labels).copied();
+                }
+                let Some(index) = current else {
+                    return wrong.push(format!("{labels} was never written"));
+                };
+                let expected = self.series[index].1.get(read[index]);
+                read[index] += 1;
+                if expected.is_none_or(|(at, written)| *at != timestamp || written != value) {
+                    wrong.push(format!(
+                        "{labels} at {timestamp}: {value:?} instead of {expected:?}"
+                    ));
+                }
+            },
+        )?;
+        for (count, (labels, samples)) in read.iter().zip(&self.series) {
+            if *count != samples.len() {
+                wrong.push(format!("{labels}: {count} samples instead of {}", samples.len()));
+            }
+        }
+        report.check(wrong.is_empty(), format!("{} faults", wrong.len()));
+        wrong.iter().take(5).for_each(|fault| report.note(fault));
+        Ok(())
+    }
+}
