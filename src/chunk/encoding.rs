@@ -1,7 +1,7 @@
 //! What a chunk holds, as numbered on the wire.
 
-use super::histogram_iter::HistogramIter;
 use super::cell::Kind;
+use super::histogram_iter::HistogramIter;
 use crate::base::bytes::Corrupt;
 
 /// What a chunk holds; the discriminants are Prometheus' numbers.

@@ -4,14 +4,18 @@
 //! Prometheus 3.5 is on purpose and not among the files: when a counter brings a new bucket and omits two empty ones
 //! in a row, it puts counts into wrong buckets (its issue 16894, mended in 3.6).
 
+use super::Encoding;
 use super::cell::Kind;
 use super::histogram::{Appended, HistogramAppender, first_header};
 use super::histogram_iter::HistogramIter;
 use super::xor::{XorAppender, XorIter};
-use super::{ENCODING_FLOAT_HISTOGRAM, ENCODING_HISTOGRAM, ENCODING_XOR};
 use crate::model::golden::{Chunk, Input, cases};
 use crate::model::histogram::{Counts, Histogram, ResetHint, Span};
 use std::collections::BTreeMap;
+
+const XOR: u8 = Encoding::Xor as u8;
+const HISTOGRAM: u8 = Encoding::Histogram as u8;
+const FLOAT_HISTOGRAM: u8 = Encoding::FloatHistogram as u8;
 
 /// A chunk being written, of any encoding.
 #[derive(Clone)]
@@ -75,13 +79,13 @@ impl Open {
     fn finish(self) -> Chunk {
         match self {
             Self::Xor(appender) => Chunk {
-                encoding: ENCODING_XOR,
+                encoding: XOR,
                 bytes: appender.into_bytes().into_vec(),
             },
             Self::Histogram(appender) => Chunk {
                 encoding: match appender.kind() {
-                    Kind::Int => ENCODING_HISTOGRAM,
-                    Kind::Float => ENCODING_FLOAT_HISTOGRAM,
+                    Kind::Int => HISTOGRAM,
+                    Kind::Float => FLOAT_HISTOGRAM,
                 },
                 bytes: appender.into_bytes().into_vec(),
             },
@@ -193,7 +197,7 @@ pub(super) fn assert_same(read: &Histogram, input: &Histogram) {
 fn assert_reads_back(inputs: &[Input], chunks: &[Chunk]) {
     let mut inputs = inputs.iter();
     for chunk in chunks {
-        if chunk.encoding == ENCODING_XOR {
+        if chunk.encoding == XOR {
             for sample in XorIter::new(&chunk.bytes).unwrap() {
                 let Some(Input::Float(timestamp, value)) = inputs.next() else {
                     panic!("a float too many");
@@ -202,7 +206,7 @@ fn assert_reads_back(inputs: &[Input], chunks: &[Chunk]) {
             }
             continue;
         }
-        let kind = if chunk.encoding == ENCODING_HISTOGRAM {
+        let kind = if chunk.encoding == HISTOGRAM {
             Kind::Int
         } else {
             Kind::Float

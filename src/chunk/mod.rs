@@ -5,8 +5,8 @@
 //! evidence. Chunks carry no checksum and no start timestamps.
 
 mod buckets;
-mod encoding;
 pub(crate) mod cell;
+mod encoding;
 pub(crate) mod histogram;
 pub(crate) mod histogram_iter;
 mod layout;

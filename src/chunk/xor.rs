@@ -149,7 +149,11 @@ impl XorAppender {
     /// The chunk; complete after every append.
     #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
+        if self.bytes.is_empty() {
+            &[0; HEADER_LEN]
+        } else {
+            &self.bytes
+        }
     }
 
     /// The finished chunk.

@@ -23,7 +23,12 @@ pub struct Batch {
 
 impl Batch {
     pub(super) fn new(db: Db, stage: Stage, durability: Durability) -> Self {
-        Self { db, stage, durability, canonical: Vec::new() }
+        Self {
+            db,
+            stage,
+            durability,
+            canonical: Vec::new(),
+        }
     }
 
     /// When this batch counts as stored, instead of the database's default.
@@ -35,7 +40,8 @@ impl Batch {
     /// Adds a float.
     #[inline]
     pub fn push(&mut self, labels: &Labels, timestamp: i64, value: f64) {
-        self.stage.push(labels.as_ref(), timestamp, 0, Payload::Float(value.to_bits()));
+        self.stage
+            .push(labels.as_ref(), timestamp, 0, Payload::Float(value.to_bits()));
     }
 
     /// Adds a float of a series named by pairs in any order; pairs that make no label set are refused in the report.
@@ -45,15 +51,20 @@ impl Batch {
         match labels::canonicalize(&mut sorted, &mut self.canonical) {
             Ok(()) => {
                 let labels = LabelsRef::new(&self.canonical);
-                self.stage.push(labels, timestamp, 0, Payload::Float(value.to_bits()));
+                self.stage
+                    .push(labels, timestamp, 0, Payload::Float(value.to_bits()));
             }
-            Err(error) => self.stage.report.reject(Reject::InvalidLabels, || format!("{error} at {timestamp}")),
+            Err(error) => self
+                .stage
+                .report
+                .reject(Reject::InvalidLabels, || format!("{error} at {timestamp}")),
         }
     }
 
     /// Adds a native histogram.
     pub fn push_histogram(&mut self, labels: &Labels, timestamp: i64, histogram: &Histogram) {
-        self.stage.push_histogram(labels.as_ref(), timestamp, 0, histogram.clone());
+        self.stage
+            .push_histogram(labels.as_ref(), timestamp, 0, histogram.clone());
     }
 
     /// Adds a sample of either kind with its start timestamp.
@@ -61,10 +72,12 @@ impl Batch {
         let (timestamp, start) = (sample.timestamp, sample.start_timestamp);
         match &sample.value {
             Value::Float(value) => {
-                self.stage.push(labels.as_ref(), timestamp, start, Payload::Float(value.to_bits()));
+                self.stage
+                    .push(labels.as_ref(), timestamp, start, Payload::Float(value.to_bits()));
             }
             Value::Histogram(histogram) => {
-                self.stage.push_histogram(labels.as_ref(), timestamp, start, Histogram::clone(histogram));
+                self.stage
+                    .push_histogram(labels.as_ref(), timestamp, start, Histogram::clone(histogram));
             }
         }
     }

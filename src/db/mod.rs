@@ -67,12 +67,24 @@ impl Db {
         let engine = Arc::new(Engine::open(options)?);
         let background = if background {
             let started = Background::start(engine.clone());
-            Some(started.map_err(|source| FsError::new("start a thread for", engine.options.dir.clone().unwrap_or_default(), source))?)
+            Some(started.map_err(|source| {
+                FsError::new(
+                    "start a thread for",
+                    engine.options.dir.clone().unwrap_or_default(),
+                    source,
+                )
+            })?)
         } else {
             None
         };
-        let shared = Shared { background: Mutex::new(background), engine, stages: Mutex::default() };
-        Ok(Self { shared: Arc::new(shared) })
+        let shared = Shared {
+            background: Mutex::new(background),
+            engine,
+            stages: Mutex::default(),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
     }
 
     /// Opens an existing database for reading, also beside a process that writes to it.
@@ -107,7 +119,11 @@ impl Db {
     }
 
     /// As [`Db::select`], as raw Prometheus chunks.
-    pub fn select_chunks(&self, matchers: &[Matcher], range: impl RangeBounds<i64>) -> Result<ChunkCursor, Error> {
+    pub fn select_chunks(
+        &self,
+        matchers: &[Matcher],
+        range: impl RangeBounds<i64>,
+    ) -> Result<ChunkCursor, Error> {
         Ok(ChunkCursor::new(self.engine().select(matchers, range)?))
     }
 
@@ -176,7 +192,12 @@ impl Db {
     /// Makes everything durable and ends the database for all its handles. What is in memory stays in the log; the next
     /// opening reads it from there.
     pub fn close(self) -> Result<(), Error> {
-        let background = self.shared.background.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let background = self
+            .shared
+            .background
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         drop(background);
         self.engine().close()
     }
@@ -214,7 +235,12 @@ impl Db {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        drop(self.background.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(
+            self.background
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
         if let Err(error) = self.engine.close() {
             tracing::error!(%error, "closing the database failed");
         }

@@ -17,7 +17,8 @@ impl Engine {
             let before = writer.written_bytes();
             match self.head.commit(&mut writer, stage, self.now()) {
                 Ok(report) => {
-                    self.log_bytes.fetch_add(writer.written_bytes() - before, Ordering::Relaxed);
+                    self.log_bytes
+                        .fetch_add(writer.written_bytes() - before, Ordering::Relaxed);
                     report
                 }
                 Err(error) => return Err(self.append_failed(error)),
@@ -26,7 +27,9 @@ impl Engine {
         report.durability = durability;
         match (durability, &self.commit) {
             (Durability::Always, Some(commit)) => {
-                commit.wait_durable(report.lsn).map_err(|error| self.poisoning(error.into()))?;
+                commit
+                    .wait_durable(report.lsn)
+                    .map_err(|error| self.poisoning(error.into()))?;
             }
             (Durability::Interval(_), Some(_)) => self.sync_wanted.store(true, Ordering::Release),
             _ => {}

@@ -28,7 +28,10 @@ impl Kick {
         if *stopped {
             return false;
         }
-        let waited = self.wake.wait_timeout(stopped, most).unwrap_or_else(PoisonError::into_inner);
+        let waited = self
+            .wake
+            .wait_timeout(stopped, most)
+            .unwrap_or_else(PoisonError::into_inner);
         !*waited.0
     }
 
@@ -50,8 +53,12 @@ impl Background {
         let stepper = engine.clone();
         let ticker = engine.clone();
         let threads = vec![
-            Builder::new().name("narthex-step".into()).spawn(move || run_steps(&stepper))?,
-            Builder::new().name("narthex-tick".into()).spawn(move || run_ticks(&ticker))?,
+            Builder::new()
+                .name("narthex-step".into())
+                .spawn(move || run_steps(&stepper))?,
+            Builder::new()
+                .name("narthex-tick".into())
+                .spawn(move || run_ticks(&ticker))?,
         ];
         Ok(Self { engine, threads })
     }

@@ -22,8 +22,9 @@ impl Engine {
         // Log files are numbered ever upward, and each checkpoint begins one.
         let sequence = floor;
         let path = names::checkpoint(dir, sequence);
-        maintenance.checkpoint_bytes =
-            self.write_checkpoint(&path, sequence, start_lsn).map_err(|error| self.poisoning(error))?;
+        maintenance.checkpoint_bytes = self
+            .write_checkpoint(&path, sequence, start_lsn)
+            .map_err(|error| self.poisoning(error))?;
         // The slabs were written up to now. The log must be as durable as they are, or its numbers would be given
         // twice after a power loss.
         self.sync()?;
@@ -32,7 +33,8 @@ impl Engine {
             let mut next = manifest.clone();
             let old = std::mem::replace(&mut next.checkpoint, sequence);
             next.log_floor = floor;
-            next.write(&self.options.fs, dir).map_err(|error| self.poisoning(error))?;
+            next.write(&self.options.fs, dir)
+                .map_err(|error| self.poisoning(error))?;
             *manifest = next;
             old
         };

@@ -44,7 +44,10 @@ pub struct ChunkCursor {
 
 impl ChunkCursor {
     pub(crate) fn new(cursor: SeriesCursor) -> Self {
-        Self { cursor, series: Series::default() }
+        Self {
+            cursor,
+            series: Series::default(),
+        }
     }
 
     /// What the answer lacks so far.
@@ -58,7 +61,10 @@ impl Iterator for ChunkCursor {
 
     fn next(&mut self) -> Option<Self::Item> {
         match self.cursor.next_into(&mut self.series) {
-            Ok(true) => Some(Ok(SeriesChunks { labels: self.series.labels().clone(), chunks: encode(&self.series) })),
+            Ok(true) => Some(Ok(SeriesChunks {
+                labels: self.series.labels().clone(),
+                chunks: encode(&self.series),
+            })),
             Ok(false) => None,
             Err(error) => Some(Err(error)),
         }
@@ -133,6 +139,11 @@ impl Encoder {
             Open::Floats(open) => (Encoding::Xor, open.bytes().to_vec()),
             Open::Histograms(open) => (Encoding::of(open.kind()), open.bytes().to_vec()),
         };
-        self.chunks.push(RawChunk { min_time: self.min_time, max_time: self.max_time, encoding, bytes });
+        self.chunks.push(RawChunk {
+            min_time: self.min_time,
+            max_time: self.max_time,
+            encoding,
+            bytes,
+        });
     }
 }

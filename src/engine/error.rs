@@ -62,7 +62,10 @@ impl From<SegmentError> for Error {
 
 impl From<RegexError> for Error {
     fn from(error: RegexError) -> Self {
-        Self::InvalidMatcher { pattern: error.pattern, reason: error.reason }
+        Self::InvalidMatcher {
+            pattern: error.pattern,
+            reason: error.reason,
+        }
     }
 }
 
@@ -81,9 +84,11 @@ impl From<WriteError> for Error {
         match error {
             WriteError::Fs(error) if error.is_out_of_space() => Self::OutOfSpace(error.to_string()),
             WriteError::Fs(error) => Self::Fs(error),
-            WriteError::Corrupt(error) => {
-                Self::Corrupt(CorruptFile { file: PathBuf::from("head"), offset: error.offset, what: error.what })
-            }
+            WriteError::Corrupt(error) => Self::Corrupt(CorruptFile {
+                file: PathBuf::from("head"),
+                offset: error.offset,
+                what: error.what,
+            }),
         }
     }
 }

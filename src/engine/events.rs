@@ -20,7 +20,9 @@ impl Engine {
         range: impl RangeBounds<i64>,
     ) -> Result<Vec<(Labels, Vec<Exemplar>)>, Error> {
         let matchers = LabelMatcher::compile_all(matchers)?;
-        let Some((from, to)) = bounds(&range) else { return Ok(Vec::new()) };
+        let Some((from, to)) = bounds(&range) else {
+            return Ok(Vec::new());
+        };
         let view = self.view.load_full();
         // An exemplar need not lie within the time of the samples, so every segment is asked.
         let mut join = Join::new(self.sources(&view, &matchers, i64::MIN, i64::MAX, &mut Vec::new()));
@@ -40,7 +42,10 @@ impl Engine {
                     exemplars.extend_from_slice(found);
                 }
                 if matches!(join.sources[*source].kind, SourceKind::Head(_)) {
-                    let data = view.generations.iter().map(|one| self.head.data(one, *id, i64::MIN, i64::MAX));
+                    let data = view
+                        .generations
+                        .iter()
+                        .map(|one| self.head.data(one, *id, i64::MIN, i64::MAX));
                     data.flatten().for_each(|data| exemplars.extend(data.exemplars));
                 }
             }

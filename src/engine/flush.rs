@@ -25,7 +25,10 @@ use std::sync::atomic::Ordering;
 impl Engine {
     /// Freezes the live generation if there is anything in it, and swaps the view.
     pub(super) fn freeze(&self, maintenance: &mut Maintenance) -> Result<bool, Error> {
-        debug_assert!(maintenance.frozen.is_none(), "BUG: a second freeze before the flush of the first");
+        debug_assert!(
+            maintenance.frozen.is_none(),
+            "BUG: a second freeze before the flush of the first"
+        );
         // Most of the log is durable before the lock is taken, so that the wait under it is short.
         self.sync()?;
         let mut writer = self.head.lock_writer();
@@ -33,10 +36,16 @@ impl Engine {
         if writer.live_is_empty() && self.head.has_no_new_metadata() {
             return Ok(false);
         }
-        let frozen = self.head.freeze(&mut writer).map_err(|error| self.poisoning(error.into()))?;
+        let frozen = self
+            .head
+            .freeze(&mut writer)
+            .map_err(|error| self.poisoning(error.into()))?;
         let view = self.view.load();
         let generations = vec![frozen.generation.clone(), writer.live_generation()];
-        self.view.store(Arc::new(View { segments: view.segments.clone(), generations }));
+        self.view.store(Arc::new(View {
+            segments: view.segments.clone(),
+            generations,
+        }));
         self.log_bytes.store(0, Ordering::Relaxed);
         maintenance.frozen = Some(frozen);
         Ok(true)
@@ -44,7 +53,9 @@ impl Engine {
 
     /// Writes the frozen generation. When the disk is full it stays frozen and readable, and the next call tries again.
     pub(super) fn flush_frozen(&self, maintenance: &mut Maintenance) -> Result<(), Error> {
-        let Some(frozen) = maintenance.frozen.take() else { return Ok(()) };
+        let Some(frozen) = maintenance.frozen.take() else {
+            return Ok(());
+        };
         match self.write_frozen(&frozen) {
             Ok(()) => {
                 self.head.forget_frozen();
@@ -62,7 +73,11 @@ impl Engine {
     fn write_frozen(&self, frozen: &Frozen) -> Result<(), Error> {
         let Some(dir) = self.dir() else { return Ok(()) };
         let series = self.head.collect_frozen(&frozen.generation);
-        let source = FrozenSource { head: &self.head, series, metadata: &frozen.metadata };
+        let source = FrozenSource {
+            head: &self.head,
+            series,
+            metadata: &frozen.metadata,
+        };
         let segment = if source.len() == 0 && frozen.metadata.is_empty() {
             None
         } else {
@@ -71,13 +86,21 @@ impl Engine {
         self.commit_flush(dir, frozen, segment)
     }
 
-    fn write_source(&self, dir: &Path, frozen: &Frozen, source: &FrozenSource<'_>) -> Result<Arc<Segment>, Error> {
+    fn write_source(
+        &self,
+        dir: &Path,
+        frozen: &Frozen,
+        source: &FrozenSource<'_>,
+    ) -> Result<Arc<Segment>, Error> {
         let (sequence, database_id) = {
             let manifest = self.lock_manifest();
             (manifest.next_sequence, manifest.database_id)
         };
         let created_ms = self.options.clock.now_ms();
-        let ulid = meta::make_ulid(created_ms, format!("{database_id} {sequence} {created_ms}").as_bytes());
+        let ulid = meta::make_ulid(
+            created_ms,
+            format!("{database_id} {sequence} {created_ms}").as_bytes(),
+        );
         let meta = SegmentMeta {
             ulid,
             writer_id: database_id,
@@ -97,16 +120,24 @@ impl Engine {
         let (meta, bytes) = write_segment(&self.options.fs, &path, source, meta, bounds, &options)?;
         let text = summary::text(&meta, self.precision.as_str(), bytes);
         // The page for people is a convenience: without it nothing is lost.
-        if let Err(error) = io::write_file(&self.options.fs, &names::summary(dir, sequence), text.as_bytes()) {
+        if let Err(error) = io::write_file(&self.options.fs, &names::summary(dir, sequence), text.as_bytes())
+        {
             tracing::warn!(%error, "no summary beside the segment");
         }
-        Ok(Arc::new(Segment::open(&self.options.fs, &path, sequence, self.options.mmap)?))
+        Ok(Arc::new(Segment::open(
+            &self.options.fs,
+            &path,
+            sequence,
+            self.options.mmap,
+        )?))
     }
 
     /// The manifest, then the view, then what is not needed any more.
     fn commit_flush(&self, dir: &Path, frozen: &Frozen, segment: Option<Arc<Segment>>) -> Result<(), Error> {
         let writer_generation = self.view.load().generations.last().cloned();
-        let Some(live) = writer_generation else { return Ok(()) };
+        let Some(live) = writer_generation else {
+            return Ok(());
+        };
         let old_checkpoint = {
             let mut manifest = self.lock_manifest();
             let mut next = manifest.clone();
@@ -132,7 +163,10 @@ impl Engine {
         };
         let mut segments = self.view.load().segments.clone();
         segments.extend(segment);
-        self.view.store(Arc::new(View { segments, generations: vec![live.clone()] }));
+        self.view.store(Arc::new(View {
+            segments,
+            generations: vec![live.clone()],
+        }));
         self.remove_log(dir, live.first_wal_file, old_checkpoint);
         Ok(())
     }
@@ -168,12 +202,20 @@ impl SeriesSource for FrozenSource<'_> {
     }
 
     fn runs(&self, row: u32, each: &mut dyn FnMut(Run)) {
-        let Some(data) = self.series.data(row as usize) else { return };
+        let Some(data) = self.series.data(row as usize) else {
+            return;
+        };
         for chunk in &data.chunks {
-            each(Run { first: chunk.first_timestamp, samples: u64::from(chunk.count) });
+            each(Run {
+                first: chunk.first_timestamp,
+                samples: u64::from(chunk.count),
+            });
         }
         for first in data.late.keys() {
-            each(Run { first: *first, samples: 1 });
+            each(Run {
+                first: *first,
+                samples: 1,
+            });
         }
     }
 
@@ -188,7 +230,9 @@ impl SeriesSource for FrozenSource<'_> {
     }
 
     fn exemplars(&self, row: u32) -> Vec<Exemplar> {
-        self.series.data(row as usize).map_or_else(Vec::new, |data| data.exemplars.clone())
+        self.series
+            .data(row as usize)
+            .map_or_else(Vec::new, |data| data.exemplars.clone())
     }
 
     fn metadata(&self) -> &BTreeMap<String, Vec<(i64, Metadata)>> {

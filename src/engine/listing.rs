@@ -29,7 +29,10 @@ pub struct ListOptions<'a> {
 
 impl std::fmt::Debug for ListOptions<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ListOptions").field("prefix", &self.prefix).field("limit", &self.limit).finish()
+        f.debug_struct("ListOptions")
+            .field("prefix", &self.prefix)
+            .field("limit", &self.limit)
+            .finish()
     }
 }
 
@@ -77,7 +80,8 @@ impl Engine {
     ) -> Result<Listing<String>, Error> {
         self.list(matchers, range, options, &|lists| {
             let head = lists.index.label_names(Some(lists.head)).into_iter();
-            let mut sources: Vec<Box<dyn SortedTexts + '_>> = vec![Box::new(head.collect::<Vec<_>>().into_iter())];
+            let mut sources: Vec<Box<dyn SortedTexts + '_>> =
+                vec![Box::new(head.collect::<Vec<_>>().into_iter())];
             for (index, rows) in lists.segments {
                 sources.push(Box::new(index.label_names(*rows)?.into_iter()));
             }
@@ -114,7 +118,9 @@ impl Engine {
     ) -> Result<Listing<String>, Error> {
         let matchers = LabelMatcher::compile_all(matchers)?;
         let mut listing = Listing::default();
-        let Some((from, to)) = bounds(&range) else { return Ok(listing) };
+        let Some((from, to)) = bounds(&range) else {
+            return Ok(listing);
+        };
         let view = self.view.load_full();
         let listed = self.listed_segments(&view, &matchers, from, to, &mut listing.warnings);
         let mut segments = Vec::new();
@@ -127,22 +133,37 @@ impl Engine {
         let index = self.head.read_index();
         let found = index.select(&matchers);
         let head = self.head.within(&view.generations, &found, from, to);
-        let lists = Lists { index: &index, head: &head, segments: &segments };
+        let lists = Lists {
+            index: &index,
+            head: &head,
+            segments: &segments,
+        };
         let sources = sources(&lists).map_err(|corrupt| {
             Error::InvalidOptions(format!("an index is corrupt, see verify: {corrupt}"))
         })?;
         let never = || false;
         let walk = WalkBounds {
             prefix: options.prefix,
-            limit: if options.limit == 0 { usize::MAX } else { options.limit },
+            limit: if options.limit == 0 {
+                usize::MAX
+            } else {
+                options.limit
+            },
             is_cancelled: options.is_cancelled.unwrap_or(&never),
         };
         let outcome = merged_walk(sources, &walk, &mut |text| listing.items.push(text.to_owned()));
         for (_, corrupt) in outcome.faults {
-            listing.warnings.push(Warning { file: None, reason: corrupt.to_string() });
+            listing.warnings.push(Warning {
+                file: None,
+                reason: corrupt.to_string(),
+            });
         }
         listing.is_truncated = outcome.end == WalkEnd::Limit;
-        if outcome.end == WalkEnd::Cancelled { Err(Error::Cancelled) } else { Ok(listing) }
+        if outcome.end == WalkEnd::Cancelled {
+            Err(Error::Cancelled)
+        } else {
+            Ok(listing)
+        }
     }
 
     fn listed_segments(
@@ -159,7 +180,10 @@ impl Engine {
                 continue;
             }
             match listed_rows(segment, matchers, from, to) {
-                Ok(rows) => listed.push(ListedSegment { segment: segment.clone(), rows }),
+                Ok(rows) => listed.push(ListedSegment {
+                    segment: segment.clone(),
+                    rows,
+                }),
                 Err(error) => warnings.push(warning(segment, &error)),
             }
         }
@@ -175,7 +199,9 @@ impl Engine {
     ) -> Result<Listing<Labels>, Error> {
         let matchers = LabelMatcher::compile_all(matchers)?;
         let mut listing = Listing::default();
-        let Some((from, to)) = bounds(&range) else { return Ok(listing) };
+        let Some((from, to)) = bounds(&range) else {
+            return Ok(listing);
+        };
         let view = self.view.load_full();
         let mut join = Join::new(self.sources(&view, &matchers, from, to, &mut listing.warnings));
         let mut failed = Vec::new();
@@ -199,7 +225,10 @@ impl Engine {
                 listing.items.push(labels);
             }
         }
-        listing.warnings.extend(failed.iter().map(|error| Warning { file: None, reason: error.to_string() }));
+        listing.warnings.extend(failed.iter().map(|error| Warning {
+            file: None,
+            reason: error.to_string(),
+        }));
         Ok(listing)
     }
 }
@@ -221,5 +250,7 @@ fn listed_rows(
     if matchers.is_empty() && from <= segment.meta.time_min && segment.meta.time_max <= to {
         return Ok(None);
     }
-    Ok(Some(matching_rows(segment, matchers, from, to)?.into_iter().collect()))
+    Ok(Some(
+        matching_rows(segment, matchers, from, to)?.into_iter().collect(),
+    ))
 }

@@ -69,7 +69,12 @@ impl Manifest {
         out.extend_from_slice(&self.database_id.to_le_bytes());
         out.push(self.precision as u8);
         out.extend_from_slice(&self.created_ms.to_le_bytes());
-        for number in [self.next_sequence, self.flushed_lsn, self.log_floor, self.checkpoint] {
+        for number in [
+            self.next_sequence,
+            self.flushed_lsn,
+            self.log_floor,
+            self.checkpoint,
+        ] {
             out.extend_from_slice(&number.to_le_bytes());
         }
         out.extend_from_slice(&(self.segments.len() as u32).to_le_bytes());
@@ -146,7 +151,11 @@ impl Manifest {
         let mut bytes = vec![0; usize::try_from(file.size()?).unwrap_or(usize::MAX)];
         file.read_at(0, &mut bytes)?;
         let manifest = Self::decode(&bytes);
-        let corrupt = |corrupt: Corrupt| CorruptFile { file: path, offset: corrupt.offset, what: corrupt.what };
+        let corrupt = |corrupt: Corrupt| CorruptFile {
+            file: path,
+            offset: corrupt.offset,
+            what: corrupt.what,
+        };
         Ok(Some(manifest.map_err(corrupt)?))
     }
 }
@@ -167,7 +176,12 @@ mod tests {
             lsn_last: 8,
             level: 0,
         };
-        let manifest = Manifest { database_id: 7, next_sequence: 4, segments: vec![entry], ..Manifest::default() };
+        let manifest = Manifest {
+            database_id: 7,
+            next_sequence: 4,
+            segments: vec![entry],
+            ..Manifest::default()
+        };
         let bytes = manifest.encode();
         assert_eq!(Manifest::decode(&bytes), Ok(manifest));
         for at in 0..bytes.len() {

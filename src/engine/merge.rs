@@ -28,14 +28,25 @@ pub(super) struct Source {
 
 #[derive(Debug)]
 pub(super) enum SourceKind {
-    Segment { segment: Arc<Segment>, rows: Vec<u32>, cache: Box<ReadCache> },
+    Segment {
+        segment: Arc<Segment>,
+        rows: Vec<u32>,
+        cache: Box<ReadCache>,
+    },
     Head(HeadSelection),
 }
 
 impl Source {
     pub(super) fn segment(segment: Arc<Segment>, rows: Vec<u32>) -> Self {
         let length = rows.len();
-        Self::new(SourceKind::Segment { segment, rows, cache: Box::default() }, length)
+        Self::new(
+            SourceKind::Segment {
+                segment,
+                rows,
+                cache: Box::default(),
+            },
+            length,
+        )
     }
 
     pub(super) fn head(selection: HeadSelection) -> Self {
@@ -44,7 +55,14 @@ impl Source {
     }
 
     fn new(kind: SourceKind, length: usize) -> Self {
-        Self { kind, labels: Vec::new(), ranges: Vec::new(), batch_start: 0, at: 0, length }
+        Self {
+            kind,
+            labels: Vec::new(),
+            ranges: Vec::new(),
+            batch_start: 0,
+            at: 0,
+            length,
+        }
     }
 
     fn position(&self) -> usize {
@@ -65,7 +83,9 @@ impl Source {
 
     /// Canonical labels of the current series; needs [`Source::fill`] before.
     fn labels(&self) -> &[u8] {
-        self.ranges.get(self.at).map_or(&[], |range| &self.labels[range.clone()])
+        self.ranges
+            .get(self.at)
+            .map_or(&[], |range| &self.labels[range.clone()])
     }
 
     /// Decodes the labels of the next series if none are left.
@@ -89,7 +109,9 @@ impl Source {
             SourceKind::Segment { segment, rows, .. } => {
                 let mut cursor = segment.index()?.label_cursor();
                 for row in rows.get(self.batch_start..end).unwrap_or(&[]) {
-                    cursor.labels(*row, &mut one).map_err(|corrupt| segment.index_error(corrupt))?;
+                    cursor
+                        .labels(*row, &mut one)
+                        .map_err(|corrupt| segment.index_error(corrupt))?;
                     push(&mut self.labels, &mut self.ranges, &one);
                 }
             }
@@ -120,7 +142,11 @@ pub(super) struct Join {
 
 impl Join {
     pub(super) fn new(sources: Vec<Source>) -> Self {
-        Self { sources, current: Vec::new(), labels: Vec::new() }
+        Self {
+            sources,
+            current: Vec::new(),
+            labels: Vec::new(),
+        }
     }
 
     /// Whether a segment has the current series.
@@ -168,5 +194,9 @@ impl Join {
 }
 
 fn compare(a: &[u8], b: &[u8]) -> Ordering {
-    if a == b { Ordering::Equal } else { labels::compare(a, b) }
+    if a == b {
+        Ordering::Equal
+    } else {
+        labels::compare(a, b)
+    }
 }

@@ -33,7 +33,9 @@ impl Engine {
                 let mut attempt = 1;
                 loop {
                     match Self::open_folder(options.clone(), &dir) {
-                        Err(Error::Fs(error)) if error.is_not_found() && attempt < READ_ONLY_ATTEMPTS => attempt += 1,
+                        Err(Error::Fs(error)) if error.is_not_found() && attempt < READ_ONLY_ATTEMPTS => {
+                            attempt += 1
+                        }
                         other => return other,
                     }
                 }
@@ -43,25 +45,45 @@ impl Engine {
     }
 
     fn open_in_memory(options: Options) -> Self {
-        let manifest = Manifest { precision: options.precision.unwrap_or_default(), ..Manifest::default() };
+        let manifest = Manifest {
+            precision: options.precision.unwrap_or_default(),
+            ..Manifest::default()
+        };
         let live = Arc::new(Generation::new(1, 1, 0));
         let head = Head::new(limits(&options, &manifest), live.clone());
-        Self::assemble(options, manifest, head, live, Vec::new(), RecoveryReport::default(), None)
+        Self::assemble(
+            options,
+            manifest,
+            head,
+            live,
+            Vec::new(),
+            RecoveryReport::default(),
+            None,
+        )
     }
 
     fn open_folder(options: Options, dir: &Path) -> Result<Self, Error> {
         let fs = options.fs.clone();
         // 1. The folder and its lock.
-        let lock = if options.read_only { None } else { Some(lock_folder(&fs, dir)?) };
+        let lock = if options.read_only {
+            None
+        } else {
+            Some(lock_folder(&fs, dir)?)
+        };
         // 2. The manifest.
         let manifest = match Manifest::read(&fs, dir)? {
             Some(manifest) => manifest,
             None if options.read_only => return Err(Error::NotFound(dir.to_owned())),
             None => create_manifest(&options, dir)?,
         };
-        if let Some(precision) = options.precision.filter(|precision| *precision != manifest.precision) {
+        if let Some(precision) = options
+            .precision
+            .filter(|precision| *precision != manifest.precision)
+        {
             let found = manifest.precision;
-            return Err(Error::InvalidOptions(format!("the database has {found:?}, not {precision:?}")));
+            return Err(Error::InvalidOptions(format!(
+                "the database has {found:?}, not {precision:?}"
+            )));
         }
         // 3. What an interrupted write left behind.
         if !options.read_only {
@@ -76,7 +98,11 @@ impl Engine {
         know_metadata(&head, &segments);
         let replayed = replay(&options, dir, &manifest, &head, &mut report)?;
         // 6. A new log file for what comes.
-        let commit = if options.read_only { None } else { Some(resume(&options, dir, &manifest, &head, &replayed)?) };
+        let commit = if options.read_only {
+            None
+        } else {
+            Some(resume(&options, dir, &manifest, &head, &replayed)?)
+        };
         let mut engine = Self::assemble(options, manifest, head, live, segments, report, commit);
         engine._lock = lock;
         Ok(engine)
@@ -95,7 +121,10 @@ impl Engine {
             precision: manifest.precision,
             options,
             head,
-            view: ArcSwap::from_pointee(View { segments, generations: vec![live] }),
+            view: ArcSwap::from_pointee(View {
+                segments,
+                generations: vec![live],
+            }),
             manifest: Mutex::new(manifest),
             commit,
             poison: OnceLock::new(),
@@ -112,7 +141,10 @@ impl Engine {
 
 fn limits(options: &Options, manifest: &Manifest) -> Limits {
     let future_max = options.future_limit.map(|limit| manifest.precision.units(limit));
-    Limits { future_max: future_max.or(options.limits.future_max), ..options.limits.clone() }
+    Limits {
+        future_max: future_max.or(options.limits.future_max),
+        ..options.limits.clone()
+    }
 }
 
 fn lock_folder(fs: &Arc<dyn Fs>, dir: &Path) -> Result<FolderLock, Error> {
@@ -150,12 +182,18 @@ fn remove_leftovers(fs: &Arc<dyn Fs>, dir: &Path, manifest: &Manifest) -> Result
         if io::is_temp_name(&name) {
             fs.remove(&path)?;
         } else if let Some(sequence) = names::segment_sequence(&name)
-            && !manifest.segments.iter().any(|segment| segment.sequence == sequence)
+            && !manifest
+                .segments
+                .iter()
+                .any(|segment| segment.sequence == sequence)
         {
             let quarantine = dir.join(names::QUARANTINE);
             fs.create_dir_all(&quarantine)?;
             fs.rename(&path, &quarantine.join(&name))?;
-            tracing::warn!(file = name, "a segment that the manifest does not name was put aside");
+            tracing::warn!(
+                file = name,
+                "a segment that the manifest does not name was put aside"
+            );
         } else if names::checkpoint_sequence(&name).is_some_and(|sequence| sequence != manifest.checkpoint) {
             fs.remove(&path)?;
         }
@@ -175,7 +213,12 @@ fn open_segments(
         let path = names::segment(dir, entry.sequence);
         match Segment::open(&options.fs, &path, entry.sequence, options.mmap) {
             Ok(segment) if segment.meta.ulid == entry.ulid => segments.push(Arc::new(segment)),
-            Ok(_) => quarantine(report, &path, entry, "another segment than the manifest names".into()),
+            Ok(_) => quarantine(
+                report,
+                &path,
+                entry,
+                "another segment than the manifest names".into(),
+            ),
             Err(error) => quarantine(report, &path, entry, error.to_string()),
         }
     }
@@ -198,7 +241,9 @@ fn know_metadata(head: &Head, segments: &[Arc<Segment>]) {
         match segment.metadata() {
             Ok(metadata) => {
                 for (metric, entries) in metadata {
-                    entries.into_iter().for_each(|(time, entry)| head.know_metadata(&metric, time, entry));
+                    entries
+                        .into_iter()
+                        .for_each(|(time, entry)| head.know_metadata(&metric, time, entry));
                 }
             }
             Err(error) => tracing::error!(%error, "metric metadata of a segment is lost"),
@@ -214,21 +259,31 @@ fn replay(
     report: &mut RecoveryReport,
 ) -> Result<Replayed, Error> {
     let fs = &*options.fs;
-    let mut visitor = HeadVisitor { replayer: Replayer::new(head), sequence: 0, gaps: Vec::new() };
+    let mut visitor = HeadVisitor {
+        replayer: Replayer::new(head),
+        sequence: 0,
+        gaps: Vec::new(),
+    };
     if manifest.checkpoint != 0 {
         let path = names::checkpoint(dir, manifest.checkpoint);
         visitor.replayer.begin_file();
         wal::read_checkpoint(fs, &path, &mut visitor).map_err(replay_error)?;
     }
     visitor.sequence = 0;
-    let from = ReplayFrom { sequence: manifest.log_floor, lsn: manifest.flushed_lsn + 1 };
+    let from = ReplayFrom {
+        sequence: manifest.log_floor,
+        lsn: manifest.flushed_lsn + 1,
+    };
     let replayed = wal::replay(fs, dir, from, &mut visitor).map_err(replay_error)?;
     let counts = visitor.replayer.counts.clone();
     visitor.gaps.iter().for_each(|gap| report.note_gap(gap));
     report.records = counts.records;
     report.samples = counts.samples;
     report.lost_samples = counts.lost_samples + counts.undefined;
-    report.torn_bytes = replayed.tail.as_ref().map_or(0, |tail| tail.offsets.end - tail.offsets.start);
+    report.torn_bytes = replayed
+        .tail
+        .as_ref()
+        .map_or(0, |tail| tail.offsets.end - tail.offsets.start);
     Ok(replayed)
 }
 
@@ -297,4 +352,3 @@ impl Visitor for HeadVisitor<'_> {
         Ok(())
     }
 }
-

@@ -105,7 +105,10 @@ pub struct Options {
 impl Options {
     /// A database in the folder `dir`, which is created if need be.
     pub fn new(dir: impl AsRef<Path>) -> Self {
-        Self { dir: Some(dir.as_ref().to_owned()), ..Self::in_memory() }
+        Self {
+            dir: Some(dir.as_ref().to_owned()),
+            ..Self::in_memory()
+        }
     }
 
     /// A database without files, gone when it is closed.

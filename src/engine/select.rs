@@ -126,9 +126,21 @@ impl Engine {
         let view = self.view.load_full();
         let (from, to) = bounds(&range).unwrap_or((0, -1));
         let mut warnings = Vec::new();
-        let sources = if from <= to { self.sources(&view, &matchers, from, to, &mut warnings) } else { Vec::new() };
+        let sources = if from <= to {
+            self.sources(&view, &matchers, from, to, &mut warnings)
+        } else {
+            Vec::new()
+        };
         let join = Join::new(sources);
-        Ok(SeriesCursor { engine: self.clone(), view, join, from, to, part: Samples::default(), warnings })
+        Ok(SeriesCursor {
+            engine: self.clone(),
+            view,
+            join,
+            from,
+            to,
+            part: Samples::default(),
+            warnings,
+        })
     }
 
     /// What may hold matching series in `from..=to`: segments by LSN, then the head.
@@ -141,18 +153,34 @@ impl Engine {
         warnings: &mut Vec<Warning>,
     ) -> Vec<Source> {
         let overlaps = |bounds: (i64, i64)| bounds.0 <= to && bounds.1 >= from;
-        for lost in self.recovery.quarantined.iter().filter(|lost| overlaps((lost.time_min, lost.time_max))) {
-            warnings.push(Warning { file: Some(lost.file.clone()), reason: lost.reason.clone() });
+        for lost in self
+            .recovery
+            .quarantined
+            .iter()
+            .filter(|lost| overlaps((lost.time_min, lost.time_max)))
+        {
+            warnings.push(Warning {
+                file: Some(lost.file.clone()),
+                reason: lost.reason.clone(),
+            });
         }
         let mut sources = Vec::new();
-        for segment in view.segments.iter().filter(|one| overlaps((one.meta.time_min, one.meta.time_max))) {
+        for segment in view
+            .segments
+            .iter()
+            .filter(|one| overlaps((one.meta.time_min, one.meta.time_max)))
+        {
             match matching_rows(segment, matchers, from, to) {
                 Ok(rows) if rows.is_empty() => {}
                 Ok(rows) => sources.push(Source::segment(segment.clone(), rows)),
                 Err(error) => warnings.push(warning(segment, &error)),
             }
         }
-        if view.generations.iter().any(|generation| generation.bounds().is_some_and(overlaps)) {
+        if view
+            .generations
+            .iter()
+            .any(|generation| generation.bounds().is_some_and(overlaps))
+        {
             let selection = self.head.select(matchers);
             if selection.len() > 0 {
                 sources.push(Source::head(selection));
@@ -163,7 +191,10 @@ impl Engine {
 }
 
 pub(super) fn warning(segment: &Segment, error: &SegmentError) -> Warning {
-    Warning { file: Some(segment.path().to_owned()), reason: error.to_string() }
+    Warning {
+        file: Some(segment.path().to_owned()),
+        reason: error.to_string(),
+    }
 }
 
 /// Rows that match and whose time bounds overlap the range.
@@ -173,7 +204,10 @@ pub(super) fn matching_rows(
     from: i64,
     to: i64,
 ) -> Result<Vec<u32>, SegmentError> {
-    let rows = segment.index()?.select(matchers).map_err(|corrupt| segment.index_error(corrupt))?;
+    let rows = segment
+        .index()?
+        .select(matchers)
+        .map_err(|corrupt| segment.index_error(corrupt))?;
     if from <= segment.meta.time_min && segment.meta.time_max <= to {
         return Ok(rows.iter().collect());
     }
@@ -199,7 +233,10 @@ impl SeriesCursor {
             let mut failed = Vec::new();
             let found = self.join.next(&self.engine.head, &mut failed);
             for error in failed {
-                self.warnings.push(Warning { file: None, reason: error.to_string() });
+                self.warnings.push(Warning {
+                    file: None,
+                    reason: error.to_string(),
+                });
             }
             if !found {
                 return Ok(false);
@@ -221,7 +258,16 @@ impl SeriesCursor {
             match &mut self.join.sources[source].kind {
                 SourceKind::Segment { segment, cache, .. } => {
                     let range = (self.from, self.to);
-                    read_row(segment, id, range, cache, &mut self.part, out, &mut parts, &mut self.warnings);
+                    read_row(
+                        segment,
+                        id,
+                        range,
+                        cache,
+                        &mut self.part,
+                        out,
+                        &mut parts,
+                        &mut self.warnings,
+                    );
                 }
                 SourceKind::Head(_) => {
                     for generation in &self.view.generations {
@@ -243,7 +289,10 @@ impl SeriesCursor {
 }
 
 /// Reads a row of a segment slice by slice; what cannot be read becomes a warning.
-#[expect(clippy::too_many_arguments, reason = "borrows parts of the cursor that are apart")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "borrows parts of the cursor that are apart"
+)]
 fn read_row(
     segment: &Segment,
     row: u32,

@@ -133,7 +133,9 @@ impl Engine {
                 entry.series += series;
                 entry.values += u64::from(values);
             }
-            let Some(mut metrics) = index.label_values(METRIC_NAME, "", None).map_err(at)? else { continue };
+            let Some(mut metrics) = index.label_values(METRIC_NAME, "", None).map_err(at)? else {
+                continue;
+            };
             while let Some((metric, series)) = metrics.current().map_err(at)? {
                 *report.metrics.entry(metric.to_owned()).or_default() += series;
                 metrics.advance().map_err(at)?;

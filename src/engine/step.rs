@@ -61,13 +61,19 @@ impl Engine {
             self.sync()?;
         }
         let mut writer = self.head.lock_writer();
-        writer.mark_if_quiet(commit).map_err(|error| self.poisoning(error.into()))
+        writer
+            .mark_if_quiet(commit)
+            .map_err(|error| self.poisoning(error.into()))
     }
 
     fn is_flush_due(&self) -> bool {
         let view = self.view.load();
-        let Some(live) = view.generations.last() else { return false };
-        let Some((_, newest)) = live.bounds() else { return false };
+        let Some(live) = view.generations.last() else {
+            return false;
+        };
+        let Some((_, newest)) = live.bounds() else {
+            return false;
+        };
         let span = newest.saturating_sub(live.started().unwrap_or(newest));
         let segment_span = self.precision.units(self.options.segment_span);
         let bytes = live.samples() * BYTES_PER_SAMPLE + self.head.slots() as u64 * BYTES_PER_SERIES;
@@ -77,8 +83,16 @@ impl Engine {
     }
 
     fn evict(&self, maintenance: &mut Maintenance) -> bool {
-        let Some(from) = maintenance.evict_from else { return false };
-        let newest = self.view.load().generations.last().and_then(|live| live.bounds()).map(|bounds| bounds.1);
+        let Some(from) = maintenance.evict_from else {
+            return false;
+        };
+        let newest = self
+            .view
+            .load()
+            .generations
+            .last()
+            .and_then(|live| live.bounds())
+            .map(|bounds| bounds.1);
         let Some(newest) = newest else { return false };
         let idle_before = newest.saturating_sub(self.precision.units(self.options.series_idle));
         let slabs = self.head.slab_count();
@@ -94,7 +108,10 @@ impl Engine {
     }
 
     fn is_checkpoint_due(&self, maintenance: &Maintenance) -> bool {
-        let least = self.options.checkpoint_bytes_min.max(maintenance.checkpoint_bytes);
+        let least = self
+            .options
+            .checkpoint_bytes_min
+            .max(maintenance.checkpoint_bytes);
         self.log_bytes.load(Ordering::Relaxed) >= least
     }
 }

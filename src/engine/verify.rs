@@ -28,13 +28,20 @@ impl VerifyReport {
 impl Engine {
     /// Reads everything that has a checksum. The log was read when the database was opened.
     pub(crate) fn verify(&self) -> Result<VerifyReport, Error> {
-        let mut report = VerifyReport { log_records: self.recovery.records, ..VerifyReport::default() };
+        let mut report = VerifyReport {
+            log_records: self.recovery.records,
+            ..VerifyReport::default()
+        };
         report.faults.extend(self.recovery.gaps.iter().cloned());
-        report.faults.extend(self.recovery.quarantined.iter().map(|lost| lost.reason.clone()));
+        report
+            .faults
+            .extend(self.recovery.quarantined.iter().map(|lost| lost.reason.clone()));
         if let Some(dir) = self.dir() {
             match Manifest::read(&self.options.fs, dir) {
                 Ok(Some(_)) => {}
-                Ok(None) => report.faults.push(format!("{}: the manifest is gone", dir.display())),
+                Ok(None) => report
+                    .faults
+                    .push(format!("{}: the manifest is gone", dir.display())),
                 Err(error) => report.faults.push(error.to_string()),
             }
         }

@@ -64,7 +64,10 @@ impl Head {
     ) {
         let mut ids = std::mem::take(&mut writer.ids);
         ids.clear();
-        let latest = self.limits.future_max.map_or(i64::MAX, |most| now.saturating_add(most));
+        let latest = self
+            .limits
+            .future_max
+            .map_or(i64::MAX, |most| now.saturating_add(most));
         let mut before = None;
         let mut index = None;
         for entry in entries {
@@ -171,14 +174,26 @@ impl<'a> Applier<'a> {
         report: &mut CommitReport,
     ) {
         let (timestamp, start_timestamp) = (entry.timestamp, entry.start_timestamp);
-        let logged = LoggedFloat { id, timestamp, bits, start_timestamp, correction: false };
+        let logged = LoggedFloat {
+            id,
+            timestamp,
+            bits,
+            start_timestamp,
+            correction: false,
+        };
         match series.admit_float(timestamp, bits) {
             Admission::Ordered => {
                 if self.file != 0 {
                     let chained = series.chain == self.chain;
                     self.define(series, id);
-                    self.encoder
-                        .sample(logged, if chained { Chain::Follows(series.last_bits) } else { Chain::Starts });
+                    self.encoder.sample(
+                        logged,
+                        if chained {
+                            Chain::Follows(series.last_bits)
+                        } else {
+                            Chain::Starts
+                        },
+                    );
                     series.chain = self.chain;
                 }
                 series.append_float(timestamp, bits, start_timestamp);
@@ -214,7 +229,8 @@ impl<'a> Applier<'a> {
             Admission::Ordered | Admission::Late => {
                 if self.file != 0 {
                     self.define(series, id);
-                    self.encoder.histogram(id, timestamp, start_timestamp, histogram, false);
+                    self.encoder
+                        .histogram(id, timestamp, start_timestamp, histogram, false);
                 }
                 if admission == Admission::Ordered {
                     series.append_histogram(timestamp, histogram.clone(), start_timestamp);
@@ -234,10 +250,16 @@ impl<'a> Applier<'a> {
         report: &mut CommitReport,
     ) {
         let labels = &exemplar.labels;
-        let chars: usize = labels.iter().map(|(name, value)| name.chars().count() + value.chars().count()).sum();
+        let chars: usize = labels
+            .iter()
+            .map(|(name, value)| name.chars().count() + value.chars().count())
+            .sum();
         if chars > self.head.limits.exemplar_chars_max {
             return report.reject(Reject::InvalidExemplar, || {
-                format!("{chars} characters of labels, allowed are {}", self.head.limits.exemplar_chars_max)
+                format!(
+                    "{chars} characters of labels, allowed are {}",
+                    self.head.limits.exemplar_chars_max
+                )
             });
         }
         if series.add_exemplar(exemplar) {
@@ -263,7 +285,8 @@ impl<'a> Applier<'a> {
             .index
             .get_or_insert_with(|| self.head.index.read().unwrap_or_else(PoisonError::into_inner));
         define_pairs(self.encoder, self.pair_files, self.file, index, pairs);
-        self.encoder.define_series(id, self.map.hash_of(id).0, pairs.iter().map(|pair| pair.0));
+        self.encoder
+            .define_series(id, self.map.hash_of(id).0, pairs.iter().map(|pair| pair.0));
     }
 }
 

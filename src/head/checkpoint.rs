@@ -1,8 +1,8 @@
 //! Writing a checkpoint: the head as records, slab by slab, while batches go on in between.
 
+use super::Head;
 use super::append::define_pairs;
 use super::slab::SLAB_SERIES;
-use super::Head;
 use crate::wal::batch::BatchEncoder;
 use std::sync::PoisonError;
 
@@ -18,7 +18,11 @@ pub(crate) struct Checkpointer {
 
 impl Checkpointer {
     pub(crate) fn new() -> Self {
-        Self { encoder: BatchEncoder::default(), pair_files: Vec::new(), state: Vec::new() }
+        Self {
+            encoder: BatchEncoder::default(),
+            pair_files: Vec::new(),
+            state: Vec::new(),
+        }
     }
 
     /// The first record: the metadata that the next segment must hold.
@@ -37,7 +41,9 @@ impl Checkpointer {
     /// up to the last LSN.
     pub(crate) fn slab(&mut self, head: &Head, slab_index: usize, out: &mut Vec<u8>) -> bool {
         let writer = head.lock_writer();
-        let Some(slab) = writer.slabs.get(slab_index) else { return false };
+        let Some(slab) = writer.slabs.get(slab_index) else {
+            return false;
+        };
         let index = head.read_index();
         let locked = slab.lock();
         self.encoder.slab(slab_index as u32, writer.last_lsn);
@@ -59,4 +65,3 @@ impl Checkpointer {
         true
     }
 }
-

@@ -53,7 +53,10 @@ impl Head {
         if slab_index == writer.slabs.len() {
             let slab = Arc::new(Slab::new(writer.live.number));
             writer.slabs.push(slab.clone());
-            self.slabs.write().unwrap_or_else(PoisonError::into_inner).push(slab);
+            self.slabs
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(slab);
         }
         let mut slab = writer.slabs[slab_index].lock();
         if slab.series.len() <= place {

@@ -24,9 +24,15 @@ pub(super) fn find_in_chunk(encoding: Encoding, bytes: &[u8], timestamp: i64) ->
     let mut samples = Samples::default();
     decode_chunk(encoding, bytes, &mut samples).expect("BUG: a chunk of the head does not decode");
     if let Ok(index) = samples.timestamps.binary_search(&timestamp) {
-        return samples.bits.get(index).map(|bits| Value::Float(f64::from_bits(*bits)));
+        return samples
+            .bits
+            .get(index)
+            .map(|bits| Value::Float(f64::from_bits(*bits)));
     }
-    let found = samples.histograms.into_iter().find(|sample| sample.0 == timestamp)?;
+    let found = samples
+        .histograms
+        .into_iter()
+        .find(|sample| sample.0 == timestamp)?;
     Some(Value::Histogram(found.1))
 }
 
@@ -34,7 +40,12 @@ pub(super) fn find_in_chunk(encoding: Encoding, bytes: &[u8], timestamp: i64) ->
 pub(crate) fn decode_data(data: &SeriesData, from: i64, to: i64, out: &mut Samples) -> Result<(), Corrupt> {
     out.clear();
     let wanted = |chunk: &&SealedChunk| chunk.last_timestamp >= from && chunk.first_timestamp <= to;
-    let count: usize = data.chunks.iter().filter(wanted).map(|chunk| usize::from(chunk.count)).sum();
+    let count: usize = data
+        .chunks
+        .iter()
+        .filter(wanted)
+        .map(|chunk| usize::from(chunk.count))
+        .sum();
     out.timestamps.reserve(count);
     out.bits.reserve(count);
     for chunk in data.chunks.iter().filter(wanted) {

@@ -11,7 +11,9 @@ impl Head {
     /// or `None` when nothing could be dropped now.
     pub(crate) fn evict_slab(&self, slab_index: usize, idle_before: i64) -> Option<usize> {
         let mut writer = self.lock_writer();
-        let Some(slab) = writer.slabs.get(slab_index).cloned() else { return Some(0) };
+        let Some(slab) = writer.slabs.get(slab_index).cloned() else {
+            return Some(0);
+        };
         if writer.frozen.is_some() {
             return None;
         }
@@ -27,7 +29,9 @@ impl Head {
         let mut locked = slab.lock();
         let mut ids = Vec::with_capacity(stopped.len());
         for place in stopped {
-            let Some(series) = locked.series.get_mut(place) else { continue };
+            let Some(series) = locked.series.get_mut(place) else {
+                continue;
+            };
             let id = slab_index as u32 * SLAB_SERIES + place as u32;
             index.remove(id, &series.pairs);
             writer.map.remove(id);

@@ -54,7 +54,11 @@ impl Head {
         writer.frozen = Some(frozen.clone());
         let mut metadata = self.metadata.lock().unwrap_or_else(PoisonError::into_inner);
         let metadata = std::mem::take(&mut metadata.live);
-        Ok(Frozen { generation: frozen, last_lsn: writer.last_lsn, metadata })
+        Ok(Frozen {
+            generation: frozen,
+            last_lsn: writer.last_lsn,
+            metadata,
+        })
     }
 
     /// Moves every slab's data of `frozen` out, and lists the series that have any. While a generation is frozen no
@@ -62,7 +66,11 @@ impl Head {
     pub(crate) fn collect_frozen(&self, frozen: &Generation) -> FrozenSeries {
         let slabs = self.slabs.read().unwrap_or_else(PoisonError::into_inner).clone();
         let order = LabelOrder::with_capacity(slabs.len());
-        let mut all = FrozenSeries { places: Vec::new(), order, slabs: Vec::with_capacity(slabs.len()) };
+        let mut all = FrozenSeries {
+            places: Vec::new(),
+            order,
+            slabs: Vec::with_capacity(slabs.len()),
+        };
         for (index, slab) in slabs.iter().enumerate() {
             let mut locked = slab.lock();
             if locked.generation <= frozen.number {

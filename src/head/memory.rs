@@ -60,7 +60,10 @@ impl Head {
 
     /// Walks over everything; locks one part at a time.
     pub(crate) fn memory(&self) -> HeadMemory {
-        let mut memory = HeadMemory { map_bytes: self.lock_writer().heap_bytes() as u64, ..HeadMemory::default() };
+        let mut memory = HeadMemory {
+            map_bytes: self.lock_writer().heap_bytes() as u64,
+            ..HeadMemory::default()
+        };
         let index: LiveIndexBytes = self.read_index().approximate_bytes();
         memory.index_text_bytes = index.text as u64;
         memory.index_pair_bytes = (index.pairs + index.tables + index.names) as u64;

@@ -41,12 +41,20 @@ impl Head {
     }
 
     pub(crate) fn has_no_new_metadata(&self) -> bool {
-        self.metadata.lock().unwrap_or_else(PoisonError::into_inner).live.is_empty()
+        self.metadata
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .live
+            .is_empty()
     }
 
     /// Everything known of metrics.
     pub(crate) fn metadata(&self) -> MetadataHistory {
-        self.metadata.lock().unwrap_or_else(PoisonError::into_inner).all.clone()
+        self.metadata
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .all
+            .clone()
     }
 
     /// Records the metadata of a batch; returns whether there is something to log.

@@ -24,7 +24,6 @@ pub(crate) mod stage;
 mod state;
 pub(crate) mod writer;
 
-
 use self::limits::Limits;
 use self::metadata::MetadataHistory;
 use self::slab::{Generation, Slab};

@@ -20,7 +20,11 @@ impl LabelOrder {
     pub(crate) fn with_capacity(series: usize) -> Self {
         let mut starts = Vec::with_capacity(series + 1);
         starts.push(0);
-        Self { starts, pairs: Vec::new(), order: Vec::with_capacity(series) }
+        Self {
+            starts,
+            pairs: Vec::new(),
+            order: Vec::with_capacity(series),
+        }
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -49,7 +49,11 @@ impl Head {
         drop(index);
         let ids: Vec<u32> = found.iter().collect();
         let order = LabelOrder::with_capacity(ids.len());
-        let mut selection = HeadSelection { ids: Vec::with_capacity(ids.len()), order, _pin: pin };
+        let mut selection = HeadSelection {
+            ids: Vec::with_capacity(ids.len()),
+            order,
+            _pin: pin,
+        };
         // Lock order is index before slab; ids and pairs are pinned, so the index may be let go in between.
         for ids in ids.chunks(IDS_PER_LOCK) {
             let _index = self.read_index();
@@ -105,14 +109,21 @@ impl Head {
         from: i64,
         to: i64,
     ) -> RoaringBitmap {
-        ids.iter().filter(|id| self.is_within(generations, *id, from, to)).collect()
+        ids.iter()
+            .filter(|id| self.is_within(generations, *id, from, to))
+            .collect()
     }
 
     /// Whether series `id` has samples in one of `generations` within `from..=to`.
     pub(crate) fn is_within(&self, generations: &[Arc<Generation>], id: u32, from: i64, to: i64) -> bool {
         generations.iter().any(|generation| {
-            let bounds = generation.bounds().is_some_and(|bounds| bounds.0 <= to && bounds.1 >= from);
-            bounds && self.data(generation, id, from, to).is_some_and(|data| data.has_samples_within(from, to))
+            let bounds = generation
+                .bounds()
+                .is_some_and(|bounds| bounds.0 <= to && bounds.1 >= from);
+            bounds
+                && self
+                    .data(generation, id, from, to)
+                    .is_some_and(|data| data.has_samples_within(from, to))
         })
     }
 }

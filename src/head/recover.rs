@@ -91,13 +91,19 @@ impl<'a> Replayer<'a> {
     /// Whether the checkpoint holds what this record says of series `file_id`.
     #[inline]
     fn is_complete(&self, file_id: u32) -> bool {
-        self.complete.get((file_id / SLAB_SERIES) as usize).is_some_and(|complete| self.lsn <= *complete)
+        self.complete
+            .get((file_id / SLAB_SERIES) as usize)
+            .is_some_and(|complete| self.lsn <= *complete)
     }
 
     /// The id here of a series of the file.
     #[inline]
     fn id_of(&mut self, file_id: u32) -> Option<u32> {
-        let id = self.series.get(file_id as usize).copied().filter(|id| *id != UNKNOWN);
+        let id = self
+            .series
+            .get(file_id as usize)
+            .copied()
+            .filter(|id| *id != UNKNOWN);
         if id.is_none() {
             self.counts.undefined += 1;
         }
@@ -117,7 +123,9 @@ impl<'a> Replayer<'a> {
                 drop(locked.take());
                 locked = slabs.get(slab_index).map(|slab| (slab_index, slab.lock()));
             }
-            let Some(series) = locked.as_mut().and_then(|(_, slab)| slab.series.get_mut(place)) else { continue };
+            let Some(series) = locked.as_mut().and_then(|(_, slab)| slab.series.get_mut(place)) else {
+                continue;
+            };
             if !late && (!series.has_last || sample.timestamp > series.last_timestamp) {
                 series.append_float(sample.timestamp, sample.bits, sample.start_timestamp);
             } else {
@@ -127,7 +135,9 @@ impl<'a> Replayer<'a> {
             time_min = time_min.min(sample.timestamp);
             time_max = time_max.max(sample.timestamp);
         }
-        self.writer.live.note(self.floats.len() as u64, time_min, time_max);
+        self.writer
+            .live
+            .note(self.floats.len() as u64, time_min, time_max);
         self.counts.samples += self.floats.len() as u64;
         self.floats.clear();
     }
@@ -136,7 +146,9 @@ impl<'a> Replayer<'a> {
     fn with_series(&mut self, id: u32, change: impl FnOnce(&mut Series)) {
         self.apply_floats();
         let (slab_index, place) = place_of(id);
-        let Some(slab) = self.writer.slabs.get(slab_index) else { return };
+        let Some(slab) = self.writer.slabs.get(slab_index) else {
+            return;
+        };
         if let Some(series) = slab.lock().series.get_mut(place) {
             change(series);
         }
@@ -173,7 +185,8 @@ impl BatchVisitor for Replayer<'_> {
                     self.scratch.push(pair);
                 }
                 let mut index = self.head.index.write().unwrap_or_else(PoisonError::into_inner);
-                self.head.place(&mut self.writer, &mut index, self.scratch.as_slice().into(), hash)
+                self.head
+                    .place(&mut self.writer, &mut index, self.scratch.as_slice().into(), hash)
             }
         };
         if let Some(slot) = self.series.get_mut(id as usize) {
@@ -196,7 +209,9 @@ impl BatchVisitor for Replayer<'_> {
         if self.is_complete(sample.id) {
             return Ok(());
         }
-        let Some(id) = self.id_of(sample.id) else { return Ok(()) };
+        let Some(id) = self.id_of(sample.id) else {
+            return Ok(());
+        };
         let (timestamp, start_timestamp) = (sample.timestamp, sample.start_timestamp);
         let histogram = Arc::new(sample.value);
         self.with_series(id, |series| {

@@ -105,9 +105,17 @@ impl CommitReport {
     }
 
     pub(crate) fn reject(&mut self, reason: Reject, example: impl FnOnce() -> String) {
-        match self.rejected.iter_mut().find(|rejection| rejection.reason == reason) {
+        match self
+            .rejected
+            .iter_mut()
+            .find(|rejection| rejection.reason == reason)
+        {
             Some(rejection) => rejection.count += 1,
-            None => self.rejected.push(Rejection { reason, count: 1, example: example() }),
+            None => self.rejected.push(Rejection {
+                reason,
+                count: 1,
+                example: example(),
+            }),
         }
     }
 }

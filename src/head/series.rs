@@ -106,7 +106,10 @@ impl SeriesData {
         if self.late.range(from..=to).next().is_some() {
             return true;
         }
-        let mut overlapping = self.chunks.iter().filter(|one| one.first_timestamp <= to && one.last_timestamp >= from);
+        let mut overlapping = self
+            .chunks
+            .iter()
+            .filter(|one| one.first_timestamp <= to && one.last_timestamp >= from);
         overlapping.any(|chunk| {
             let ends = |timestamp: i64| (from..=to).contains(&timestamp);
             ends(chunk.first_timestamp) || ends(chunk.last_timestamp) || {
@@ -126,7 +129,11 @@ impl SeriesData {
 
 impl Series {
     pub(crate) fn new(pairs: Box<[PairId]>) -> Self {
-        Self { pairs, alive: true, ..Self::default() }
+        Self {
+            pairs,
+            alive: true,
+            ..Self::default()
+        }
     }
 
     pub(crate) fn extra_mut(&mut self) -> &mut Extra {
@@ -152,7 +159,11 @@ impl Series {
             return Admission::Ordered;
         }
         if timestamp == self.last_timestamp && self.last_histogram().is_none() {
-            return if bits == self.last_bits { Admission::Same } else { Admission::Conflict };
+            return if bits == self.last_bits {
+                Admission::Same
+            } else {
+                Admission::Conflict
+            };
         }
         self.admit_late(timestamp, &Value::Float(f64::from_bits(bits)))
     }
@@ -164,7 +175,11 @@ impl Series {
         }
         if timestamp == self.last_timestamp {
             let same = self.last_histogram().is_some_and(|last| last == histogram);
-            return if same { Admission::Same } else { Admission::Conflict };
+            return if same {
+                Admission::Same
+            } else {
+                Admission::Conflict
+            };
         }
         self.admit_late(timestamp, &Value::Histogram(histogram.clone()))
     }
@@ -192,7 +207,10 @@ impl Series {
             let appender = &open.appender;
             return super::decode::find_in_chunk(Encoding::of(appender.kind()), appender.bytes(), timestamp);
         }
-        let chunk = extra.sealed.iter().rfind(|chunk| chunk.first_timestamp <= timestamp)?;
+        let chunk = extra
+            .sealed
+            .iter()
+            .rfind(|chunk| chunk.first_timestamp <= timestamp)?;
         if timestamp > chunk.last_timestamp {
             return None;
         }
@@ -243,7 +261,12 @@ impl Series {
     }
 
     /// Appends a histogram that is newer than everything.
-    pub(crate) fn append_histogram(&mut self, timestamp: i64, histogram: Arc<Histogram>, start_timestamp: i64) {
+    pub(crate) fn append_histogram(
+        &mut self,
+        timestamp: i64,
+        histogram: Arc<Histogram>,
+        start_timestamp: i64,
+    ) {
         self.seal_float();
         self.special = true;
         let extra = self.extra_mut();
@@ -255,7 +278,10 @@ impl Series {
     }
 
     pub(crate) fn insert_late(&mut self, timestamp: i64, value: Value, start_timestamp: i64) {
-        self.extra_mut().late.entry(timestamp).or_insert(LateSample { value, start_timestamp });
+        self.extra_mut().late.entry(timestamp).or_insert(LateSample {
+            value,
+            start_timestamp,
+        });
     }
 
     /// Keeps an exemplar unless the same is there. Returns whether it was new.
@@ -295,7 +321,9 @@ impl Series {
     /// Takes the data of the generation out; the series stays, with what it needs to judge the next sample.
     pub(crate) fn take_data(&mut self) -> SeriesData {
         self.seal_float();
-        let Some(extra) = self.extra.as_mut() else { return SeriesData::default() };
+        let Some(extra) = self.extra.as_mut() else {
+            return SeriesData::default();
+        };
         extra.seal_histogram();
         let data = SeriesData {
             chunks: std::mem::take(&mut extra.sealed),
@@ -317,10 +345,16 @@ impl Series {
         if let Some(extra) = &self.extra {
             let wanted = |chunk: &&SealedChunk| chunk.last_timestamp >= from && chunk.first_timestamp <= to;
             data.chunks.extend(extra.sealed.iter().filter(wanted).cloned());
-            data.late.extend(extra.late.range(from..=to).map(|(timestamp, late)| (*timestamp, late.clone())));
+            data.late.extend(
+                extra
+                    .late
+                    .range(from..=to)
+                    .map(|(timestamp, late)| (*timestamp, late.clone())),
+            );
             data.starts = extra.starts.clone();
             data.exemplars.clone_from(&extra.exemplars);
-            data.chunks.extend(extra.open_histogram_chunk().filter(|chunk| wanted(&chunk)));
+            data.chunks
+                .extend(extra.open_histogram_chunk().filter(|chunk| wanted(&chunk)));
         }
         if self.open.count() > 0 && self.open_first <= to && self.last_timestamp >= from {
             data.chunks.push(SealedChunk {
@@ -347,7 +381,10 @@ impl Extra {
         };
         self.seal_histogram();
         let appender = HistogramAppender::new(timestamp, histogram, header);
-        self.histogram = Some(OpenHistogram { appender, first_timestamp: timestamp });
+        self.histogram = Some(OpenHistogram {
+            appender,
+            first_timestamp: timestamp,
+        });
     }
 
     fn open_histogram_chunk(&self) -> Option<SealedChunk> {

@@ -25,7 +25,13 @@ pub(crate) struct SeriesMap {
 impl Default for SeriesMap {
     fn default() -> Self {
         let shards = (0..SHARDS).map(|_| HashTable::new()).collect();
-        Self { shards, hashes: Vec::new(), successor: Vec::new(), first: NONE, count: 0 }
+        Self {
+            shards,
+            hashes: Vec::new(),
+            successor: Vec::new(),
+            first: NONE,
+            count: 0,
+        }
     }
 }
 
@@ -64,7 +70,11 @@ impl SeriesMap {
     #[inline]
     pub(crate) fn find(&self, hash: LabelHash) -> Option<u32> {
         let shard = self.shards.get(shard_of(hash))?;
-        shard.find(table_hash(hash), |id| self.hashes.get(*id as usize) == Some(&hash)).copied()
+        shard
+            .find(table_hash(hash), |id| {
+                self.hashes.get(*id as usize) == Some(&hash)
+            })
+            .copied()
     }
 
     /// Remembers that `id` came after `before`.
@@ -99,7 +109,9 @@ impl SeriesMap {
 
     pub(crate) fn remove(&mut self, id: u32) {
         let hash = self.hash_of(id);
-        let Some(shard) = self.shards.get_mut(shard_of(hash)) else { return };
+        let Some(shard) = self.shards.get_mut(shard_of(hash)) else {
+            return;
+        };
         if let Ok(entry) = shard.find_entry(table_hash(hash), |other| *other == id) {
             entry.remove();
             self.count -= 1;
@@ -127,11 +139,11 @@ mod tests {
     #[test]
     fn found_with_and_without_a_guess_until_removed() {
         let mut map = SeriesMap::default();
-        for id in 0..10_000 {
+        for id in 0u32..10_000 {
             assert_eq!(map.find(hash(id)), None);
             map.insert(id, hash(id));
         }
-        for id in 0..10_000 {
+        for id in 0u32..10_000 {
             let before = id.checked_sub(1);
             assert_eq!(map.find_after(before, hash(id)), Some(id));
             map.learn(before, id);

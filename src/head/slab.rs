@@ -34,7 +34,12 @@ pub(crate) struct Slab {
 
 impl Slab {
     pub(crate) fn new(generation: u64) -> Self {
-        Self { inner: Mutex::new(SlabSeries { generation, ..SlabSeries::default() }) }
+        Self {
+            inner: Mutex::new(SlabSeries {
+                generation,
+                ..SlabSeries::default()
+            }),
+        }
     }
 
     /// A panic of another thread between two series leaves every series whole, so a poisoned lock is taken over.
@@ -100,7 +105,10 @@ impl Generation {
 
     /// Smallest and largest timestamp, `None` before the first sample.
     pub(crate) fn bounds(&self) -> Option<(i64, i64)> {
-        let (min, max) = (self.time_min.load(Ordering::Acquire), self.time_max.load(Ordering::Acquire));
+        let (min, max) = (
+            self.time_min.load(Ordering::Acquire),
+            self.time_max.load(Ordering::Acquire),
+        );
         (min <= max).then_some((min, max))
     }
 
@@ -117,10 +125,16 @@ impl Generation {
             return;
         }
         let series = slab.series.iter_mut().map(|series| {
-            let data = if series.has_data() { series.take_data() } else { SeriesData::default() };
+            let data = if series.has_data() {
+                series.take_data()
+            } else {
+                SeriesData::default()
+            };
             (!data.is_empty()).then(|| Box::new(data))
         });
-        let frozen = Arc::new(FrozenSlab { series: series.collect() });
+        let frozen = Arc::new(FrozenSlab {
+            series: series.collect(),
+        });
         let mut slots = self.frozen.write().unwrap_or_else(PoisonError::into_inner);
         if slots.len() <= index {
             slots.resize(index + 1, None);

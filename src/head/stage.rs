@@ -65,20 +65,37 @@ impl Stage {
     ) {
         let bytes = labels.as_bytes();
         if let Some(last) = self.entries.last()
-            && self.labels.get(last.labels_start as usize..last.labels_end as usize) == Some(bytes)
+            && self
+                .labels
+                .get(last.labels_start as usize..last.labels_end as usize)
+                == Some(bytes)
         {
-            let entry = Entry { timestamp, start_timestamp, payload, ..*last };
+            let entry = Entry {
+                timestamp,
+                start_timestamp,
+                payload,
+                ..*last
+            };
             self.entries.push(entry);
             return;
         }
         if self.labels.len() + bytes.len() > LABEL_BYTES_MAX {
-            return self.report.reject(Reject::InvalidLabels, || "more than 2 GiB of labels in one batch".into());
+            return self.report.reject(Reject::InvalidLabels, || {
+                "more than 2 GiB of labels in one batch".into()
+            });
         }
         let hash = LabelHash(hash::hash_128(bytes));
         let labels_start = self.labels.len() as u32;
         self.labels.extend_from_slice(bytes);
         let labels_end = self.labels.len() as u32;
-        self.entries.push(Entry { hash, labels_start, labels_end, timestamp, start_timestamp, payload });
+        self.entries.push(Entry {
+            hash,
+            labels_start,
+            labels_end,
+            timestamp,
+            start_timestamp,
+            payload,
+        });
     }
 
     pub(crate) fn push_histogram(
@@ -90,16 +107,29 @@ impl Stage {
     ) {
         if let Err(error) = histogram.validate() {
             let labels = Labels::from_canonical(labels.as_bytes());
-            return self.report.reject(Reject::InvalidHistogram, || format!("{labels} at {timestamp}: {error}"));
+            return self.report.reject(Reject::InvalidHistogram, || {
+                format!("{labels} at {timestamp}: {error}")
+            });
         }
-        let buckets = histogram.positive_spans.len() * 4 + histogram.custom_values.len() + bucket_count(&histogram);
+        let buckets =
+            histogram.positive_spans.len() * 4 + histogram.custom_values.len() + bucket_count(&histogram);
         self.extra_log_bytes += 128 + 10 * (buckets + histogram.negative_spans.len() * 4);
-        self.push(labels, timestamp, start_timestamp, Payload::Histogram(Arc::new(histogram)));
+        self.push(
+            labels,
+            timestamp,
+            start_timestamp,
+            Payload::Histogram(Arc::new(histogram)),
+        );
     }
 
     pub(crate) fn push_exemplar(&mut self, labels: LabelsRef<'_>, exemplar: Exemplar) {
         self.extra_log_bytes += 64 + exemplar.labels.as_bytes().len();
-        self.push(labels, exemplar.timestamp, 0, Payload::Exemplar(Arc::new(exemplar)));
+        self.push(
+            labels,
+            exemplar.timestamp,
+            0,
+            Payload::Exemplar(Arc::new(exemplar)),
+        );
     }
 
     pub(crate) fn push_metadata(&mut self, metric: &str, metadata: Metadata) {
@@ -114,7 +144,11 @@ impl Stage {
 
     /// The labels of an entry in words, for a refusal.
     pub(crate) fn describe(&self, entry: &Entry) -> String {
-        format!("{} at {}", Labels::from_canonical(self.labels_of(entry).as_bytes()), entry.timestamp)
+        format!(
+            "{} at {}",
+            Labels::from_canonical(self.labels_of(entry).as_bytes()),
+            entry.timestamp
+        )
     }
 
     /// What the commit can at most write to the log: every series and pair may have to be defined anew. A pair takes at
@@ -127,7 +161,11 @@ impl Stage {
 fn bucket_count(histogram: &Histogram) -> usize {
     use crate::model::histogram::Counts;
     match &histogram.counts {
-        Counts::Int { positive, negative, .. } => positive.len() + negative.len(),
-        Counts::Float { positive, negative, .. } => positive.len() + negative.len(),
+        Counts::Int {
+            positive, negative, ..
+        } => positive.len() + negative.len(),
+        Counts::Float {
+            positive, negative, ..
+        } => positive.len() + negative.len(),
     }
 }

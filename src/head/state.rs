@@ -90,16 +90,26 @@ impl Series {
             let last_timestamp = cursor.ivarint("last timestamp")?;
             let appender = HistogramAppender::resume(cursor.length_prefixed("open chunk")?, encoding.kind())?;
             note(u64::from(appender.count()), first_timestamp, last_timestamp);
-            extra.histogram = Some(OpenHistogram { appender, first_timestamp });
+            extra.histogram = Some(OpenHistogram {
+                appender,
+                first_timestamp,
+            });
         }
         if flags & LAST_IS_HISTOGRAM != 0 {
             extra.last_histogram = Some(Arc::new(histogram::read(&mut cursor)?));
         }
         read_extra(&mut cursor, &mut extra)?;
         extra.sealed.iter().for_each(|chunk| {
-            note(u64::from(chunk.count), chunk.first_timestamp, chunk.last_timestamp);
+            note(
+                u64::from(chunk.count),
+                chunk.first_timestamp,
+                chunk.last_timestamp,
+            );
         });
-        extra.late.keys().for_each(|timestamp| note(1, *timestamp, *timestamp));
+        extra
+            .late
+            .keys()
+            .for_each(|timestamp| note(1, *timestamp, *timestamp));
         self.adopt(extra);
         Ok((samples, time_min, time_max))
     }
@@ -148,7 +158,13 @@ fn read_extra(cursor: &mut Cursor<'_>, extra: &mut Extra) -> Result<(), Corrupt>
         let count = u16::try_from(cursor.uvarint("samples of a chunk")?)
             .map_err(|_| cursor.corrupt("samples of a chunk"))?;
         let bytes = cursor.length_prefixed("chunk")?.into();
-        extra.sealed.push(SealedChunk { first_timestamp, last_timestamp, encoding, count, bytes });
+        extra.sealed.push(SealedChunk {
+            first_timestamp,
+            last_timestamp,
+            encoding,
+            count,
+            bytes,
+        });
     }
     let mut runs = Vec::new();
     for _ in 0..cursor.length(cursor.remaining(), "number of starts")? {
@@ -163,7 +179,13 @@ fn read_extra(cursor: &mut Cursor<'_>, extra: &mut Extra) -> Result<(), Corrupt>
             1 => Value::Histogram(Arc::new(histogram::read(cursor)?)),
             _ => return Err(cursor.corrupt("kind of value")),
         };
-        extra.late.insert(timestamp, LateSample { value, start_timestamp });
+        extra.late.insert(
+            timestamp,
+            LateSample {
+                value,
+                start_timestamp,
+            },
+        );
     }
     for _ in 0..cursor.length(cursor.remaining(), "number of exemplars")? {
         extra.exemplars.push(batch_decode::read_exemplar(cursor)?);

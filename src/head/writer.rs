@@ -110,7 +110,9 @@ impl Writer {
 
     /// Writes a mark when everything written is durable and the last record does not say so yet.
     pub(crate) fn mark_if_quiet(&mut self, commit: &GroupCommit) -> Result<(), WalError> {
-        let Some(log) = self.log.as_mut() else { return Ok(()) };
+        let Some(log) = self.log.as_mut() else {
+            return Ok(());
+        };
         if self.last_lsn > self.marked_lsn && commit.durable_lsn() >= self.last_lsn {
             self.last_lsn = log.mark()?;
             self.marked_lsn = self.last_lsn;
@@ -139,11 +141,17 @@ impl Writer {
 
     /// Makes room in the log for a batch, opening a new file or restarting the chains when that is due.
     pub(super) fn reserve(&mut self, bytes_max: u64) -> Result<(), WalError> {
-        let Some(log) = self.log.as_mut() else { return Ok(()) };
-        if log.needs_rotation() && log.written_bytes() > self.definition_bytes * FILE_BYTES_PER_DEFINITION_BYTE {
+        let Some(log) = self.log.as_mut() else {
+            return Ok(());
+        };
+        if log.needs_rotation()
+            && log.written_bytes() > self.definition_bytes * FILE_BYTES_PER_DEFINITION_BYTE
+        {
             self.rotate()?;
         }
-        let Some(log) = self.log.as_mut() else { return Ok(()) };
+        let Some(log) = self.log.as_mut() else {
+            return Ok(());
+        };
         log.reserve_payload(bytes_max)?;
         let chain_bytes_max = CHAIN_BYTES_MIN.max(CHAIN_BYTES_PER_SERIES * self.map.len() as u64);
         if log.written_bytes() > self.chain_start_bytes + chain_bytes_max {
@@ -225,8 +233,14 @@ impl Head {
         stage: &Stage,
         now: i64,
     ) -> Result<CommitReport, CommitError> {
-        let refused = |source| CommitError { source, is_applied: false };
-        let failed = |source| CommitError { source, is_applied: true };
+        let refused = |source| CommitError {
+            source,
+            is_applied: false,
+        };
+        let failed = |source| CommitError {
+            source,
+            is_applied: true,
+        };
         writer.reserve(stage.log_bytes_max()).map_err(refused)?;
         let mut report = stage.report.clone();
         for entries in stage.entries.chunks(append::RECORD_ENTRIES_MAX) {

@@ -36,8 +36,16 @@ impl Samples {
 
     /// First and last timestamp.
     pub(crate) fn bounds(&self) -> Option<(i64, i64)> {
-        let floats = self.timestamps.first().copied().zip(self.timestamps.last().copied());
-        let histograms = self.histograms.first().zip(self.histograms.last()).map(|(a, b)| (a.0, b.0));
+        let floats = self
+            .timestamps
+            .first()
+            .copied()
+            .zip(self.timestamps.last().copied());
+        let histograms = self
+            .histograms
+            .first()
+            .zip(self.histograms.last())
+            .map(|(a, b)| (a.0, b.0));
         match (floats, histograms) {
             (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
             (one, other) => one.or(other),
@@ -93,7 +101,9 @@ impl Samples {
     /// Joins parts in order of writing: appends where the times follow each other, else merges, first part wins.
     pub(crate) fn join(parts: Vec<Self>) -> Self {
         let mut parts = parts.into_iter().filter(|part| !part.is_empty());
-        let Some(mut joined) = parts.next() else { return Self::default() };
+        let Some(mut joined) = parts.next() else {
+            return Self::default();
+        };
         for part in parts {
             joined = joined.join_one(part);
         }
@@ -152,24 +162,44 @@ impl SamplesIter<'_> {
     fn float_at(&self, index: usize) -> Option<Sample> {
         let timestamp = *self.samples.timestamps.get(index)?;
         let value = Value::Float(f64::from_bits(*self.samples.bits.get(index)?));
-        Some(Sample { timestamp, value, start_timestamp: self.start_at(timestamp) })
+        Some(Sample {
+            timestamp,
+            value,
+            start_timestamp: self.start_at(timestamp),
+        })
     }
 
     fn histogram_at(&self, index: usize) -> Option<Sample> {
         let (timestamp, histogram) = self.samples.histograms.get(index)?;
         let start_timestamp = self.start_at(*timestamp);
-        Some(Sample { timestamp: *timestamp, value: Value::Histogram(histogram.clone()), start_timestamp })
+        Some(Sample {
+            timestamp: *timestamp,
+            value: Value::Histogram(histogram.clone()),
+            start_timestamp,
+        })
     }
 
     #[inline]
     fn start_at(&self, timestamp: i64) -> i64 {
-        if self.samples.starts.is_unknown() { 0 } else { self.samples.starts.at(timestamp) }
+        if self.samples.starts.is_unknown() {
+            0
+        } else {
+            self.samples.starts.at(timestamp)
+        }
     }
 
     /// The next sample of the two kinds when there are histograms.
     fn next_of_both(&mut self) -> Option<Sample> {
-        let float = self.samples.timestamps.get(self.float).filter(|_| self.float < self.float_end);
-        let histogram = self.samples.histograms.get(self.histogram).filter(|_| self.histogram < self.histogram_end);
+        let float = self
+            .samples
+            .timestamps
+            .get(self.float)
+            .filter(|_| self.float < self.float_end);
+        let histogram = self
+            .samples
+            .histograms
+            .get(self.histogram)
+            .filter(|_| self.histogram < self.histogram_end);
         match (float, histogram) {
             (Some(float), Some(histogram)) if *float > histogram.0 => self.take_histogram(),
             (Some(_), _) => self.take_float(),
@@ -218,7 +248,12 @@ impl DoubleEndedIterator for SamplesIter<'_> {
             .then(|| self.samples.timestamps.get(self.float_end - 1))
             .flatten();
         let histogram = (self.histogram < self.histogram_end)
-            .then(|| self.samples.histograms.get(self.histogram_end - 1).map(|sample| sample.0))
+            .then(|| {
+                self.samples
+                    .histograms
+                    .get(self.histogram_end - 1)
+                    .map(|sample| sample.0)
+            })
             .flatten();
         match (float, histogram) {
             (Some(float), Some(histogram)) if *float < histogram => {
@@ -251,7 +286,10 @@ mod tests {
     }
 
     fn times(samples: &Samples) -> Vec<(i64, f64)> {
-        samples.iter().map(|sample| (sample.timestamp, sample.value.as_float().unwrap_or(-1.0))).collect()
+        samples
+            .iter()
+            .map(|sample| (sample.timestamp, sample.value.as_float().unwrap_or(-1.0)))
+            .collect()
     }
 
     #[test]
@@ -264,7 +302,15 @@ mod tests {
         ]);
         assert_eq!(
             times(&joined),
-            [(1, 0.1), (5, 0.5), (10, 1.0), (20, 2.0), (25, 2.5), (30, 3.0), (40, 4.0)]
+            [
+                (1, 0.1),
+                (5, 0.5),
+                (10, 1.0),
+                (20, 2.0),
+                (25, 2.5),
+                (30, 3.0),
+                (40, 4.0)
+            ]
         );
     }
 

@@ -18,7 +18,10 @@ impl StartRuns {
     /// The start that holds at `timestamp`.
     pub(crate) fn at(&self, timestamp: i64) -> i64 {
         let after = self.runs.partition_point(|run| run.0 <= timestamp);
-        after.checked_sub(1).and_then(|index| self.runs.get(index)).map_or(0, |run| run.1)
+        after
+            .checked_sub(1)
+            .and_then(|index| self.runs.get(index))
+            .map_or(0, |run| run.1)
     }
 
     /// Continues with the runs of samples that are all newer; the first of them is at `first_timestamp`.

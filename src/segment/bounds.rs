@@ -38,7 +38,9 @@ pub(crate) fn get(section: &[u8], row: u32) -> Result<(i64, i64), Corrupt> {
     let pairs = cursor.u32("number of bounds")? as usize;
     let pairs = cursor.take(pairs.saturating_mul(PAIR_BYTES), "bounds")?;
     let index = packed::get(cursor.rest(), row as usize)? as usize;
-    let pair = pairs.get(index * PAIR_BYTES..).ok_or_else(|| cursor.corrupt("bounds of a series"))?;
+    let pair = pairs
+        .get(index * PAIR_BYTES..)
+        .ok_or_else(|| cursor.corrupt("bounds of a series"))?;
     let mut pair = Cursor::new(pair);
     Ok((pair.i64("first timestamp")?, pair.i64("last timestamp")?))
 }

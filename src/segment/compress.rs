@@ -57,7 +57,8 @@ impl Compressor {
                 .and_then(|_| snap::raw::Decoder::new().decompress_vec(stored).ok()),
             Self::Zstd => zstd::bulk::decompress(stored, raw_length).ok(),
         };
-        raw.filter(|raw| raw.len() == raw_length).ok_or(Corrupt::new("compressed data", 0))
+        raw.filter(|raw| raw.len() == raw_length)
+            .ok_or(Corrupt::new("compressed data", 0))
     }
 }
 

@@ -53,7 +53,9 @@ pub(super) fn write_exemplars(rows: impl Iterator<Item = (u32, Vec<Exemplar>)>) 
         count += exemplars.len() as u64;
         varint::write_u64(&mut out, u64::from(row));
         varint::write_u64(&mut out, exemplars.len() as u64);
-        exemplars.iter().for_each(|exemplar| batch::write_exemplar(&mut out, exemplar));
+        exemplars
+            .iter()
+            .for_each(|exemplar| batch::write_exemplar(&mut out, exemplar));
     }
     (count, out)
 }
@@ -75,7 +77,9 @@ pub(super) fn write_metadata(metadata: &MetadataByMetric) -> Vec<u8> {
     for (metric, entries) in metadata {
         varint::write_bytes(&mut out, metric.as_bytes());
         varint::write_u64(&mut out, entries.len() as u64);
-        entries.iter().for_each(|(time, entry)| batch::write_metadata(&mut out, *time, entry));
+        entries
+            .iter()
+            .for_each(|(time, entry)| batch::write_metadata(&mut out, *time, entry));
     }
     out
 }

@@ -100,7 +100,12 @@ pub(crate) fn write_table(sections: &[Section], table_offset: u64) -> Vec<u8> {
         out.push(u8::from(section.required));
         out.push(section.compressor as u8);
         out.extend_from_slice(&[0; 4]);
-        for field in [section.offset, section.stored_length, section.raw_length, section.checksum] {
+        for field in [
+            section.offset,
+            section.stored_length,
+            section.raw_length,
+            section.checksum,
+        ] {
             out.extend_from_slice(&field.to_le_bytes());
         }
     }
@@ -135,7 +140,11 @@ pub(crate) fn read_table(bytes: &[u8], table_offset: u64) -> Result<Vec<Section>
     if checksum.u64("segment footer")? != hash::checksum(bytes.get(..covered).unwrap_or(&[])) {
         return Err(Corrupt::new("checksum of the section table", 0));
     }
-    let mut cursor = Cursor::new(bytes.get(..bytes.len().saturating_sub(FOOTER_BYTES)).unwrap_or(&[]));
+    let mut cursor = Cursor::new(
+        bytes
+            .get(..bytes.len().saturating_sub(FOOTER_BYTES))
+            .unwrap_or(&[]),
+    );
     let mut sections = Vec::new();
     while !cursor.is_empty() {
         let section = read_entry(&mut cursor)?;
@@ -189,7 +198,11 @@ pub(crate) fn write_blob(raw: &[u8], compressor: Compressor, offset: u64, out: &
 }
 
 /// The parts of a blob: compressor, raw length and stored bytes. The checksum is compared if `verify` is set.
-pub(crate) fn read_blob(bytes: &[u8], offset: u64, verify: bool) -> Result<(Compressor, usize, &[u8]), Corrupt> {
+pub(crate) fn read_blob(
+    bytes: &[u8],
+    offset: u64,
+    verify: bool,
+) -> Result<(Compressor, usize, &[u8]), Corrupt> {
     let mut cursor = Cursor::new(bytes);
     let compressor = Compressor::from_u8(cursor.u8("blob compressor")?);
     let compressor = compressor.ok_or_else(|| cursor.corrupt("blob compressor"))?;

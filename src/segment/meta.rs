@@ -87,7 +87,9 @@ impl MetaSerializer for BinaryMetaSerializer {
         let external_labels = Labels::from_canonical(labels.as_bytes());
         let level = cursor.u8("level")?;
         let count = cursor.length((cursor.remaining() / 16).min(SOURCES_MAX), "number of sources")?;
-        let sources = (0..count).map(|_| cursor.u128("source")).collect::<Result<_, _>>()?;
+        let sources = (0..count)
+            .map(|_| cursor.u128("source"))
+            .collect::<Result<_, _>>()?;
         Ok(SegmentMeta {
             ulid,
             writer_id,
@@ -111,7 +113,12 @@ impl MetaSerializer for BinaryMetaSerializer {
 /// A ULID as its 26 characters.
 pub(crate) fn ulid_text(ulid: u128) -> String {
     const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-    let digit = |place: u32| ALPHABET.get((ulid >> (5 * place)) as usize & 31).copied().unwrap_or(b'0');
+    let digit = |place: u32| {
+        ALPHABET
+            .get((ulid >> (5 * place)) as usize & 31)
+            .copied()
+            .unwrap_or(b'0')
+    };
     (0..26).rev().map(|place| char::from(digit(place))).collect()
 }
 

@@ -40,10 +40,16 @@ fn cut_dense(source: &dyn SeriesSource, starts: &mut Vec<i64>) {
             runs.clear();
             source.runs(row, &mut |run| runs.push(run));
             for run in &runs {
-                let slice = starts.partition_point(|start| *start <= run.first).saturating_sub(1);
+                let slice = starts
+                    .partition_point(|start| *start <= run.first)
+                    .saturating_sub(1);
                 counts[slice] += run.samples;
             }
-            for (slice, _) in counts.iter().enumerate().filter(|count| *count.1 > SLICE_SAMPLES_MAX) {
+            for (slice, _) in counts
+                .iter()
+                .enumerate()
+                .filter(|count| *count.1 > SLICE_SAMPLES_MAX)
+            {
                 cuts.extend(middle_of(&runs, starts, slice));
             }
         }
@@ -62,7 +68,11 @@ fn cut_dense(source: &dyn SeriesSource, starts: &mut Vec<i64>) {
 fn middle_of(runs: &[Run], starts: &[i64], slice: usize) -> Option<i64> {
     let from = *starts.get(slice)?;
     let to = starts.get(slice + 1).copied().unwrap_or(i64::MAX);
-    let mut firsts: Vec<i64> = runs.iter().map(|run| run.first).filter(|first| (from..to).contains(first)).collect();
+    let mut firsts: Vec<i64> = runs
+        .iter()
+        .map(|run| run.first)
+        .filter(|first| (from..to).contains(first))
+        .collect();
     firsts.sort_unstable();
     let middle = *firsts.get(firsts.len() / 2)?;
     (middle > from).then_some(middle)
@@ -83,7 +93,10 @@ pub(super) fn group_order(source: &dyn SeriesSource) -> Vec<u32> {
         labels.clear();
         source.labels(row, &mut labels);
         let labels = LabelsRef::new(&labels);
-        let name = labels.iter().find(|pair| pair.0 == METRIC_NAME).map_or("", |pair| pair.1);
+        let name = labels
+            .iter()
+            .find(|pair| pair.0 == METRIC_NAME)
+            .map_or("", |pair| pair.1);
         if name.as_bytes() != metric {
             keys.sort_into(&mut order);
             metric.clear();
@@ -106,7 +119,10 @@ impl Keys {
     fn push(&mut self, row: u32, labels: LabelsRef<'_>) {
         let start = self.bytes.len();
         for target in TARGET {
-            let value = labels.iter().find(|pair| pair.0 == target).map_or("", |pair| pair.1);
+            let value = labels
+                .iter()
+                .find(|pair| pair.0 == target)
+                .map_or("", |pair| pair.1);
             self.text(value);
         }
         let mut bucket = 0;
@@ -129,7 +145,8 @@ impl Keys {
 
     fn sort_into(&mut self, order: &mut Vec<u32>) {
         let bytes = &self.bytes;
-        self.rows.sort_by(|a, b| bytes[a.0.clone()].cmp(&bytes[b.0.clone()]));
+        self.rows
+            .sort_by(|a, b| bytes[a.0.clone()].cmp(&bytes[b.0.clone()]));
         order.extend(self.rows.drain(..).map(|row| row.1));
         self.bytes.clear();
     }

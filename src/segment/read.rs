@@ -66,7 +66,9 @@ impl Segment {
         out: &mut Samples,
     ) -> Result<(), SegmentError> {
         out.clear();
-        let Some(slice) = self.slices()?.get(slice_number as usize) else { return Ok(()) };
+        let Some(slice) = self.slices()?.get(slice_number as usize) else {
+            return Ok(());
+        };
         let (group, slot) = self.place(row)?;
         self.read_floats(slice, slice_number, group, slot, cache, out)
             .map_err(|error| self.quarantine_group(slice, (slice_number, group), error))?;
@@ -107,8 +109,16 @@ impl Segment {
         let range = self.group_range(slice, group)?;
         let at = |corrupt: Corrupt| self.corrupt(range.start, corrupt);
         let index = self.cache_group(slice, (slice_number, group), range.clone(), cache)?;
-        let ReadCache { groups, columns, column_set, scratch, now } = cache;
-        let Some(cached) = groups.get_mut(index) else { return Ok(()) };
+        let ReadCache {
+            groups,
+            columns,
+            column_set,
+            scratch,
+            now,
+        } = cache;
+        let Some(cached) = groups.get_mut(index) else {
+            return Ok(());
+        };
         let first_use = cached.used == 0;
         cached.used = *now;
         let time = if first_use {
@@ -118,7 +128,9 @@ impl Segment {
             time
         } else {
             cached.decode_all(scratch).map_err(at)?;
-            let Some((time, values)) = cached.decoded.get(slot) else { return Ok(()) };
+            let Some((time, values)) = cached.decoded.get(slot) else {
+                return Ok(());
+            };
             out.bits.extend_from_slice(values);
             time.clone()
         };
@@ -130,11 +142,17 @@ impl Segment {
             Some(index) => index,
             None => self.cache_column(slice, key, columns, column_set)?,
         };
-        let Some(column) = columns.get_mut(index) else { return Ok(()) };
+        let Some(column) = columns.get_mut(index) else {
+            return Ok(());
+        };
         column.used = *now;
-        time.materialize(&column.column, &mut out.timestamps).map_err(at)?;
+        time.materialize(&column.column, &mut out.timestamps)
+            .map_err(at)?;
         if out.timestamps.len() != out.bits.len() {
-            return Err(at(Corrupt::new("times and values of a series differ in number", 0)));
+            return Err(at(Corrupt::new(
+                "times and values of a series differ in number",
+                0,
+            )));
         }
         Ok(())
     }
@@ -153,8 +171,15 @@ impl Segment {
         let _ = slice;
         let number = key.0 as usize * (self.groups() + 1) + key.1 as usize;
         let bytes = self.blob(range, Some(number))?;
-        let group = CachedGroup { key, used: 0, bytes, decoded: Vec::new() };
-        Ok(insert_oldest(&mut cache.groups, CACHED_GROUPS, group, |group| group.used))
+        let group = CachedGroup {
+            key,
+            used: 0,
+            bytes,
+            decoded: Vec::new(),
+        };
+        Ok(insert_oldest(&mut cache.groups, CACHED_GROUPS, group, |group| {
+            group.used
+        }))
     }
 
     fn cache_column(
@@ -168,7 +193,9 @@ impl Segment {
             Some((number, bytes)) if *number == key.0 => bytes,
             _ => {
                 let number = key.0 as usize * (self.groups() + 1) + self.groups();
-                &mut column_set.insert((key.0, self.blob(slice.columns.clone(), Some(number))?)).1
+                &mut column_set
+                    .insert((key.0, self.blob(slice.columns.clone(), Some(number))?))
+                    .1
             }
         };
         let mut column = TimeColumn::default();
@@ -176,7 +203,9 @@ impl Segment {
             .and_then(|set| set.decode(key.1, &mut column))
             .map_err(|corrupt| self.corrupt(slice.columns.start, corrupt))?;
         let cached = CachedColumn { key, used: 0, column };
-        Ok(insert_oldest(columns, CACHED_COLUMNS, cached, |column| column.used))
+        Ok(insert_oldest(columns, CACHED_COLUMNS, cached, |column| {
+            column.used
+        }))
     }
 
     fn histogram_place(&self, row: u32, slice: u32) -> Result<Option<HistogramPlace>, SegmentError> {
@@ -190,14 +219,22 @@ impl Segment {
         let bytes = self.blob(place.offset..end, None)?;
         let samples = histogram_column::decode(&bytes);
         let samples = samples.map_err(|corrupt| self.corrupt(place.offset, corrupt))?;
-        out.histograms.extend(samples.into_iter().map(|(timestamp, value)| (timestamp, Arc::new(value))));
+        out.histograms.extend(
+            samples
+                .into_iter()
+                .map(|(timestamp, value)| (timestamp, Arc::new(value))),
+        );
         Ok(())
     }
 
     /// The raw bytes of a blob, verified the first time if it has a number, else each time.
     pub(super) fn blob(&self, range: Range<u64>, number: Option<usize>) -> Result<Region, SegmentError> {
         let head = layout::BLOB_HEAD_BYTES as u64;
-        if range.end.checked_sub(range.start).is_none_or(|length| length < head) {
+        if range
+            .end
+            .checked_sub(range.start)
+            .is_none_or(|length| length < head)
+        {
             return Err(self.corrupt(range.start, Corrupt::new("place of a data blob", 0)));
         }
         let bytes = self.view.region(range.clone())?;
@@ -210,7 +247,9 @@ impl Segment {
         if compressor == Compressor::None {
             return Ok(self.view.region(range.start + head..range.end)?);
         }
-        Ok(Region::from(compressor.decompress(stored, raw_length).map_err(at)?))
+        Ok(Region::from(
+            compressor.decompress(stored, raw_length).map_err(at)?,
+        ))
     }
 }
 
@@ -236,7 +275,11 @@ fn insert_oldest<T>(entries: &mut Vec<T>, most: usize, entry: T, used: impl Fn(&
         entries.push(entry);
         return entries.len() - 1;
     }
-    let oldest = entries.iter().enumerate().min_by_key(|(_, entry)| used(entry)).map_or(0, |(index, _)| index);
+    let oldest = entries
+        .iter()
+        .enumerate()
+        .min_by_key(|(_, entry)| used(entry))
+        .map_or(0, |(index, _)| index);
     if let Some(slot) = entries.get_mut(oldest) {
         *slot = entry;
     }

@@ -122,7 +122,12 @@ pub(crate) struct Segment {
 
 impl Segment {
     /// Reads the header, the table and the metadata.
-    pub(crate) fn open(fs: &Arc<dyn Fs>, path: &Path, sequence: u64, mmap: bool) -> Result<Self, SegmentError> {
+    pub(crate) fn open(
+        fs: &Arc<dyn Fs>,
+        path: &Path,
+        sequence: u64,
+        mmap: bool,
+    ) -> Result<Self, SegmentError> {
         let view = fs.open_view(path, mmap)?;
         let length = view.size();
         let at = |offset: u64| move |corrupt: Corrupt| corrupt_file(path, offset, corrupt);
@@ -151,7 +156,9 @@ impl Segment {
             quarantine: Mutex::default(),
         };
         let meta = segment.section(SectionKind::Meta)?;
-        segment.meta = BinaryMetaSerializer.deserialize(&meta.region).map_err(at(meta.offset))?;
+        segment.meta = BinaryMetaSerializer
+            .deserialize(&meta.region)
+            .map_err(at(meta.offset))?;
         Ok(segment)
     }
 
@@ -185,11 +192,19 @@ impl Segment {
             return Err(self.corrupt(section.offset, Corrupt::new("checksum of a section", 0)));
         }
         if section.compressor == Compressor::None {
-            return Ok(Bytes { region, offset: section.offset });
+            return Ok(Bytes {
+                region,
+                offset: section.offset,
+            });
         }
-        let raw = section.compressor.decompress(&region, section.raw_length as usize);
+        let raw = section
+            .compressor
+            .decompress(&region, section.raw_length as usize);
         let raw = raw.map_err(|corrupt| self.corrupt(section.offset, corrupt))?;
-        Ok(Bytes { region: Region::from(raw), offset: section.offset })
+        Ok(Bytes {
+            region: Region::from(raw),
+            offset: section.offset,
+        })
     }
 
     fn section(&self, kind: SectionKind) -> Result<Bytes, SegmentError> {
@@ -228,12 +243,22 @@ impl Segment {
             return Err(self.corrupt(symbols.offset, Corrupt::new("number of rows of the index", 0)));
         }
         let layout = index.layout();
-        Ok(self.index.get_or_init(|| IndexParts { layout, symbols, series, postings }).index())
+        Ok(self
+            .index
+            .get_or_init(|| IndexParts {
+                layout,
+                symbols,
+                series,
+                postings,
+            })
+            .index())
     }
 
     /// A corruption that the index met, as an error of this file.
     pub(crate) fn index_error(&self, corrupt: Corrupt) -> SegmentError {
-        let offset = self.find(SectionKind::Symbols).map_or(0, |section| section.offset);
+        let offset = self
+            .find(SectionKind::Symbols)
+            .map_or(0, |section| section.offset);
         self.corrupt(offset, corrupt)
     }
 
@@ -242,7 +267,10 @@ impl Segment {
     pub(crate) fn hash(&self, row: u32) -> Result<LabelHash, SegmentError> {
         let bytes = self.cached(&self.hashes, SectionKind::Hashes, self.rows() as usize * 16)?;
         let mut cursor = Cursor::new(bytes.region.get(row as usize * 16..).unwrap_or(&[]));
-        cursor.u128("label hash").map(LabelHash).map_err(|corrupt| self.corrupt(bytes.offset, corrupt))
+        cursor
+            .u128("label hash")
+            .map(LabelHash)
+            .map_err(|corrupt| self.corrupt(bytes.offset, corrupt))
     }
 
     /// First and last timestamp of a row.
@@ -256,8 +284,8 @@ impl Segment {
     #[inline]
     pub(super) fn place(&self, row: u32) -> Result<(u32, usize), SegmentError> {
         let bytes = self.cached(&self.places, SectionKind::Places, 0)?;
-        let place =
-            packed::get(&bytes.region, row as usize).map_err(|corrupt| self.corrupt(bytes.offset, corrupt))?;
+        let place = packed::get(&bytes.region, row as usize)
+            .map_err(|corrupt| self.corrupt(bytes.offset, corrupt))?;
         Ok((place / GROUP_SERIES_MAX as u32, place as usize % GROUP_SERIES_MAX))
     }
 
@@ -270,7 +298,9 @@ impl Segment {
             return Ok(slices);
         }
         let bytes = self.section(SectionKind::Slices)?;
-        let slices = self.read_slices(&bytes).map_err(|corrupt| self.corrupt(bytes.offset, corrupt))?;
+        let slices = self
+            .read_slices(&bytes)
+            .map_err(|corrupt| self.corrupt(bytes.offset, corrupt))?;
         Ok(&self.slices.get_or_init(|| (bytes, slices)).1)
     }
 
@@ -285,14 +315,21 @@ impl Segment {
             let offsets = start..cursor.position();
             let last = bytes.region.get(offsets.end - 8..offsets.end).unwrap_or(&[]);
             let columns = Cursor::new(last).u64("offset of the columns")?..end;
-            slices.push(Slice { from, to, columns, offsets });
+            slices.push(Slice {
+                from,
+                to,
+                columns,
+                offsets,
+            });
         }
         Ok(slices)
     }
 
     /// Where a group of a slice is in the file.
     pub(super) fn group_range(&self, slice: &Slice, group: u32) -> Result<Range<u64>, SegmentError> {
-        let Some((bytes, _)) = self.slices.get() else { return Ok(0..0) };
+        let Some((bytes, _)) = self.slices.get() else {
+            return Ok(0..0);
+        };
         let at = slice.offsets.start + group as usize * 8;
         let read = || {
             let mut cursor = Cursor::new(bytes.region.get(at..slice.offsets.end).unwrap_or(&[]));
@@ -306,7 +343,9 @@ impl Segment {
         if let Some(places) = self.histograms.get() {
             return Ok(places);
         }
-        let Some(section) = self.find(SectionKind::Histograms) else { return Ok(&[]) };
+        let Some(section) = self.find(SectionKind::Histograms) else {
+            return Ok(&[]);
+        };
         let bytes = self.load(section)?;
         let mut cursor = Cursor::new(&bytes.region);
         let mut read = || {
@@ -349,7 +388,9 @@ impl Segment {
         kind: SectionKind,
         read: impl Fn(&[u8]) -> Result<T, Corrupt>,
     ) -> Result<T, SegmentError> {
-        let Some(section) = self.find(kind) else { return Ok(T::default()) };
+        let Some(section) = self.find(kind) else {
+            return Ok(T::default());
+        };
         let bytes = self.load(section)?;
         read(&bytes.region).map_err(|corrupt| self.corrupt(bytes.offset, corrupt))
     }
@@ -357,9 +398,12 @@ impl Segment {
     /// Whether blob `number` was verified before; marks it as verified.
     pub(super) fn is_verified(&self, number: usize) -> bool {
         let blobs = self.slices.get().map_or(0, |slices| slices.1.len()) * (self.groups() + 1);
-        let bits = self.verified.get_or_init(|| (0..blobs.div_ceil(64)).map(|_| AtomicU64::new(0)).collect());
+        let bits = self
+            .verified
+            .get_or_init(|| (0..blobs.div_ceil(64)).map(|_| AtomicU64::new(0)).collect());
         let bit = 1 << (number % 64);
-        bits.get(number / 64).is_some_and(|word| word.load(Ordering::Acquire) & bit != 0)
+        bits.get(number / 64)
+            .is_some_and(|word| word.load(Ordering::Acquire) & bit != 0)
     }
 
     pub(super) fn set_verified(&self, number: usize) {
@@ -378,10 +422,17 @@ impl Segment {
     }
 
     pub(crate) fn quarantined(&self) -> Vec<Quarantined> {
-        self.quarantine.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.quarantine
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
 pub(super) fn corrupt_file(path: &Path, offset: u64, corrupt: Corrupt) -> CorruptFile {
-    CorruptFile { file: path.to_owned(), offset: offset + corrupt.offset, what: corrupt.what }
+    CorruptFile {
+        file: path.to_owned(),
+        offset: offset + corrupt.offset,
+        what: corrupt.what,
+    }
 }

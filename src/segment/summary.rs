@@ -8,7 +8,11 @@ use std::fmt::Write;
 pub(crate) fn text(meta: &SegmentMeta, unit: &str, file_bytes: u64) -> String {
     let mut out = String::from("{\n");
     let samples = meta.floats + meta.histograms;
-    let per_sample = if samples == 0 { 0.0 } else { file_bytes as f64 / samples as f64 };
+    let per_sample = if samples == 0 {
+        0.0
+    } else {
+        file_bytes as f64 / samples as f64
+    };
     let mut field = |name: &str, value: String| {
         let comma = if out.len() > 2 { ",\n" } else { "" };
         write!(out, "{comma}  \"{name}\": {value}").expect("BUG: writing to a string failed");
@@ -33,7 +37,10 @@ pub(crate) fn text(meta: &SegmentMeta, unit: &str, file_bytes: u64) -> String {
 }
 
 fn object(labels: &Labels) -> String {
-    let pairs: Vec<String> = labels.iter().map(|(name, value)| format!("{}: {}", quoted(name), quoted(value))).collect();
+    let pairs: Vec<String> = labels
+        .iter()
+        .map(|(name, value)| format!("{}: {}", quoted(name), quoted(value)))
+        .collect();
     format!("{{{}}}", pairs.join(", "))
 }
 
@@ -59,7 +66,10 @@ mod tests {
     #[test]
     fn text_is_escaped() {
         assert_eq!(quoted("a\"b\\c\n"), r#""a\"b\\c\u000a""#);
-        let meta = SegmentMeta { external_labels: crate::labels! { "a" => "b" }, ..SegmentMeta::default() };
+        let meta = SegmentMeta {
+            external_labels: crate::labels! { "a" => "b" },
+            ..SegmentMeta::default()
+        };
         assert!(text(&meta, "ms", 10).contains(r#""externalLabels": {"a": "b"}"#));
     }
 }

@@ -28,13 +28,20 @@ impl Segment {
         if let Err(error) = self.verify_rows(&mut check) {
             check.faults.push(error.to_string());
         }
-        if let Err(error) = self.exemplars().map(drop).and_then(|()| self.metadata().map(drop)) {
+        if let Err(error) = self
+            .exemplars()
+            .map(drop)
+            .and_then(|()| self.metadata().map(drop))
+        {
             check.faults.push(error.to_string());
         }
         let expected = self.meta.floats + self.meta.histograms;
         if check.faults.is_empty() && check.samples != expected {
             let file = self.path().display();
-            check.faults.push(format!("{file}: {} samples decode, the metadata says {expected}", check.samples));
+            check.faults.push(format!(
+                "{file}: {} samples decode, the metadata says {expected}",
+                check.samples
+            ));
         }
         check.faults.dedup();
         check
@@ -48,13 +55,20 @@ impl Segment {
         let mut samples = Samples::default();
         let slices = self.slices_within(i64::MIN, i64::MAX)?;
         for row in 0..self.rows() {
-            cursor.labels(row, &mut labels).map_err(|corrupt| self.index_error(corrupt))?;
+            cursor
+                .labels(row, &mut labels)
+                .map_err(|corrupt| self.index_error(corrupt))?;
             LabelsRef::check(&labels).map_err(|corrupt| self.index_error(corrupt))?;
             if self.hash(row)?.0 != hash::hash_128(&labels) {
-                check.faults.push(format!("{}: label hash of row {row} is wrong", self.path().display()));
+                check.faults.push(format!(
+                    "{}: label hash of row {row} is wrong",
+                    self.path().display()
+                ));
             }
             if row > 0 && crate::model::labels::compare(&before, &labels).is_ge() {
-                check.faults.push(format!("{}: row {row} is out of order", self.path().display()));
+                check
+                    .faults
+                    .push(format!("{}: row {row} is out of order", self.path().display()));
             }
             std::mem::swap(&mut before, &mut labels);
             for slice in slices.clone() {

@@ -142,10 +142,19 @@ impl<'a> SegmentWriter<'a> {
                 }
             }
             offsets.extend_from_slice(&self.file.offset().to_le_bytes());
-            let times: Vec<TimeRef> =
-                members.iter().take(rows.len()).map(|samples| columns.place(&samples.timestamps)).collect();
-            let group: Vec<GroupSeries<'_>> =
-                times.iter().zip(&members).map(|(time, samples)| GroupSeries { time, values: &samples.bits }).collect();
+            let times: Vec<TimeRef> = members
+                .iter()
+                .take(rows.len())
+                .map(|samples| columns.place(&samples.timestamps))
+                .collect();
+            let group: Vec<GroupSeries<'_>> = times
+                .iter()
+                .zip(&members)
+                .map(|(time, samples)| GroupSeries {
+                    time,
+                    values: &samples.bits,
+                })
+                .collect();
             self.raw.clear();
             encode_group(&group, &mut self.encode, &mut self.raw);
             self.write_blob()?;
@@ -158,7 +167,9 @@ impl<'a> SegmentWriter<'a> {
         self.slices.extend_from_slice(&to.to_le_bytes());
         self.slices.extend_from_slice(&self.file.offset().to_le_bytes());
         self.slices.extend_from_slice(&offsets);
-        let Some(samples) = members.first_mut() else { return Ok(()) };
+        let Some(samples) = members.first_mut() else {
+            return Ok(());
+        };
         for row in with_histograms {
             self.source.samples(row, from, to, samples)?;
             self.write_histograms(row, slice, samples)?;
@@ -168,7 +179,11 @@ impl<'a> SegmentWriter<'a> {
 
     /// Histograms stand after the groups and columns of their slice, whose blobs follow each other without a gap.
     fn write_histograms(&mut self, row: u32, slice: u32, samples: &Samples) -> Result<(), FsError> {
-        let owned: Vec<_> = samples.histograms.iter().map(|(time, value)| (*time, (**value).clone())).collect();
+        let owned: Vec<_> = samples
+            .histograms
+            .iter()
+            .map(|(time, value)| (*time, (**value).clone()))
+            .collect();
         let offset = self.file.offset();
         self.raw.clear();
         histogram_column::encode(&owned, &mut self.raw);
@@ -179,7 +194,9 @@ impl<'a> SegmentWriter<'a> {
 
     /// Counts the samples of a row.
     fn note(&mut self, row: u32, samples: &Samples) {
-        let Some((first, last)) = samples.bounds() else { return };
+        let Some((first, last)) = samples.bounds() else {
+            return;
+        };
         let bounds = &mut self.bounds[row as usize];
         *bounds = (bounds.0.min(first), bounds.1.max(last));
         self.meta.floats += samples.timestamps.len() as u64;
@@ -192,7 +209,12 @@ impl<'a> SegmentWriter<'a> {
     /// Writes `raw` as a blob and returns its length on disk.
     fn write_blob(&mut self) -> Result<u32, FsError> {
         self.blob.clear();
-        layout::write_blob(&self.raw, self.options.data_compressor, self.file.offset(), &mut self.blob);
+        layout::write_blob(
+            &self.raw,
+            self.options.data_compressor,
+            self.file.offset(),
+            &mut self.blob,
+        );
         self.file.write(&self.blob)?;
         Ok(self.blob.len() as u32)
     }
@@ -217,8 +239,9 @@ impl<'a> SegmentWriter<'a> {
         self.write_histogram_places()?;
         self.write_events()?;
         let times = self.bounds.iter().filter(|bounds| bounds.0 <= bounds.1);
-        let (time_min, time_max) =
-            times.fold((i64::MAX, i64::MIN), |all, bounds| (all.0.min(bounds.0), all.1.max(bounds.1)));
+        let (time_min, time_max) = times.fold((i64::MAX, i64::MIN), |all, bounds| {
+            (all.0.min(bounds.0), all.1.max(bounds.1))
+        });
         (self.meta.time_min, self.meta.time_max) = (time_min, time_max);
         self.meta.series = u64::from(self.source.len());
         let meta = BinaryMetaSerializer.serialize(&self.meta);

@@ -278,7 +278,10 @@ impl BatchEncoder {
         let plain = |count: u64| move |out: &mut Vec<u8>| varint::write_u64(out, count);
         self.pairs.write(PART_PAIRS, out, plain(self.pairs.count));
         self.series.write(PART_SERIES, out, plain(self.series.count));
-        let (flags, count) = (u8::from(self.restart_chains) * FLAG_CHAINS_RESTART, self.samples.count);
+        let (flags, count) = (
+            u8::from(self.restart_chains) * FLAG_CHAINS_RESTART,
+            self.samples.count,
+        );
         let first_timestamp = self.first_timestamp;
         if self.restart_chains && count == 0 {
             self.samples.count = 1; // A part without samples still carries the restart.
@@ -290,9 +293,12 @@ impl BatchEncoder {
         });
         self.restart_chains = false;
         self.first_timestamp = 0;
-        self.histograms.write(PART_HISTOGRAMS, out, plain(self.histograms.count));
-        self.exemplars.write(PART_EXEMPLARS, out, plain(self.exemplars.count));
-        self.metadata.write(PART_METADATA, out, plain(self.metadata.count));
+        self.histograms
+            .write(PART_HISTOGRAMS, out, plain(self.histograms.count));
+        self.exemplars
+            .write(PART_EXEMPLARS, out, plain(self.exemplars.count));
+        self.metadata
+            .write(PART_METADATA, out, plain(self.metadata.count));
         out.append(&mut self.state);
     }
 }

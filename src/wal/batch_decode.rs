@@ -58,7 +58,10 @@ impl Chains {
     }
 
     fn get(&self, id: u32) -> Option<u64> {
-        self.values.get(id as usize).filter(|(epoch, _)| *epoch == self.epoch && *epoch > 0).map(|value| value.1)
+        self.values
+            .get(id as usize)
+            .filter(|(epoch, _)| *epoch == self.epoch && *epoch > 0)
+            .map(|value| value.1)
     }
 
     #[inline]
@@ -123,7 +126,10 @@ fn each<'a>(
 
 fn read_id(cursor: &mut Cursor<'_>) -> Result<u32, Corrupt> {
     let id = cursor.uvarint("id")?;
-    u32::try_from(id).ok().filter(|id| *id <= ID_MAX).ok_or_else(|| cursor.corrupt("id out of range"))
+    u32::try_from(id)
+        .ok()
+        .filter(|id| *id <= ID_MAX)
+        .ok_or_else(|| cursor.corrupt("id out of range"))
 }
 
 fn decode_series(cursor: &mut Cursor<'_>, visitor: &mut impl BatchVisitor) -> Result<(), Corrupt> {
@@ -150,14 +156,24 @@ fn read_histogram(cursor: &mut Cursor<'_>) -> Result<LoggedHistogram, Corrupt> {
         timestamp.wrapping_sub(cursor.ivarint("start timestamp")?)
     };
     let value = histogram::read(cursor)?;
-    Ok(LoggedHistogram { id, timestamp, start_timestamp, value, correction: flags & HISTOGRAM_CORRECTION != 0 })
+    Ok(LoggedHistogram {
+        id,
+        timestamp,
+        start_timestamp,
+        value,
+        correction: flags & HISTOGRAM_CORRECTION != 0,
+    })
 }
 
 pub(crate) fn read_exemplar(cursor: &mut Cursor<'_>) -> Result<Exemplar, Corrupt> {
     let timestamp = cursor.ivarint("timestamp")?;
     let value = f64::from_bits(cursor.u64("exemplar value")?);
     let labels = LabelsRef::check(cursor.length_prefixed("exemplar labels")?)?;
-    Ok(Exemplar { labels: Labels::from_canonical(labels.as_bytes()), timestamp, value })
+    Ok(Exemplar {
+        labels: Labels::from_canonical(labels.as_bytes()),
+        timestamp,
+        value,
+    })
 }
 
 pub(crate) fn read_metadata(cursor: &mut Cursor<'_>) -> Result<(i64, Metadata), Corrupt> {
@@ -166,7 +182,14 @@ pub(crate) fn read_metadata(cursor: &mut Cursor<'_>) -> Result<(i64, Metadata), 
         .ok_or_else(|| cursor.corrupt("unknown metric type"))?;
     let help = cursor.text("help text")?.to_owned();
     let unit = cursor.text("unit")?.to_owned();
-    Ok((time, Metadata { metric_type, help, unit }))
+    Ok((
+        time,
+        Metadata {
+            metric_type,
+            help,
+            unit,
+        },
+    ))
 }
 
 fn decode_samples(
@@ -178,11 +201,22 @@ fn decode_samples(
         chains.restart();
     }
     let mut left = cursor.uvarint("number of samples")?;
-    let mut stream = SampleStream { next_id: 0, timestamp: cursor.ivarint("timestamp")?, chains, visitor };
+    let mut stream = SampleStream {
+        next_id: 0,
+        timestamp: cursor.ivarint("timestamp")?,
+        chains,
+        visitor,
+    };
     while left > 0 {
         let control = cursor.u8("sample")?;
-        let samples = if control < CONTROL_NEXT { u64::from(control) + 1 } else { 1 };
-        left = left.checked_sub(samples).ok_or_else(|| cursor.corrupt("run beyond the part"))?;
+        let samples = if control < CONTROL_NEXT {
+            u64::from(control) + 1
+        } else {
+            1
+        };
+        left = left
+            .checked_sub(samples)
+            .ok_or_else(|| cursor.corrupt("run beyond the part"))?;
         match control {
             0..=0x3f => (0..samples).try_for_each(|_| stream.unchanged())?,
             CONTROL_NEXT..CONTROL_FULL => {
@@ -239,7 +273,13 @@ impl<V: BatchVisitor> SampleStream<'_, V> {
         if form != FORM_OUTSIDE {
             self.chains.set(id, bits);
         }
-        let sample = LoggedFloat { id, timestamp: self.timestamp, bits, start_timestamp, correction };
+        let sample = LoggedFloat {
+            id,
+            timestamp: self.timestamp,
+            bits,
+            start_timestamp,
+            correction,
+        };
         self.visitor.float(sample, form == FORM_OUTSIDE)
     }
 
@@ -270,7 +310,13 @@ impl<V: BatchVisitor> SampleStream<'_, V> {
         } else {
             self.timestamp.wrapping_sub(cursor.ivarint("start timestamp")?)
         };
-        self.emit(id, form, difference, start_timestamp, control & FULL_CORRECTION != 0)
+        self.emit(
+            id,
+            form,
+            difference,
+            start_timestamp,
+            control & FULL_CORRECTION != 0,
+        )
     }
 }
 
@@ -278,7 +324,9 @@ impl<V: BatchVisitor> SampleStream<'_, V> {
 #[inline]
 fn read_bytes_between_zeros(cursor: &mut Cursor<'_>, zeros: u8) -> Result<u64, Corrupt> {
     let (leading, trailing) = (usize::from(zeros >> 3), usize::from(zeros & 7));
-    let length = 8usize.checked_sub(leading + trailing).ok_or_else(|| cursor.corrupt("zero bytes"))?;
+    let length = 8usize
+        .checked_sub(leading + trailing)
+        .ok_or_else(|| cursor.corrupt("zero bytes"))?;
     // Most values stand well before the end: read eight bytes at once and mask.
     if length > 0
         && let Some(next) = cursor.rest().first_chunk::<8>()
@@ -288,6 +336,9 @@ fn read_bytes_between_zeros(cursor: &mut Cursor<'_>, zeros: u8) -> Result<u64, C
         return Ok(value << (8 * trailing));
     }
     let bytes = cursor.take(length, "value bytes")?;
-    let value = bytes.iter().rev().fold(0u64, |value, byte| value << 8 | u64::from(*byte));
+    let value = bytes
+        .iter()
+        .rev()
+        .fold(0u64, |value, byte| value << 8 | u64::from(*byte));
     Ok(if length == 0 { 0 } else { value << (8 * trailing) })
 }

@@ -21,13 +21,23 @@ pub(crate) fn write(out: &mut Vec<u8>, histogram: &Histogram) {
     write_spans(out, &histogram.negative_spans);
     write_f64s(out, &histogram.custom_values);
     match &histogram.counts {
-        Counts::Int { count, zero_count, positive, negative } => {
+        Counts::Int {
+            count,
+            zero_count,
+            positive,
+            negative,
+        } => {
             varint::write_u64(out, *count);
             varint::write_u64(out, *zero_count);
             write_deltas(out, positive);
             write_deltas(out, negative);
         }
-        Counts::Float { count, zero_count, positive, negative } => {
+        Counts::Float {
+            count,
+            zero_count,
+            positive,
+            negative,
+        } => {
             write_f64(out, *count);
             write_f64(out, *zero_count);
             write_f64s(out, positive);
@@ -39,8 +49,8 @@ pub(crate) fn write(out: &mut Vec<u8>, histogram: &Histogram) {
 pub(crate) fn read(cursor: &mut Cursor<'_>) -> Result<Histogram, Corrupt> {
     let flags = cursor.u8("histogram flags")?;
     let reset_hint = ResetHint::from_u8(flags >> 1).ok_or_else(|| cursor.corrupt("histogram reset hint"))?;
-    let schema = i32::try_from(cursor.ivarint("histogram schema")?)
-        .map_err(|_| cursor.corrupt("histogram schema"))?;
+    let schema =
+        i32::try_from(cursor.ivarint("histogram schema")?).map_err(|_| cursor.corrupt("histogram schema"))?;
     let zero_threshold = read_f64(cursor)?;
     let sum = read_f64(cursor)?;
     let positive_spans = read_spans(cursor)?;
