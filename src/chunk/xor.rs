@@ -89,6 +89,7 @@ impl XorAppender {
     /// The first two samples, whose timestamps are whole bytes.
     fn write_early(&mut self, stream: &mut BitWriter, count: u16, timestamp: i64, value: u64) {
         if count == 0 {
+            stream.bytes.clear();
             stream.bytes.reserve_exact(FIRST_BYTES);
             stream.bytes.extend_from_slice(&[0; HEADER_LEN]);
             varint::write_i64(&mut stream.bytes, timestamp);
