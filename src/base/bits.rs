@@ -79,18 +79,6 @@ impl BitWriter {
         self.free = (used.wrapping_neg() & 7) as u8;
     }
 
-    /// Appends `count` zero bits, at most 8.
-    #[inline]
-    pub(crate) fn zeros(&mut self, count: u8) {
-        debug_assert!(count <= 8);
-        if self.free < count {
-            self.make_room();
-            self.bytes.push(0);
-            self.free += 8;
-        }
-        self.free -= count;
-    }
-
     /// Room for one word. Grows in small steps, because millions of open chunks pay for what is reserved and unused.
     #[inline]
     fn make_room(&mut self) {
@@ -219,20 +207,6 @@ mod tests {
             prop_assert_eq!(reader.bit_position(), total);
             prop_assert!(reader.remaining() < 8 && !reader.overrun());
             prop_assert_eq!(reader.bits(reader.remaining() as u32 + 1), None);
-        }
-
-        #[test]
-        fn zeros_are_bits(counts in proptest::collection::vec((0u8..=8, 0u32..3), 0..100)) {
-            let (mut writer, mut expected) = (BitWriter::default(), BitWriter::default());
-            for (zeros, ones) in counts {
-                writer.zeros(zeros);
-                expected.bits(0, u32::from(zeros));
-                for writer in [&mut writer, &mut expected] {
-                    writer.short((1 << ones) - 1, ones);
-                }
-            }
-            prop_assert_eq!(&writer.bytes, &expected.bytes);
-            prop_assert_eq!(writer.free, expected.free);
         }
 
         #[test]
