@@ -69,21 +69,32 @@ impl XorAppender {
             .checked_add(1)
             .expect("BUG: more than 65,535 samples in a chunk");
         let delta = timestamp.wrapping_sub(self.timestamp) as u64;
+        self.set_count(next_count);
+        let unchanged = delta == self.delta && value == self.value && count > 1;
+        // Two thirds of all samples are unchanged, and two zero bits mostly fit the last byte.
+        if unchanged && self.free >= 2 {
+            self.free -= 2;
+        } else {
+            self.write(count, timestamp, value);
+        }
+        self.delta = if count == 0 { 0 } else { delta };
+        self.timestamp = timestamp;
+        self.value = value;
+    }
+
+    #[inline]
+    fn write(&mut self, count: u16, timestamp: i64, value: u64) {
         let mut stream = BitWriter {
             bytes: mem::take(&mut self.bytes),
             free: self.free,
         };
         if count > 1 {
-            self.write_next(&mut stream, delta, value);
+            self.write_next(&mut stream, timestamp.wrapping_sub(self.timestamp) as u64, value);
         } else {
             self.write_early(&mut stream, count, timestamp, value);
         }
         self.bytes = stream.bytes;
         self.free = stream.free;
-        self.delta = if count == 0 { 0 } else { delta };
-        self.timestamp = timestamp;
-        self.value = value;
-        self.set_count(next_count);
     }
 
     /// The first two samples, whose timestamps are whole bytes.
@@ -305,7 +316,7 @@ pub(super) fn signed(code: u64, bits: u32) -> i64 {
     }
 }
 
-/// Appends all samples of a chunk to two columns; after an error they hold what was read before it.
+/// Appends all samples of a chunk to two columns; after an error they are as before.
 pub(crate) fn decode_into(
     bytes: &[u8],
     timestamps: &mut Vec<i64>,
@@ -313,13 +324,24 @@ pub(crate) fn decode_into(
 ) -> Result<(), Corrupt> {
     let mut iter = XorIter::new(bytes)?;
     // Every sample but the first takes at least two bits.
-    let count = usize::from(iter.total).min(bytes.len() * 4 + 1);
-    timestamps.reserve(count);
-    values.reserve(count);
-    while iter.read < iter.total {
-        iter.step().ok_or_else(|| iter.corrupt("xor sample"))?;
-        timestamps.push(iter.timestamp);
-        values.push(iter.value);
+    if usize::from(iter.total) > bytes.len() * 4 + 1 {
+        return Err(iter.corrupt("xor sample count"));
+    }
+    let start = (timestamps.len(), values.len());
+    timestamps.resize(start.0 + usize::from(iter.total), 0);
+    values.resize(start.1 + usize::from(iter.total), 0);
+    let rows = timestamps
+        .iter_mut()
+        .skip(start.0)
+        .zip(values.iter_mut().skip(start.1));
+    for (timestamp, value) in rows {
+        if iter.step().is_none() {
+            timestamps.truncate(start.0);
+            values.truncate(start.1);
+            return Err(iter.corrupt("xor sample"));
+        }
+        *timestamp = iter.timestamp;
+        *value = iter.value;
     }
     Ok(())
 }
