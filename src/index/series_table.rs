@@ -36,7 +36,9 @@
 
 use crate::base::bytes::{Corrupt, Cursor};
 use crate::base::varint;
+use std::cell::RefCell;
 use std::ops::Range;
+use zstd::bulk::Decompressor;
 
 /// Rows that are compressed together.
 pub(super) const ROWS_PER_FRAME: usize = 1_024;
@@ -379,8 +381,23 @@ fn load_frame<'a>(section: &'a [u8], layout: &SeriesLayout, frame: usize) -> Res
     if raw_length == 0 {
         return Ok(FrameBytes::Stored(cursor.rest()));
     }
-    let raw = zstd::bulk::decompress(cursor.rest(), raw_length).map_err(|_| corrupt())?;
-    Ok(FrameBytes::Unpacked(raw))
+    decompress(cursor.rest(), raw_length)
+        .filter(|raw| raw.len() == raw_length)
+        .map(FrameBytes::Unpacked)
+        .ok_or_else(corrupt)
+}
+
+fn decompress(packed: &[u8], raw_length: usize) -> Option<Vec<u8>> {
+    thread_local! {
+        // A context takes longer to make than a frame to decompress.
+        static CONTEXT: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+    }
+    CONTEXT.with_borrow_mut(|context| {
+        if context.is_none() {
+            *context = Decompressor::new().ok();
+        }
+        context.as_mut()?.decompress(packed, raw_length).ok()
+    })
 }
 
 fn schema_names<'a>(section: &'a [u8], layout: &SeriesLayout, schema: u32) -> Result<Cursor<'a>, Corrupt> {
