@@ -369,6 +369,7 @@ impl<'a> List<'a> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail so")]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -55,9 +55,9 @@ const COLUMNS_MAX: usize = 1 << 16;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Compression {
     /// As written: fastest to read.
-    #[default]
     None,
-    /// zstd per 1,024 rows.
+    /// zstd per 1,024 rows: a third to a sixth of the size, and 3 us more for a single row.
+    #[default]
     Zstd,
 }
 
@@ -234,6 +234,15 @@ impl SeriesLayout {
         let frame_count = (row_count as usize).div_ceil(ROWS_PER_FRAME);
         let frame_ends = part(frame_count.checked_mul(8), "frame ends")?;
         let frames = frame_ends.end..section.len();
+        // Bounds what a list of rows may name: a row takes a byte, or a frame of 1,024 rows the nine of a zstd header.
+        let rows_per_byte = if compression == Compression::None {
+            1
+        } else {
+            ROWS_PER_FRAME / 8
+        };
+        if row_count as usize / rows_per_byte > frames.len() {
+            return Err(Corrupt::new("row count", 0));
+        }
         Ok(Self {
             row_count,
             compression,
