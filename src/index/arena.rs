@@ -6,7 +6,7 @@
 use super::glob::Glob;
 use super::pattern::{Engine, Kind, Pattern};
 use memchr::memmem::Finder;
-use regex_automata::{Anchored, Input};
+use regex_automata::Input;
 use std::ops::Range;
 
 /// Sorted, distinct values, one after the other.
@@ -177,7 +177,7 @@ impl ValueArena {
     fn each_of_engine(&self, engine: &Engine, each: &mut impl FnMut(usize)) {
         let mut cache = engine.regex.create_cache();
         let mut matches = |index: usize| {
-            let input = Input::new(self.get(index)).anchored(Anchored::Yes).earliest(true);
+            let input = Input::new(self.get(index)).earliest(true);
             engine.regex.search_half_with(&mut cache, &input).is_some()
         };
         let range = self.prefix_range(&engine.prefix);

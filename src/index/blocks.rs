@@ -113,6 +113,7 @@ impl<'a> Blocks<'a> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may fail so")]
 mod tests {
     use super::*;
 

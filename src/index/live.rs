@@ -5,6 +5,7 @@
 //! builds for the next one hides behind a lock per label name.
 
 use super::live_values::{NameValues, SortedValues};
+use super::pair_walk::PairWalk;
 pub(crate) use super::pairs::PairId;
 use super::pairs::{NameId, PairTable};
 use super::pattern::Pattern;
@@ -12,6 +13,7 @@ use super::posting::Postings;
 use super::regex::LabelMatcher;
 use super::rows::RowUnion;
 use super::select::{self, IndexSource};
+use crate::model::labels::LabelsRef;
 use roaring::RoaringBitmap;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -23,6 +25,7 @@ pub(crate) struct LiveIndex {
     /// By number of the name; those of names not in use are empty.
     names: Vec<Name>,
     all: Postings,
+    walk: PairWalk,
 }
 
 #[derive(Debug, Default)]
@@ -73,18 +76,25 @@ impl LiveIndex {
     pub(crate) fn intern(&mut self, name: &str, value: &str) -> (PairId, bool) {
         let (pair, is_new) = self.pairs.intern(name, value);
         if is_new {
-            self.add_value(pair);
+            add_value(&mut self.names, &self.pairs, pair);
         }
         (pair, is_new)
     }
 
-    fn add_value(&mut self, pair: PairId) {
-        let name = self.pairs.name_of(pair).expect("BUG: a pair without a name");
-        let index = name.0 as usize;
-        if index >= self.names.len() {
-            self.names.resize_with(index + 1, Name::default);
-        }
-        self.names[index].values.add(name, pair, &self.pairs);
+    /// Replaces `pairs` by the numbers of a canonical label set and calls `is_new` with each that is new. Fastest
+    /// when label sets come in an order in which neighbours share pairs.
+    pub(crate) fn intern_labels(
+        &mut self,
+        labels: LabelsRef<'_>,
+        pairs: &mut Vec<PairId>,
+        mut is_new: impl FnMut(PairId),
+    ) {
+        let names = &mut self.names;
+        self.walk
+            .walk(&mut self.pairs, labels.as_bytes(), pairs, |table, pair| {
+                add_value(names, table, pair);
+                is_new(pair);
+            });
     }
 
     /// The number of a pair in use.
@@ -132,6 +142,7 @@ impl LiveIndex {
             else {
                 continue;
             };
+            self.walk.forget();
             self.pairs.remove(pair);
             let name = &mut self.names[name_id.0 as usize];
             name.values.remove();
@@ -247,6 +258,15 @@ impl LiveIndex {
     }
 }
 
+fn add_value(names: &mut Vec<Name>, pairs: &PairTable<Postings>, pair: PairId) {
+    let name = pairs.name_of(pair).expect("BUG: a pair without a name");
+    let index = name.0 as usize;
+    if index >= names.len() {
+        names.resize_with(index + 1, Name::default);
+    }
+    names[index].values.add(name, pair, pairs);
+}
+
 impl IndexSource for LiveIndex {
     type Error = Infallible;
 
@@ -279,6 +299,40 @@ impl IndexSource for LiveIndex {
                 .matching(name, &self.pairs, pattern, &mut add),
         }
         Ok(union.finish())
+    }
+
+    fn estimate(&self, name: &str, pattern: &Pattern) -> Result<u64, Infallible> {
+        let pairs = pattern
+            .as_set()
+            .unwrap_or(&[])
+            .iter()
+            .filter_map(|value| self.find(name, value));
+        Ok(pairs.map(|pair| self.pairs.payload(pair).len()).sum())
+    }
+
+    /// Against one list of series: copies no more of it than what is in both.
+    fn filter(
+        &self,
+        series: &RoaringBitmap,
+        matcher: &LabelMatcher,
+    ) -> Result<Option<RoaringBitmap>, Infallible> {
+        let pattern = matcher.pattern();
+        let listed = match pattern.as_set() {
+            Some([value]) if !value.is_empty() => self
+                .find(matcher.name(), value)
+                .map(|pair| self.pairs.payload(pair)),
+            None if pattern.is_every_value() && !pattern.matches("") => self
+                .pairs
+                .find_name(matcher.name())
+                .map(|name| &self.names[name.0 as usize].series),
+            _ => return Ok(None),
+        };
+        let common = listed.map_or_else(RoaringBitmap::new, |listed| listed.intersection(series));
+        Ok(Some(if matcher.is_negated() {
+            series - common
+        } else {
+            common
+        }))
     }
 }
 

@@ -185,16 +185,28 @@ fn in_use(tail: &[PairId], name: NameId, pairs: &Pairs) -> Vec<PairId> {
     tail
 }
 
-/// Compares the first eight bytes as a number before it looks at the texts.
+/// Sorts by the sixteen bytes behind what all values share, read once as a number, and only then by the texts.
 fn sorted_by_value(list: Vec<PairId>, pairs: &Pairs) -> Vec<PairId> {
-    let key = |pair: PairId| {
-        let mut first = [0; 8];
-        let value = pairs.value(pair).as_bytes();
-        let len = value.len().min(8);
-        first[..len].copy_from_slice(&value[..len]);
-        u64::from_be_bytes(first)
+    let Some(first) = list.first().map(|pair| pairs.value_bytes(*pair)) else {
+        return list;
     };
-    let mut keyed: Vec<(u64, PairId)> = list.into_iter().map(|pair| (key(pair), pair)).collect();
-    keyed.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| pairs.value(a.1).cmp(pairs.value(b.1))));
+    let shared_with = |value: &[u8]| first.iter().zip(value).take_while(|(a, b)| a == b).count();
+    let shared = list
+        .iter()
+        .map(|pair| shared_with(pairs.value_bytes(*pair)))
+        .min()
+        .unwrap_or(0);
+    let key = |pair: PairId| {
+        let mut key = [0; 16];
+        let value = &pairs.value_bytes(pair)[shared..];
+        let len = value.len().min(key.len());
+        key[..len].copy_from_slice(&value[..len]);
+        u128::from_be_bytes(key)
+    };
+    let mut keyed: Vec<(u128, PairId)> = list.into_iter().map(|pair| (key(pair), pair)).collect();
+    keyed.sort_unstable_by(|a, b| {
+        a.0.cmp(&b.0)
+            .then_with(|| pairs.value_bytes(a.1).cmp(pairs.value_bytes(b.1)))
+    });
     keyed.into_iter().map(|(_, pair)| pair).collect()
 }

@@ -5,6 +5,7 @@ mod blocks;
 mod glob;
 pub(crate) mod live;
 mod live_values;
+mod pair_walk;
 mod pairs;
 mod pattern;
 mod posting;

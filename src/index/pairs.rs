@@ -127,6 +127,11 @@ impl<P: Default> PairTable<P> {
         self.names[id.0 as usize].map_or("", |text| self.texts.get(text))
     }
 
+    /// The bytes of a name in use.
+    pub(super) fn name_bytes(&self, id: NameId) -> &[u8] {
+        self.names[id.0 as usize].map_or(&[], |text| self.texts.bytes(text))
+    }
+
     /// Names that were ever in use at once; those of the range that are not in use now have no pairs.
     pub(super) fn name_slots(&self) -> u32 {
         self.names.len() as u32
@@ -231,6 +236,11 @@ impl<P: Default> PairTable<P> {
     /// The value of a pair in use.
     pub(super) fn value(&self, id: PairId) -> &str {
         self.texts.get(self.entry(id.0).value)
+    }
+
+    /// The bytes of the value of a pair in use.
+    pub(super) fn value_bytes(&self, id: PairId) -> &[u8] {
+        self.texts.bytes(self.entry(id.0).value)
     }
 
     /// Whether the number is in use for this name and value.

@@ -9,7 +9,6 @@ use super::glob::{CharSet, Glob, Part, Piece};
 use super::re2;
 use memchr::memmem::Finder;
 use regex_automata::meta::Regex;
-use regex_automata::{Anchored, Input};
 use regex_syntax::hir::{Class, Hir, HirKind, Look, Repetition};
 
 /// How deep groups may nest.
@@ -60,7 +59,7 @@ pub(super) struct Engine {
 impl Engine {
     #[inline]
     pub(super) fn matches(&self, value: &str) -> bool {
-        self.regex.is_match(Input::new(value).anchored(Anchored::Yes))
+        self.regex.is_match(value)
     }
 }
 
@@ -159,12 +158,12 @@ fn parse(pattern: &str) -> Result<Hir, String> {
 
 fn engine(hir: Hir) -> Result<Engine, String> {
     let (prefix, required) = literals(&hir);
-    let anchored = Hir::concat(vec![Hir::look(Look::Start), hir, Hir::look(Look::End)]);
+    let hir = anchor(hir);
     let config = Regex::config()
         .nfa_size_limit(Some(ENGINE_BYTES_MAX))
         .onepass_size_limit(Some(1 << 20))
         .utf8_empty(false);
-    let regex = Regex::builder().configure(config).build_from_hir(&anchored);
+    let regex = Regex::builder().configure(config).build_from_hir(&hir);
     let regex = regex.map_err(|error| match error.size_limit() {
         Some(limit) => format!("compiled it would take more than {limit} bytes"),
         None => error.to_string(),
@@ -174,6 +173,36 @@ fn engine(hir: Hir) -> Result<Engine, String> {
         prefix,
         required,
     })
+}
+
+/// Anchors the expression at both ends, but where it begins or ends with `.*`, which is dropped instead: searching
+/// from anywhere is faster than matching everything before.
+fn anchor(hir: Hir) -> Hir {
+    let mut items = match hir.kind() {
+        HirKind::Concat(items) => items.clone(),
+        _ => vec![hir],
+    };
+    if items.first().is_some_and(is_any_text) {
+        items.remove(0);
+    } else {
+        items.insert(0, Hir::look(Look::Start));
+    }
+    if items.last().is_some_and(is_any_text) {
+        items.pop();
+    } else {
+        items.push(Hir::look(Look::End));
+    }
+    Hir::concat(items)
+}
+
+fn is_any_text(hir: &Hir) -> bool {
+    match hir.kind() {
+        HirKind::Repetition(repetition) => {
+            repetition.min == 0 && repetition.max.is_none() && is_any_char(&repetition.sub)
+        }
+        HirKind::Capture(capture) => is_any_text(&capture.sub),
+        _ => false,
+    }
 }
 
 /// The text every match begins with, and the longest other text every match contains.
@@ -326,6 +355,11 @@ fn classify(branches: Vec<Branch>) -> Option<Kind> {
     let mut globs = Vec::new();
     for branch in branches.into_iter().flat_map(spell_out) {
         let glob = build_glob(&branch);
+        let middle = glob.parts.split_last().map_or(&[][..], |(_, middle)| middle);
+        if middle.iter().any(|part| part.piece.text().is_none()) {
+            // The engine searches for classes of characters better than a loop over them does.
+            return None;
+        }
         match (&*glob.parts, glob.head) {
             ([], Piece::Text(text)) => exact.push(text),
             (_, head) => globs.push(Glob { head, ..glob }),

@@ -303,6 +303,11 @@ impl<'a> List<'a> {
         })
     }
 
+    /// Bytes behind the head of the list; none when it is one row or one run.
+    pub(super) fn byte_len(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
     fn add_to(&self, row_count: u32, union: &mut RowUnion) -> Result<(), Corrupt> {
         let corrupt = || Corrupt::new("a list names a row beyond the last", 0);
         if self.first >= row_count {
@@ -325,7 +330,7 @@ impl<'a> List<'a> {
                 if bitmap.max().is_some_and(|max| max >= row_count) {
                     return Err(corrupt());
                 }
-                union.push_bitmap(&bitmap);
+                union.take_bitmap(bitmap);
             }
         }
         Ok(())
@@ -364,6 +369,7 @@ impl<'a> List<'a> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail so")]
 mod tests {
     use super::*;
     use proptest::prelude::*;

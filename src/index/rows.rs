@@ -32,6 +32,15 @@ impl RowUnion {
         self.bitmaps |= bitmap;
     }
 
+    /// As [`RowUnion::push_bitmap`], without a copy when it is the first.
+    pub(super) fn take_bitmap(&mut self, bitmap: RoaringBitmap) {
+        if self.bitmaps.is_empty() {
+            self.bitmaps = bitmap;
+        } else {
+            self.bitmaps |= bitmap;
+        }
+    }
+
     pub(super) fn finish(mut self) -> RoaringBitmap {
         let highest_loose = self.loose.iter().max().copied();
         let highest_run = self.runs.iter().map(|run| run.1).max();

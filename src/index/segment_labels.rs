@@ -100,12 +100,16 @@ impl<'a> NameCache<'a> {
         }
         self.pair.truncate(self.name_length);
         match self.arena.as_ref().filter(|arena| (rank as usize) < arena.len()) {
-            Some(arena) => varint::write_bytes(&mut self.pair, arena.get(rank as usize).as_bytes()),
-            None => {
-                let cursor = self.values.cursor_at(rank)?;
-                varint::write_bytes(&mut self.pair, cursor.text()?.as_bytes());
-            }
+            Some(arena) => write_value(&mut self.pair, arena.get(rank as usize)),
+            None => write_value(&mut self.pair, self.values.cursor_at(rank)?.text()?),
         }
-        Ok(())
     }
+}
+
+fn write_value(out: &mut Vec<u8>, value: &str) -> Result<(), Corrupt> {
+    if value.is_empty() {
+        return Err(Corrupt::new("an empty label value", 0));
+    }
+    varint::write_bytes(out, value.as_bytes());
+    Ok(())
 }

@@ -3,6 +3,7 @@
 //! Ranks of values are known only when the last row is there, so rows are kept as 4-byte numbers until then; the
 //! postings are gathered for a few names at a time, which bounds what a flush needs beside the rows.
 
+use super::pair_walk::PairWalk;
 use super::pairs::{NameId, PairId, PairTable};
 use super::posting_lists::{NameListsWriter, PostingsWriter};
 pub(crate) use super::series_table::Compression;
@@ -30,10 +31,9 @@ pub(crate) struct SegmentIndexWriter {
     schemas: HashMap<Vec<NameId>, u32, RandomState>,
     frames: Vec<Frame>,
     row_count: u32,
-    /// The row before: its bytes, its pairs, its names.
-    before: Vec<u8>,
-    before_pairs: Vec<PairId>,
-    before_names: Vec<NameId>,
+    walk: PairWalk,
+    /// The pairs of the last row.
+    row: Vec<PairId>,
 }
 
 /// Rows as schema numbers and, one row after the other, pairs.
@@ -54,22 +54,13 @@ impl SegmentIndexWriter {
 
     /// Adds the next row. Its labels must be canonical and sort behind those of the row before.
     pub(crate) fn push(&mut self, labels: LabelsRef<'_>) {
-        let mut pairs = Vec::with_capacity(self.before_pairs.len() + 4);
-        let mut earlier = LabelsRef::new(&self.before).iter().zip(&self.before_pairs);
-        for (name, value) in labels.iter() {
-            let pair = match earlier.next() {
-                Some((before, &pair)) if before == (name, value) => pair,
-                Some((before, &pair)) if before.0 == name => {
-                    let name = self.pairs.name_of(pair).expect("BUG: a pair without a name");
-                    self.pairs.intern_value(name, value).0
-                }
-                _ => self.pairs.intern(name, value).0,
-            };
-            pairs.push(pair);
-        }
-        self.before.clear();
-        self.before.extend_from_slice(labels.as_bytes());
-        let schema = self.schema_of(&pairs);
+        let same_names = self
+            .walk
+            .walk(&mut self.pairs, labels.as_bytes(), &mut self.row, |_, _| {});
+        let schema = match self.frames.last().and_then(|frame| frame.schemas.last()) {
+            Some(&before) if same_names => before,
+            _ => self.schema_of_row(),
+        };
         if self
             .frames
             .last()
@@ -82,22 +73,15 @@ impl SegmentIndexWriter {
         }
         let frame = self.frames.last_mut().expect("BUG: a frame was just added");
         frame.schemas.push(schema);
-        frame.pairs.extend_from_slice(&pairs);
-        self.before_pairs = pairs;
+        frame.pairs.extend_from_slice(&self.row);
         self.row_count = self.row_count.checked_add(1).expect("BUG: 4 G rows in a segment");
     }
 
-    fn schema_of(&mut self, pairs: &[PairId]) -> u32 {
+    fn schema_of_row(&mut self) -> u32 {
         let name_of = |pair: &PairId| self.pairs.name_of(*pair).expect("BUG: a pair without a name");
-        let last = self.frames.last().and_then(|frame| frame.schemas.last());
-        if let Some(&last) = last
-            && pairs.iter().map(name_of).eq(self.before_names.iter().copied())
-        {
-            return last;
-        }
-        self.before_names = pairs.iter().map(name_of).collect();
+        let names = self.row.iter().map(name_of).collect();
         let next = self.schemas.len() as u32;
-        *self.schemas.entry(self.before_names.clone()).or_insert(next)
+        *self.schemas.entry(names).or_insert(next)
     }
 
     /// The index of the rows so far.

@@ -23,14 +23,15 @@ pub(crate) trait IndexSource {
     /// The rows whose value of the label is not empty and among the pattern's values.
     fn matched(&self, name: &str, pattern: &Pattern) -> Result<RoaringBitmap, Self::Error>;
 
-    /// The rows of `rows` that satisfy the matcher, if looking at them one by one is worth it.
+    /// About how many rows [`IndexSource::matched`] would answer, if that is known cheaply.
+    fn estimate(&self, name: &str, pattern: &Pattern) -> Result<u64, Self::Error>;
+
+    /// The rows of `rows` that satisfy the matcher, if there is a shorter way than by [`IndexSource::matched`].
     fn filter(
         &self,
-        _rows: &RoaringBitmap,
-        _matcher: &LabelMatcher,
-    ) -> Result<Option<RoaringBitmap>, Self::Error> {
-        Ok(None)
-    }
+        rows: &RoaringBitmap,
+        matcher: &LabelMatcher,
+    ) -> Result<Option<RoaringBitmap>, Self::Error>;
 }
 
 /// The rows that satisfy every matcher; all rows when there is none.
@@ -38,24 +39,31 @@ pub(crate) fn select<S: IndexSource>(
     source: &S,
     matchers: &[LabelMatcher],
 ) -> Result<RoaringBitmap, S::Error> {
-    let mut order: Vec<&LabelMatcher> = matchers.iter().collect();
-    order.sort_by_key(|matcher| cost(matcher));
-    let narrowing = order.iter().take_while(|matcher| cost(matcher) == 0).count();
-    let mut rows = narrow(source, &order[..narrowing])?;
-    for matcher in &order[narrowing..] {
-        rows = match rows {
+    let mut order = Vec::with_capacity(matchers.len());
+    let has_choice = matchers.iter().filter(|matcher| cost(matcher) == 0).count() > 1;
+    for matcher in matchers {
+        let estimate = match cost(matcher) {
+            0 if has_choice => source.estimate(matcher.name(), matcher.pattern())?,
+            _ => 0,
+        };
+        order.push((cost(matcher), estimate, matcher));
+    }
+    order.sort_by_key(|entry| (entry.0, entry.1));
+    let mut rows: Option<RoaringBitmap> = None;
+    for (_, _, matcher) in order {
+        rows = Some(match rows {
             Some(rows) if rows.is_empty() => return Ok(rows),
-            Some(rows) => Some(match source.filter(&rows, matcher)? {
+            Some(rows) => match source.filter(&rows, matcher)? {
                 Some(filtered) => filtered,
                 None => apply(source, Some(rows), matcher)?,
-            }),
-            None => Some(apply(source, None, matcher)?),
-        };
+            },
+            None => apply(source, None, matcher)?,
+        });
     }
     rows.map_or_else(|| source.all(), Ok)
 }
 
-/// Cheap matchers that keep few rows come first: 0 for sets of values, 1 for what must be present, 2 for what only
+/// Cheap matchers that keep few rows come first: 0 for sets of values (those with few rows before the others), 1 for what must be present, 2 for what only
 /// takes rows away.
 fn cost(matcher: &LabelMatcher) -> u32 {
     if matcher.matches_empty() {
@@ -65,20 +73,6 @@ fn cost(matcher: &LabelMatcher) -> u32 {
     } else {
         1
     }
-}
-
-/// The rows that satisfy all of some matchers that name their values, smallest list first.
-fn narrow<S: IndexSource>(source: &S, matchers: &[&LabelMatcher]) -> Result<Option<RoaringBitmap>, S::Error> {
-    let mut lists = Vec::with_capacity(matchers.len());
-    for matcher in matchers {
-        let rows = source.matched(matcher.name(), matcher.pattern())?;
-        if rows.is_empty() {
-            return Ok(Some(rows));
-        }
-        lists.push(rows);
-    }
-    lists.sort_by_key(RoaringBitmap::len);
-    Ok(lists.into_iter().reduce(|all, rows| all & rows))
 }
 
 /// The rows of `rows`, or of all, that satisfy the matcher.

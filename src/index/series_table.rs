@@ -36,7 +36,9 @@
 
 use crate::base::bytes::{Corrupt, Cursor};
 use crate::base::varint;
+use std::cell::RefCell;
 use std::ops::Range;
+use zstd::bulk::Decompressor;
 
 /// Rows that are compressed together.
 pub(super) const ROWS_PER_FRAME: usize = 1_024;
@@ -53,9 +55,9 @@ const COLUMNS_MAX: usize = 1 << 16;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Compression {
     /// As written: fastest to read.
-    #[default]
     None,
-    /// zstd per 1,024 rows.
+    /// zstd per 1,024 rows: a third to a sixth of the size, and 3 us more for a single row.
+    #[default]
     Zstd,
 }
 
@@ -232,6 +234,15 @@ impl SeriesLayout {
         let frame_count = (row_count as usize).div_ceil(ROWS_PER_FRAME);
         let frame_ends = part(frame_count.checked_mul(8), "frame ends")?;
         let frames = frame_ends.end..section.len();
+        // Bounds what a list of rows may name: a row takes a byte, or a frame of 1,024 rows the nine of a zstd header.
+        let rows_per_byte = if compression == Compression::None {
+            1
+        } else {
+            ROWS_PER_FRAME / 8
+        };
+        if row_count as usize / rows_per_byte > frames.len() {
+            return Err(Corrupt::new("row count", 0));
+        }
         Ok(Self {
             row_count,
             compression,
@@ -379,8 +390,23 @@ fn load_frame<'a>(section: &'a [u8], layout: &SeriesLayout, frame: usize) -> Res
     if raw_length == 0 {
         return Ok(FrameBytes::Stored(cursor.rest()));
     }
-    let raw = zstd::bulk::decompress(cursor.rest(), raw_length).map_err(|_| corrupt())?;
-    Ok(FrameBytes::Unpacked(raw))
+    decompress(cursor.rest(), raw_length)
+        .filter(|raw| raw.len() == raw_length)
+        .map(FrameBytes::Unpacked)
+        .ok_or_else(corrupt)
+}
+
+fn decompress(packed: &[u8], raw_length: usize) -> Option<Vec<u8>> {
+    thread_local! {
+        // A context takes longer to make than a frame to decompress.
+        static CONTEXT: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+    }
+    CONTEXT.with_borrow_mut(|context| {
+        if context.is_none() {
+            *context = Decompressor::new().ok();
+        }
+        context.as_mut()?.decompress(packed, raw_length).ok()
+    })
 }
 
 fn schema_names<'a>(section: &'a [u8], layout: &SeriesLayout, schema: u32) -> Result<Cursor<'a>, Corrupt> {

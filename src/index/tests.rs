@@ -86,6 +86,12 @@ proptest! {
                 index.insert(id, &pairs);
                 twin.insert(id, labels);
             }
+            match step % 11 {
+                3 => index.optimize(),
+                5 => index.drop_caches(),
+                7 => drop(values(&index, "a", "")),
+                _ => {}
+            }
             // Searches in between, so that sorted values are built early and must be kept up to date.
             let query = &queries[step % queries.len()];
             let found: Vec<u32> = index.select(query).iter().collect();
@@ -100,6 +106,34 @@ proptest! {
             prop_assert_eq!(values(&index, name, "x"), expected);
         }
     }
+}
+
+#[test]
+fn pairs_without_series_go() {
+    let mut index = LiveIndex::default();
+    let (kept, is_new) = index.intern("job", "kept");
+    assert!(is_new);
+    index.insert(1, &[kept]);
+    let (unused, _) = index.intern("pod", "unused");
+    assert_eq!(values(&index, "pod", ""), Vec::<String>::new());
+    index.release(&[kept, unused]);
+    assert_eq!(
+        (index.find("job", "kept"), index.find("pod", "unused")),
+        (Some(kept), None)
+    );
+    assert_eq!(index.pair(kept), ("job", "kept"));
+    index.remove(1, &[kept]);
+    assert_eq!((index.pair_count(), index.series_count()), (0, 0));
+    let (again, is_new) = index.intern("zone", "new");
+    assert!(is_new && [kept, unused].contains(&again));
+}
+
+#[test]
+fn indexes_are_shared_between_threads() {
+    fn is_shared<T: Send + Sync>() {}
+    is_shared::<LiveIndex>();
+    is_shared::<SegmentIndex<'_>>();
+    is_shared::<LabelMatcher>();
 }
 
 #[test]
