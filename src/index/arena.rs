@@ -284,6 +284,19 @@ mod tests {
         }
 
         #[test]
+        fn matching_any_expression(
+            values in proptest::collection::btree_set("[abkKé]{0,6}", 0..60),
+            pattern in super::super::tests::expression(),
+        ) {
+            let arena = arena(&values);
+            let matcher = LabelMatcher::compile(&Matcher::re("l", &pattern)).unwrap();
+            let mut found = Vec::new();
+            arena.matching(matcher.pattern(), &mut |index| found.push(arena.get(index)));
+            let expected: Vec<_> = values.iter().filter(|value| matcher.matches(value)).collect();
+            prop_assert_eq!(&found, &expected, "{}", pattern);
+        }
+
+        #[test]
         fn searches(values in proptest::collection::btree_set("[ab]{0,4}", 0..20), probe in "[ab]{0,4}") {
             let arena = arena(&values);
             prop_assert_eq!(arena.find(&probe).is_some(), values.contains(&probe));

@@ -13,6 +13,7 @@ use super::posting::Postings;
 use super::regex::LabelMatcher;
 use super::rows::RowUnion;
 use super::select::{self, IndexSource};
+use crate::base::varint;
 use crate::model::labels::LabelsRef;
 use roaring::RoaringBitmap;
 use std::convert::Infallible;
@@ -106,6 +107,16 @@ impl LiveIndex {
     pub(crate) fn pair(&self, pair: PairId) -> (&str, &str) {
         let name = self.pairs.name_of(pair).map_or("", |name| self.pairs.name(name));
         (name, self.pairs.value(pair))
+    }
+
+    /// Replaces `out` by the canonical label set of pairs that stand in order of their names.
+    pub(crate) fn labels(&self, pairs: &[PairId], out: &mut Vec<u8>) {
+        out.clear();
+        for &pair in pairs {
+            let name = self.pairs.name_of(pair).expect("BUG: a pair that is not in use");
+            varint::write_bytes(out, self.pairs.name_bytes(name));
+            varint::write_bytes(out, self.pairs.value_bytes(pair));
+        }
     }
 
     /// Adds a series. Ascending ids are the fast case.

@@ -37,6 +37,35 @@ fn matcher() -> impl Strategy<Value = Matcher> {
     ("[abcd]", op, value).prop_map(|(name, op, value)| Matcher::new(name, op, value))
 }
 
+/// Expressions out of the pieces people write in selectors.
+pub(super) fn expression() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        "[ab]{0,3}",
+        Just(".*".to_owned()),
+        Just(".+".to_owned()),
+        Just(".".to_owned()),
+        Just("[ab]".to_owned()),
+        Just("[^a]".to_owned()),
+        Just("k".to_owned()),
+        Just("^".to_owned()),
+        Just("$".to_owned()),
+        Just(r"\b".to_owned()),
+        Just("é".to_owned()),
+        Just("(?i)".to_owned()),
+    ];
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 1..4).prop_map(|parts| parts.concat()),
+            proptest::collection::vec(inner.clone(), 1..4).prop_map(|parts| format!("({})", parts.join("|"))),
+            (
+                inner,
+                prop_oneof![Just("?"), Just("*"), Just("+"), Just("{2}"), Just("{0}")]
+            )
+                .prop_map(|(part, repeat)| format!("(?:{part}){repeat}")),
+        ]
+    })
+}
+
 /// What the index must find, one label set after the other.
 fn naive<'a>(series: impl Iterator<Item = (u32, &'a Labels)>, matchers: &[LabelMatcher]) -> Vec<u32> {
     let satisfies = |labels: &Labels| {
@@ -51,10 +80,14 @@ fn naive<'a>(series: impl Iterator<Item = (u32, &'a Labels)>, matchers: &[LabelM
 }
 
 fn pairs_of(index: &mut LiveIndex, labels: &Labels) -> Vec<PairId> {
-    labels
-        .iter()
-        .map(|(name, value)| index.intern(name, value).0)
-        .collect()
+    let mut pairs = Vec::new();
+    index.intern_labels(labels.as_ref(), &mut pairs, |_| {});
+    let each = labels.iter().map(|(name, value)| index.intern(name, value));
+    assert!(each.eq(pairs.iter().map(|pair| (*pair, false))));
+    let mut written = Vec::new();
+    index.labels(&pairs, &mut written);
+    assert_eq!(written, labels.as_bytes());
+    pairs
 }
 
 fn values(index: &LiveIndex, name: &str, from: &str) -> Vec<String> {
