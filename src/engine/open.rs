@@ -148,11 +148,35 @@ fn limits(options: &Options, manifest: &Manifest) -> Limits {
 }
 
 fn lock_folder(fs: &Arc<dyn Fs>, dir: &Path) -> Result<FolderLock, Error> {
-    fs.create_dir_all(dir)?;
+    create_folder(fs, dir)?;
     FolderLock::acquire(&**fs, dir).map_err(|error| match error {
         LockError::Held(_) => Error::Locked(dir.to_owned()),
         LockError::Fs(error) => Error::Fs(error),
     })
+}
+
+/// Creates the folder and those above it. Without the syncs a power loss could take the whole database with it.
+fn create_folder(fs: &Arc<dyn Fs>, dir: &Path) -> Result<(), Error> {
+    let mut missing = Vec::new();
+    for folder in dir.ancestors().filter(|folder| !folder.as_os_str().is_empty()) {
+        if fs.exists(folder)? {
+            break;
+        }
+        missing.push(folder);
+    }
+    fs.create_dir_all(dir)?;
+    for folder in missing.into_iter().rev() {
+        sync_name(fs, folder)?;
+    }
+    Ok(())
+}
+
+/// Makes the name of a folder survive a power loss.
+fn sync_name(fs: &Arc<dyn Fs>, folder: &Path) -> Result<(), Error> {
+    match folder.parent() {
+        Some(above) => Ok(fs.sync_dir(above)?),
+        None => Ok(()),
+    }
 }
 
 fn create_manifest(options: &Options, dir: &Path) -> Result<Manifest, Error> {
@@ -161,6 +185,8 @@ fn create_manifest(options: &Options, dir: &Path) -> Result<Manifest, Error> {
         let source = std::io::Error::new(std::io::ErrorKind::InvalidData, what);
         return Err(FsError::new("open", path, source).into());
     }
+    // Whoever made the folder may have died before its name was durable.
+    sync_name(&options.fs, dir)?;
     let created_ms = options.clock.now_ms();
     let unique = format!("{created_ms} {} {}", std::process::id(), dir.display());
     let manifest = Manifest {
