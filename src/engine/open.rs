@@ -290,15 +290,17 @@ fn replay(
         sequence: 0,
         gaps: Vec::new(),
     };
+    let mut next_lsn = manifest.flushed_lsn + 1;
     if manifest.checkpoint != 0 {
         let path = names::checkpoint(dir, manifest.checkpoint);
         visitor.replayer.begin_file();
-        wal::read_checkpoint(fs, &path, &mut visitor).map_err(replay_error)?;
+        let checkpoint = wal::read_checkpoint(fs, &path, &mut visitor).map_err(replay_error)?;
+        next_lsn = next_lsn.max(checkpoint.start_lsn);
     }
     visitor.sequence = 0;
     let from = ReplayFrom {
         sequence: manifest.log_floor,
-        lsn: manifest.flushed_lsn + 1,
+        lsn: next_lsn,
     };
     let replayed = wal::replay(fs, dir, from, &mut visitor).map_err(replay_error)?;
     let counts = visitor.replayer.counts.clone();
