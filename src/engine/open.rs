@@ -152,11 +152,35 @@ fn limits(options: &Options, manifest: &Manifest) -> Limits {
 }
 
 fn lock_folder(fs: &Arc<dyn Fs>, dir: &Path) -> Result<FolderLock, Error> {
-    fs.create_dir_all(dir)?;
+    create_folder(fs, dir)?;
     FolderLock::acquire(&**fs, dir).map_err(|error| match error {
         LockError::Held(_) => Error::Locked(dir.to_owned()),
         LockError::Fs(error) => Error::Fs(error),
     })
+}
+
+/// Creates the folder and those above it. Without the syncs a power loss could take the whole database with it.
+fn create_folder(fs: &Arc<dyn Fs>, dir: &Path) -> Result<(), Error> {
+    let mut missing = Vec::new();
+    for folder in dir.ancestors().filter(|folder| !folder.as_os_str().is_empty()) {
+        if fs.exists(folder)? {
+            break;
+        }
+        missing.push(folder);
+    }
+    fs.create_dir_all(dir)?;
+    for folder in missing.into_iter().rev() {
+        sync_name(fs, folder)?;
+    }
+    Ok(())
+}
+
+/// Makes the name of a folder survive a power loss.
+fn sync_name(fs: &Arc<dyn Fs>, folder: &Path) -> Result<(), Error> {
+    match folder.parent() {
+        Some(above) => Ok(fs.sync_dir(above)?),
+        None => Ok(()),
+    }
 }
 
 fn create_manifest(options: &Options, dir: &Path) -> Result<Manifest, Error> {
@@ -165,6 +189,8 @@ fn create_manifest(options: &Options, dir: &Path) -> Result<Manifest, Error> {
         let source = std::io::Error::new(ErrorKind::InvalidData, what);
         return Err(FsError::new("open", path, source).into());
     }
+    // Whoever made the folder may have died before its name was durable.
+    sync_name(&options.fs, dir)?;
     let created_ms = options.clock.now_ms();
     let unique = format!("{created_ms} {} {}", std::process::id(), dir.display());
     let manifest = Manifest {
@@ -268,14 +294,15 @@ fn replay(
         sequence: 0,
         gaps: Vec::new(),
     };
+    let mut next_lsn = manifest.flushed_lsn + 1;
     if manifest.checkpoint != 0 {
         visitor.replayer.begin_file();
-        read_checkpoint(options, dir, manifest.checkpoint, &mut visitor, report)?;
+        next_lsn = next_lsn.max(read_checkpoint(options, dir, manifest.checkpoint, &mut visitor, report)?);
     }
     visitor.sequence = 0;
     let from = ReplayFrom {
         sequence: manifest.log_floor,
-        lsn: manifest.flushed_lsn + 1,
+        lsn: next_lsn,
     };
     let replayed = wal::replay(fs, dir, from, &mut visitor).map_err(replay_error)?;
     let counts = visitor.replayer.counts.clone();
@@ -297,21 +324,22 @@ fn replay(
     Ok(replayed)
 }
 
-/// Reads the checkpoint. One that cannot be read is reported and put aside: the log after it is still there.
+/// Reads the checkpoint and says which LSN comes after it. One that cannot be read is reported and put aside: the log
+/// after it is still there.
 fn read_checkpoint(
     options: &Options,
     dir: &Path,
     sequence: u64,
     visitor: &mut HeadVisitor<'_>,
     report: &mut RecoveryReport,
-) -> Result<(), Error> {
+) -> Result<u64, Error> {
     let fs = &options.fs;
     let path = names::checkpoint(dir, sequence);
     let error = match wal::read_checkpoint(&**fs, &path, visitor) {
         Ok(checkpoint) if checkpoint.sequence == sequence => {
             visitor.gaps.extend(checkpoint.gaps);
             report.records += checkpoint.records;
-            return Ok(());
+            return Ok(checkpoint.start_lsn);
         }
         Ok(checkpoint) => format!("{}: is checkpoint {}", path.display(), checkpoint.sequence),
         Err(ReplayError::Fs(error)) if is_damage(&error) => error.to_string(),
@@ -324,7 +352,7 @@ fn read_checkpoint(
         fs.create_dir_all(&quarantine)?;
         fs.rename(&path, &quarantine.join(path.file_name().unwrap_or_default()))?;
     }
-    Ok(())
+    Ok(0)
 }
 
 /// Whether a file is damaged or gone, rather than unreadable for now.

@@ -139,9 +139,8 @@ impl<'a> Replayer<'a> {
             time_min = time_min.min(sample.timestamp);
             time_max = time_max.max(sample.timestamp);
         }
-        self.writer
-            .live
-            .note(self.floats.len() as u64, time_min, time_max);
+        self.writer.live.note_times(time_min, time_max);
+        self.writer.live.note_samples(self.floats.len() as u64);
         self.counts.samples += self.floats.len() as u64;
         self.floats.clear();
     }
@@ -231,7 +230,8 @@ impl BatchVisitor for Replayer<'_> {
                 series.append_histogram(timestamp, histogram, start_timestamp);
             }
         });
-        self.writer.live.note(1, timestamp, timestamp);
+        self.writer.live.note_times(timestamp, timestamp);
+        self.writer.live.note_samples(1);
         self.counts.samples += 1;
         Ok(())
     }
@@ -240,6 +240,9 @@ impl BatchVisitor for Replayer<'_> {
         if !self.is_complete(id)
             && let Some(id) = self.id_of(id)
         {
+            self.writer
+                .live
+                .note_times(exemplar.timestamp, exemplar.timestamp);
             self.with_series(id, |series| {
                 series.add_exemplar(&exemplar);
             });
@@ -267,10 +270,9 @@ impl BatchVisitor for Replayer<'_> {
         let mut result = Ok((0, i64::MAX, i64::MIN));
         self.with_series(id, |series| result = series.restore(state));
         let (samples, time_min, time_max) = result?;
-        if samples > 0 {
-            self.writer.live.note(samples, time_min, time_max);
-            self.counts.samples += samples;
-        }
+        self.writer.live.note_times(time_min, time_max);
+        self.writer.live.note_samples(samples);
+        self.counts.samples += samples;
         Ok(())
     }
 

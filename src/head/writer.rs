@@ -101,7 +101,7 @@ impl Writer {
 
     /// Whether no sample and no exemplar came since the last freeze.
     pub(crate) fn live_is_empty(&self) -> bool {
-        self.live.samples() == 0
+        self.live.bounds().is_none()
     }
 
     /// Writes a mark when everything written is durable and the last record does not say so yet.
