@@ -1,4 +1,6 @@
 //! The integration tests, in one binary: a module per theme.
 
 mod basics;
+mod examples;
+mod ordering;
 mod tidy;
