@@ -102,7 +102,7 @@ impl XorAppender {
         if count == 0 {
             stream.bytes.clear();
             stream.bytes.reserve_exact(FIRST_BYTES);
-            stream.bytes.extend_from_slice(&[0; HEADER_LEN]);
+            stream.bytes.extend_from_slice(&1u16.to_be_bytes());
             varint::write_i64(&mut stream.bytes, timestamp);
             stream.bits(value, 64);
         } else {

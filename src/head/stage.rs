@@ -43,6 +43,9 @@ pub(crate) struct Stage {
     extra_log_bytes: usize,
 }
 
+/// Buckets that a stored histogram may have.
+const HISTOGRAM_BUCKETS_MAX: usize = 4096;
+
 /// Bytes of label text one batch may hold; offsets are 32 bits.
 const LABEL_BYTES_MAX: usize = 1 << 31;
 
@@ -105,12 +108,20 @@ impl Stage {
         start_timestamp: i64,
         histogram: Histogram,
     ) {
-        if let Err(error) = histogram.validate() {
+        let fault = match histogram.validate() {
+            Err(error) => Some(error.to_string()),
+            Ok(()) if bucket_count(&histogram) > HISTOGRAM_BUCKETS_MAX => {
+                Some(format!("more than {HISTOGRAM_BUCKETS_MAX} buckets"))
+            }
+            Ok(()) => None,
+        };
+        if let Some(fault) = fault {
             let labels = Labels::from_canonical(labels.as_bytes());
             return self.report.reject(Reject::InvalidHistogram, || {
-                format!("{labels} at {timestamp}: {error}")
+                format!("{labels} at {timestamp}: {fault}")
             });
         }
+        let histogram = histogram.with_canonical_spans().reduced();
         let buckets =
             histogram.positive_spans.len() * 4 + histogram.custom_values.len() + bucket_count(&histogram);
         self.extra_log_bytes += 128 + 10 * (buckets + histogram.negative_spans.len() * 4);
