@@ -39,21 +39,17 @@ pub(crate) fn run(folder: &Path, out: &mut impl Write) -> Result<(), Box<dyn Err
         }
         let report = batch.commit()?; // Returns when the batch survives a power loss.
         accepted += report.accepted;
-        refused += report
-            .rejected
-            .iter()
-            .map(|rejection| rejection.count)
-            .sum::<usize>();
+        refused += report.rejected_count();
     }
     writeln!(out, "60 batches, {accepted} samples accepted, {refused} refused")?;
 
     let hour = START_MS..START_MS + 60 * MINUTE_MS;
     for series in db.select(&[Matcher::eq("__name__", "room_celsius")], hour)? {
         let series = series?;
-        let mut values = Vec::new();
-        for sample in series.samples() {
-            values.extend(sample?.value.as_float());
-        }
+        let values: Vec<f64> = series
+            .samples()
+            .filter_map(|sample| sample.value.as_float())
+            .collect();
         let mean = values.iter().sum::<f64>() / values.len() as f64;
         let last = values.last().copied().unwrap_or(f64::NAN);
         let labels = series.labels();

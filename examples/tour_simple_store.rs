@@ -9,7 +9,7 @@
 //! add: true
 //! get temperature{room="kitchen"} at 10: Some(20.5)
 //! get temperature{room="kitchen"} at 11: None
-//! batch: 4 of 5 stored, 1 refused as Conflict, as in temperature{room="kitchen"}
+//! batch: 4 of 5 stored, 1 refused as Conflict, as in temperature{room="kitchen"} at 10
 //! range 10 to 30 with tags room=kitchen: 10=20.5 20=21 30=21.5
 //! range 10 to 30 without tags: 10=3
 //! by tags floor=0:
@@ -23,7 +23,7 @@
 //! tags: floor room
 //! ```
 
-use narthex::{CommitReport, Db, Error, Labels, Matcher, Options, Sample};
+use narthex::{CommitReport, Db, Error, Labels, ListOptions, Matcher, Options, Sample};
 use std::io::Write;
 
 type Tags<'a> = &'a [(&'a str, &'a str)];
@@ -79,20 +79,22 @@ impl Store {
         let mut found = Vec::new();
         for series in self.db.select(&matchers, start..=end)? {
             let series = series?;
-            let samples = series.samples().collect::<Result<Vec<_>, _>>()?;
-            found.push((series.labels().clone(), samples));
+            found.push((series.labels().clone(), series.samples().collect()));
         }
         Ok(found)
     }
 
     /// All metrics.
     fn keys(&self) -> Result<Vec<String>, Error> {
-        self.db.label_values("__name__", &[], .., usize::MAX)
+        let metrics = self
+            .db
+            .label_values("__name__", &[], .., ListOptions::default())?;
+        Ok(metrics.items)
     }
 
     /// All tags.
     fn tags(&self) -> Result<Vec<String>, Error> {
-        let mut names = self.db.label_names(&[], .., usize::MAX)?;
+        let mut names = self.db.label_names(&[], .., ListOptions::default())?.items;
         names.retain(|name| name != "__name__");
         Ok(names)
     }
