@@ -3,4 +3,6 @@
 mod basics;
 mod concurrency;
 mod limits;
+mod examples;
+mod ordering;
 mod tidy;
