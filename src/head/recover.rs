@@ -20,10 +20,15 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 
 const UNKNOWN: u32 = u32::MAX;
 
+/// The form of the log has room for corrections, but nothing writes them yet.
+const UNKNOWN_CORRECTION: Corrupt = Corrupt {
+    what: "a correction, which this version does not know",
+    offset: 0,
+};
+
 /// What a replay did, for the log and for `verify`.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct ReplayCounts {
-    pub(crate) records: u64,
     pub(crate) samples: u64,
     /// Samples that could not be read because a record before them is lost.
     pub(crate) lost_samples: u64,
@@ -80,7 +85,6 @@ impl<'a> Replayer<'a> {
     /// Applies the record with `lsn`. After an error the rest of the record is lost.
     pub(crate) fn record(&mut self, lsn: u64, payload: &[u8]) -> Result<(), Corrupt> {
         self.lsn = lsn;
-        self.counts.records += 1;
         let mut chains = std::mem::take(&mut self.chains);
         let result = batch_decode::decode(payload, &mut chains, self);
         self.chains = chains;
@@ -197,6 +201,9 @@ impl BatchVisitor for Replayer<'_> {
 
     #[inline]
     fn float(&mut self, sample: LoggedFloat, late: bool) -> Result<(), Corrupt> {
+        if sample.correction {
+            return Err(UNKNOWN_CORRECTION);
+        }
         if !self.is_complete(sample.id)
             && let Some(id) = self.id_of(sample.id)
         {
@@ -206,6 +213,9 @@ impl BatchVisitor for Replayer<'_> {
     }
 
     fn histogram(&mut self, sample: LoggedHistogram) -> Result<(), Corrupt> {
+        if sample.correction {
+            return Err(UNKNOWN_CORRECTION);
+        }
         if self.is_complete(sample.id) {
             return Ok(());
         }

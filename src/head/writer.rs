@@ -2,7 +2,7 @@
 
 use super::report::CommitReport;
 use super::series_map::SeriesMap;
-use super::slab::{Generation, SLAB_SERIES, Slab};
+use super::slab::{Generation, Slab};
 use super::stage::Stage;
 use super::{Head, append};
 use crate::index::PairId;
@@ -80,10 +80,6 @@ impl Writer {
         self.marked_lsn = self.last_lsn;
         self.log = Some(log);
         self.begin_file();
-    }
-
-    pub(crate) fn log_mut(&mut self) -> Option<&mut WalWriter> {
-        self.log.as_mut()
     }
 
     /// Bytes written to the log by this process, files before the current one included.
@@ -209,11 +205,6 @@ impl Writer {
             + self.free_ids.capacity() * 4
             + self.payload.capacity()
             + self.slabs.capacity() * 8
-    }
-
-    /// Slots that exist, used or not.
-    pub(super) fn slots(&self) -> usize {
-        self.slabs.len() * SLAB_SERIES as usize
     }
 }
 
