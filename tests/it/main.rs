@@ -2,7 +2,7 @@
 
 mod basics;
 mod concurrency;
-mod limits;
 mod examples;
+mod limits;
 mod ordering;
 mod tidy;
