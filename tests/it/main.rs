@@ -3,4 +3,6 @@
 mod basics;
 mod concurrency;
 mod limits;
+mod reading;
 mod tidy;
+mod world;
