@@ -259,6 +259,30 @@ fn start_timestamps_follow_their_samples_through_flush_and_slices() {
     check_starts(&reopened, &truth, "reopened");
 }
 
+/// The start timestamp ends where a slice of the segment ends, and the next slice has a late sample.
+#[test]
+fn a_start_timestamp_does_not_leak_into_the_next_slice() {
+    let fs = SimFs::new();
+    let db = Db::open(options(&fs)).unwrap();
+    let mut truth = Truth::default();
+    let labels = labels! { "__name__" => "starts" };
+    let sample = |timestamp: i64| Sample {
+        timestamp,
+        value: Value::Float(1.0),
+        start_timestamp: if timestamp < 2_000 { -7 } else { 0 },
+    };
+    let times = (0..4_000).filter(|timestamp| *timestamp != 3_000).chain([3_000]);
+    truth.write(
+        &db,
+        times
+            .map(|timestamp| (labels.clone(), sample(timestamp)))
+            .collect(),
+    );
+    db.flush().unwrap();
+    let all = truth.select(&[], i64::MIN, i64::MAX);
+    assert_same(&answer(&db, &[], ..), &all, "two slices");
+}
+
 fn check_starts(db: &Db, truth: &Truth, what: &str) {
     for (from, to) in [
         (i64::MIN, i64::MAX),
