@@ -5,4 +5,6 @@ mod concurrency;
 mod examples;
 mod limits;
 mod ordering;
+mod reading;
 mod tidy;
+mod world;
