@@ -17,6 +17,7 @@ use crate::segment::names;
 use crate::segment::reader::{Quarantined, Segment};
 use crate::wal::{self, Gap, Record, ReplayError, ReplayFrom, Replayed, Visitor, WalOptions};
 use arc_swap::ArcSwap;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -155,12 +156,25 @@ fn lock_folder(fs: &Arc<dyn Fs>, dir: &Path) -> Result<FolderLock, Error> {
     })
 }
 
+/// Makes the name of a new database's folder, and those of the folders above it, survive a power loss. Folders above
+/// that may not be opened were not made here.
+fn secure_folder(fs: &dyn Fs, dir: &Path) -> Result<(), FsError> {
+    for above in dir.ancestors().filter_map(Path::parent) {
+        match fs.sync_dir(above) {
+            Err(error) if error.source.kind() == ErrorKind::PermissionDenied => {}
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
 fn create_manifest(options: &Options, dir: &Path) -> Result<Manifest, Error> {
     if let Some((_, path)) = wal::list_files(&*options.fs, dir)?.first() {
         let what = "there is a log but no manifest; restore the manifest or move the log away";
-        let source = std::io::Error::new(std::io::ErrorKind::InvalidData, what);
+        let source = std::io::Error::new(ErrorKind::InvalidData, what);
         return Err(FsError::new("open", path, source).into());
     }
+    secure_folder(&*options.fs, dir)?;
     let created_ms = options.clock.now_ms();
     let unique = format!("{created_ms} {} {}", std::process::id(), dir.display());
     let manifest = Manifest {
@@ -264,15 +278,17 @@ fn replay(
         sequence: 0,
         gaps: Vec::new(),
     };
+    let mut lsn = manifest.flushed_lsn + 1;
     if manifest.checkpoint != 0 {
         let path = names::checkpoint(dir, manifest.checkpoint);
         visitor.replayer.begin_file();
-        wal::read_checkpoint(fs, &path, &mut visitor).map_err(replay_error)?;
+        let checkpoint = wal::read_checkpoint(fs, &path, &mut visitor).map_err(replay_error)?;
+        lsn = lsn.max(checkpoint.start_lsn);
     }
     visitor.sequence = 0;
     let from = ReplayFrom {
         sequence: manifest.log_floor,
-        lsn: manifest.flushed_lsn + 1,
+        lsn,
     };
     let replayed = wal::replay(fs, dir, from, &mut visitor).map_err(replay_error)?;
     let counts = visitor.replayer.counts.clone();
