@@ -44,7 +44,7 @@ pub(crate) struct Replayer<'a> {
     complete: Vec<u64>,
     lsn: u64,
     /// Floats of the record, with the ids of this head; applied together.
-    floats: Vec<(LoggedFloat, bool)>,
+    floats: Vec<LoggedFloat>,
     scratch: Vec<PairId>,
     pub(crate) counts: ReplayCounts,
 }
@@ -117,7 +117,7 @@ impl<'a> Replayer<'a> {
         let slabs = &self.writer.slabs;
         let mut locked: Option<(usize, MutexGuard<'_, SlabSeries>)> = None;
         let (mut time_min, mut time_max) = (i64::MAX, i64::MIN);
-        for (sample, late) in &self.floats {
+        for sample in &self.floats {
             let (slab_index, place) = place_of(sample.id);
             if locked.as_ref().is_none_or(|(index, _)| *index != slab_index) {
                 drop(locked.take());
@@ -126,7 +126,8 @@ impl<'a> Replayer<'a> {
             let Some(series) = locked.as_mut().and_then(|(_, slab)| slab.series.get_mut(place)) else {
                 continue;
             };
-            if !late && (!series.has_last || sample.timestamp > series.last_timestamp) {
+            // What was late to a series whose newer samples are in a segment may be the newest here.
+            if !series.has_last || sample.timestamp > series.last_timestamp {
                 series.append_float(sample.timestamp, sample.bits, sample.start_timestamp);
             } else {
                 let value = Value::Float(f64::from_bits(sample.bits));
@@ -196,11 +197,11 @@ impl BatchVisitor for Replayer<'_> {
     }
 
     #[inline]
-    fn float(&mut self, sample: LoggedFloat, late: bool) -> Result<(), Corrupt> {
+    fn float(&mut self, sample: LoggedFloat, _late: bool) -> Result<(), Corrupt> {
         if !self.is_complete(sample.id)
             && let Some(id) = self.id_of(sample.id)
         {
-            self.floats.push((LoggedFloat { id, ..sample }, late));
+            self.floats.push(LoggedFloat { id, ..sample });
         }
         Ok(())
     }
