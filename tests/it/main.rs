@@ -1,6 +1,10 @@
 //! The integration tests, in one binary: a module per theme.
 
 mod basics;
+mod concurrency;
+mod examples;
+mod limits;
 mod model;
+mod ordering;
 mod play;
 mod tidy;
