@@ -6,5 +6,8 @@ mod examples;
 mod limits;
 mod ordering;
 mod reading;
+mod model;
+mod ordering;
+mod play;
 mod tidy;
 mod world;
