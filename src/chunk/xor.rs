@@ -39,6 +39,7 @@ pub(crate) struct XorAppender {
 
 impl XorAppender {
     /// A chunk without samples. It allocates nothing before the first.
+    #[cfg(test)]
     pub(crate) fn new() -> Self {
         Self::default()
     }
@@ -169,6 +170,7 @@ impl XorAppender {
     }
 
     /// The finished chunk.
+    #[cfg(test)]
     pub(crate) fn into_bytes(self) -> Box<[u8]> {
         self.bytes.into_boxed_slice()
     }
@@ -207,11 +209,6 @@ impl<'a> XorIter<'a> {
             value: 0,
             window: Window::default(),
         })
-    }
-
-    /// Number of samples the header promises.
-    pub(crate) fn total(&self) -> u16 {
-        self.total
     }
 
     fn corrupt(&self, what: &'static str) -> Corrupt {
@@ -347,6 +344,7 @@ pub(crate) fn decode_into(
 }
 
 /// Timestamp of the last sample, `None` for an empty chunk.
+#[cfg(test)]
 pub(crate) fn last_timestamp(bytes: &[u8]) -> Result<Option<i64>, Corrupt> {
     let mut iter = XorIter::new(bytes)?;
     let mut last = None;

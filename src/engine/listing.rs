@@ -114,7 +114,7 @@ impl Engine {
         matchers: &[Matcher],
         range: impl RangeBounds<i64>,
         options: ListOptions<'_>,
-        sources: &dyn for<'a> Fn(&Lists<'a>) -> Result<Vec<Box<dyn SortedTexts + 'a>>, Corrupt>,
+        sources: &dyn for<'a> Fn(&Lists<'a>) -> Result<SortedSources<'a>, Corrupt>,
     ) -> Result<Listing<String>, Error> {
         let matchers = LabelMatcher::compile_all(matchers)?;
         let mut listing = Listing::default();
@@ -232,6 +232,9 @@ impl Engine {
         Ok(listing)
     }
 }
+
+/// The lists that a walk joins.
+type SortedSources<'a> = Vec<Box<dyn SortedTexts + 'a>>;
 
 /// What a walk over names or values is made of.
 struct Lists<'a> {

@@ -77,12 +77,19 @@ impl Iterator for SeriesSamples<'_> {
         self.0.next()
     }
 
+    #[inline]
     fn size_hint(&self) -> (usize, Option<usize>) {
         self.0.size_hint()
+    }
+
+    #[inline]
+    fn fold<B, F: FnMut(B, Sample) -> B>(self, initial: B, each: F) -> B {
+        self.0.fold(initial, each)
     }
 }
 
 impl DoubleEndedIterator for SeriesSamples<'_> {
+    #[inline]
     fn next_back(&mut self) -> Option<Sample> {
         self.0.next_back()
     }

@@ -35,13 +35,14 @@ impl Head {
     ) {
         self.resolve(writer, stage, entries, now, report);
         let (mut time_min, mut time_max) = (i64::MAX, i64::MIN);
-        for entry in entries {
-            time_min = time_min.min(entry.timestamp);
-            time_max = time_max.max(entry.timestamp);
+        for (entry, id) in entries.iter().zip(&writer.ids) {
+            if *id != REFUSED {
+                time_min = time_min.min(entry.timestamp);
+                time_max = time_max.max(entry.timestamp);
+            }
         }
-        if !entries.is_empty() {
-            writer.live.note(entries.len() as u64, time_min, time_max);
-        }
+        writer.live.note_times(time_min, time_max);
+        let before = report.floats + report.histograms;
         let ids = std::mem::take(&mut writer.ids);
         let mut applier = Applier::new(self, writer);
         for (entry, id) in entries.iter().zip(&ids) {
@@ -51,6 +52,8 @@ impl Head {
         }
         drop(applier);
         writer.ids = ids;
+        let added = report.floats + report.histograms - before;
+        writer.live.note_samples(added as u64);
     }
 
     /// Finds the series of every entry, or makes it; the ids are left in `writer.ids`.

@@ -26,13 +26,7 @@ impl Head {
         let index = index.get_or_insert_with(|| self.index.write().unwrap_or_else(PoisonError::into_inner));
         let mut pairs = std::mem::take(&mut writer.pairs);
         pairs.clear();
-        for (name, value) in labels.iter() {
-            let (pair, is_new) = index.intern(name, value);
-            if is_new {
-                writer.note_new_pair(pair);
-            }
-            pairs.push(pair);
-        }
+        index.intern_labels(labels, &mut pairs, |pair| writer.note_new_pair(pair));
         let id = self.place(writer, index, pairs.as_slice().into(), hash);
         writer.pairs = pairs;
         Ok(id)
@@ -83,6 +77,9 @@ impl Head {
             if value.len() > limits.label_value_bytes_max {
                 return Err(CreateError(Reject::LabelValueTooLong));
             }
+        }
+        if count == 0 {
+            return Err(CreateError(Reject::InvalidLabels));
         }
         if count > limits.labels_per_series_max {
             return Err(CreateError(Reject::TooManyLabels));

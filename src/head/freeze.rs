@@ -90,6 +90,14 @@ impl Head {
         all
     }
 
+    /// Gives up the sorted copies of label values that queries built.
+    pub(crate) fn drop_caches(&self) {
+        self.index
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .drop_caches();
+    }
+
     /// The frozen generation is in a segment.
     pub(crate) fn forget_frozen(&self) {
         self.lock_writer().frozen = None;

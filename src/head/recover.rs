@@ -20,10 +20,15 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 
 const UNKNOWN: u32 = u32::MAX;
 
+/// The form of the log has room for corrections, but nothing writes them yet.
+const UNKNOWN_CORRECTION: Corrupt = Corrupt {
+    what: "a correction, which this version does not know",
+    offset: 0,
+};
+
 /// What a replay did, for the log and for `verify`.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct ReplayCounts {
-    pub(crate) records: u64,
     pub(crate) samples: u64,
     /// Samples that could not be read because a record before them is lost.
     pub(crate) lost_samples: u64,
@@ -80,7 +85,6 @@ impl<'a> Replayer<'a> {
     /// Applies the record with `lsn`. After an error the rest of the record is lost.
     pub(crate) fn record(&mut self, lsn: u64, payload: &[u8]) -> Result<(), Corrupt> {
         self.lsn = lsn;
-        self.counts.records += 1;
         let mut chains = std::mem::take(&mut self.chains);
         let result = batch_decode::decode(payload, &mut chains, self);
         self.chains = chains;
@@ -135,9 +139,8 @@ impl<'a> Replayer<'a> {
             time_min = time_min.min(sample.timestamp);
             time_max = time_max.max(sample.timestamp);
         }
-        self.writer
-            .live
-            .note(self.floats.len() as u64, time_min, time_max);
+        self.writer.live.note_times(time_min, time_max);
+        self.writer.live.note_samples(self.floats.len() as u64);
         self.counts.samples += self.floats.len() as u64;
         self.floats.clear();
     }
@@ -197,6 +200,9 @@ impl BatchVisitor for Replayer<'_> {
 
     #[inline]
     fn float(&mut self, sample: LoggedFloat, late: bool) -> Result<(), Corrupt> {
+        if sample.correction {
+            return Err(UNKNOWN_CORRECTION);
+        }
         if !self.is_complete(sample.id)
             && let Some(id) = self.id_of(sample.id)
         {
@@ -206,6 +212,9 @@ impl BatchVisitor for Replayer<'_> {
     }
 
     fn histogram(&mut self, sample: LoggedHistogram) -> Result<(), Corrupt> {
+        if sample.correction {
+            return Err(UNKNOWN_CORRECTION);
+        }
         if self.is_complete(sample.id) {
             return Ok(());
         }
@@ -221,7 +230,8 @@ impl BatchVisitor for Replayer<'_> {
                 series.append_histogram(timestamp, histogram, start_timestamp);
             }
         });
-        self.writer.live.note(1, timestamp, timestamp);
+        self.writer.live.note_times(timestamp, timestamp);
+        self.writer.live.note_samples(1);
         self.counts.samples += 1;
         Ok(())
     }
@@ -230,6 +240,9 @@ impl BatchVisitor for Replayer<'_> {
         if !self.is_complete(id)
             && let Some(id) = self.id_of(id)
         {
+            self.writer
+                .live
+                .note_times(exemplar.timestamp, exemplar.timestamp);
             self.with_series(id, |series| {
                 series.add_exemplar(&exemplar);
             });
@@ -257,10 +270,9 @@ impl BatchVisitor for Replayer<'_> {
         let mut result = Ok((0, i64::MAX, i64::MIN));
         self.with_series(id, |series| result = series.restore(state));
         let (samples, time_min, time_max) = result?;
-        if samples > 0 {
-            self.writer.live.note(samples, time_min, time_max);
-            self.counts.samples += samples;
-        }
+        self.writer.live.note_times(time_min, time_max);
+        self.writer.live.note_samples(samples);
+        self.counts.samples += samples;
         Ok(())
     }
 

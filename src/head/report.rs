@@ -18,7 +18,7 @@ pub enum Reject {
     TooManyLabels,
     /// The database holds as many series as it may.
     SeriesLimit,
-    /// The labels are not a label set: an empty or duplicate name, or not UTF-8.
+    /// The labels are not a label set: none at all, an empty or duplicate name, or not UTF-8.
     InvalidLabels,
     /// The histogram's counts and spans contradict each other.
     InvalidHistogram,

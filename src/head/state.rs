@@ -110,6 +110,10 @@ impl Series {
             .late
             .keys()
             .for_each(|timestamp| note(1, *timestamp, *timestamp));
+        extra
+            .exemplars
+            .iter()
+            .for_each(|exemplar| note(0, exemplar.timestamp, exemplar.timestamp));
         self.adopt(extra);
         Ok((samples, time_min, time_max))
     }

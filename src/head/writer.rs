@@ -2,7 +2,7 @@
 
 use super::report::CommitReport;
 use super::series_map::SeriesMap;
-use super::slab::{Generation, SLAB_SERIES, Slab};
+use super::slab::{Generation, Slab};
 use super::stage::Stage;
 use super::{Head, append};
 use crate::index::PairId;
@@ -82,10 +82,6 @@ impl Writer {
         self.begin_file();
     }
 
-    pub(crate) fn log_mut(&mut self) -> Option<&mut WalWriter> {
-        self.log.as_mut()
-    }
-
     /// Bytes written to the log by this process, files before the current one included.
     pub(crate) fn written_bytes(&self) -> u64 {
         self.closed_bytes + self.log.as_ref().map_or(0, WalWriter::written_bytes)
@@ -105,7 +101,7 @@ impl Writer {
 
     /// Whether no sample and no exemplar came since the last freeze.
     pub(crate) fn live_is_empty(&self) -> bool {
-        self.live.samples() == 0
+        self.live.bounds().is_none()
     }
 
     /// Writes a mark when everything written is durable and the last record does not say so yet.
@@ -209,11 +205,6 @@ impl Writer {
             + self.free_ids.capacity() * 4
             + self.payload.capacity()
             + self.slabs.capacity() * 8
-    }
-
-    /// Slots that exist, used or not.
-    pub(super) fn slots(&self) -> usize {
-        self.slabs.len() * SLAB_SERIES as usize
     }
 }
 

@@ -40,10 +40,6 @@ impl ValueArena {
         self.ends.len()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
     /// Bytes allocated.
     pub(crate) fn heap_bytes(&self) -> usize {
         self.text.capacity() + 4 * self.ends.capacity()
@@ -281,6 +277,19 @@ mod tests {
                 let expected: Vec<_> = values.iter().filter(|value| matcher.matches(value)).collect();
                 prop_assert_eq!(&found, &expected, "{}", pattern);
             }
+        }
+
+        #[test]
+        fn matching_any_expression(
+            values in proptest::collection::btree_set("[abkKé]{0,6}", 0..60),
+            pattern in super::super::tests::expression(),
+        ) {
+            let arena = arena(&values);
+            let matcher = LabelMatcher::compile(&Matcher::re("l", &pattern)).unwrap();
+            let mut found = Vec::new();
+            arena.matching(matcher.pattern(), &mut |index| found.push(arena.get(index)));
+            let expected: Vec<_> = values.iter().filter(|value| matcher.matches(value)).collect();
+            prop_assert_eq!(&found, &expected, "{}", pattern);
         }
 
         #[test]

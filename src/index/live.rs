@@ -52,12 +52,7 @@ pub(crate) struct LiveIndexBytes {
     pub(crate) sorted_values: usize,
 }
 
-impl LiveIndexBytes {
-    /// All parts together.
-    pub(crate) fn total(&self) -> usize {
-        self.text + self.pairs + self.tables + self.postings + self.names + self.sorted_values
-    }
-}
+impl LiveIndexBytes {}
 
 /// One label name in numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -165,13 +160,9 @@ impl LiveIndex {
     }
 
     /// Pairs in use.
+    #[cfg(test)]
     pub(crate) fn pair_count(&self) -> usize {
         self.pairs.len()
-    }
-
-    /// How many series have a pair.
-    pub(crate) fn series_of_pair(&self, pair: PairId) -> u64 {
-        self.pairs.payload(pair).len()
     }
 
     fn name_ids(&self) -> impl Iterator<Item = (NameId, &Name)> {
@@ -224,13 +215,6 @@ impl LiveIndex {
             series: name.series.len(),
         });
         stats.collect()
-    }
-
-    /// Shortens the lists of series; worth it after many series came, and when the head freezes.
-    pub(crate) fn optimize(&mut self) {
-        self.pairs.payloads_mut().for_each(Postings::optimize);
-        self.names.iter_mut().for_each(|name| name.series.optimize());
-        self.all.optimize();
     }
 
     /// Gives up the sorted copies of values that searches built.

@@ -84,6 +84,7 @@ impl LabelMatcher {
 #[cfg(test)]
 mod tests {
     use super::super::pattern::Kind;
+    use super::super::tests::expression;
     use super::*;
     use proptest::prelude::*;
     use regex_automata::meta::Regex;
@@ -196,36 +197,6 @@ mod tests {
         assert!(refused(r"(\pL{500}){500}x").contains("more than 10485760 bytes"));
         assert!(refused(&"(".repeat(300)).contains("unclosed group"));
         assert!(refused(&("(".repeat(300) + &")".repeat(300))).contains("nest"));
-    }
-
-    /// Expressions out of the pieces people write in selectors.
-    fn expression() -> impl Strategy<Value = String> {
-        let leaf = prop_oneof![
-            "[ab]{0,3}",
-            Just(".*".to_owned()),
-            Just(".+".to_owned()),
-            Just(".".to_owned()),
-            Just("[ab]".to_owned()),
-            Just("[^a]".to_owned()),
-            Just("k".to_owned()),
-            Just("^".to_owned()),
-            Just("$".to_owned()),
-            Just(r"\b".to_owned()),
-            Just("é".to_owned()),
-            Just("(?i)".to_owned()),
-        ];
-        leaf.prop_recursive(4, 24, 4, |inner| {
-            prop_oneof![
-                proptest::collection::vec(inner.clone(), 1..4).prop_map(|parts| parts.concat()),
-                proptest::collection::vec(inner.clone(), 1..4)
-                    .prop_map(|parts| format!("({})", parts.join("|"))),
-                (
-                    inner,
-                    prop_oneof![Just("?"), Just("*"), Just("+"), Just("{2}"), Just("{0}")]
-                )
-                    .prop_map(|(part, repeat)| format!("(?:{part}){repeat}")),
-            ]
-        })
     }
 
     proptest! {

@@ -6,6 +6,8 @@
 use super::histogram::Histogram;
 use super::sample::{Sample, Value};
 use super::starts::StartRuns;
+use std::iter::Zip;
+use std::slice;
 use std::sync::Arc;
 
 /// Samples of one series, ascending in time, no timestamp twice.
@@ -80,11 +82,10 @@ impl Samples {
 
     pub(crate) fn iter(&self) -> SamplesIter<'_> {
         SamplesIter {
-            samples: self,
-            float: 0,
-            histogram: 0,
-            float_end: self.timestamps.len(),
-            histogram_end: self.histograms.len(),
+            is_plain: self.histograms.is_empty() && self.starts.is_unknown(),
+            floats: self.timestamps.iter().zip(&self.bits),
+            histograms: self.histograms.iter(),
+            starts: &self.starts,
         }
     }
 
@@ -150,75 +151,59 @@ fn merge(first: &Samples, second: &Samples) -> Samples {
 /// Samples of both kinds in order of time, from either end.
 #[derive(Debug, Clone)]
 pub(crate) struct SamplesIter<'a> {
-    samples: &'a Samples,
-    float: usize,
-    histogram: usize,
-    float_end: usize,
-    histogram_end: usize,
+    /// There are floats only, without start timestamps.
+    is_plain: bool,
+    floats: Zip<slice::Iter<'a, i64>, slice::Iter<'a, u64>>,
+    histograms: slice::Iter<'a, (i64, Arc<Histogram>)>,
+    starts: &'a StartRuns,
 }
 
-impl SamplesIter<'_> {
-    #[inline]
-    fn float_at(&self, index: usize) -> Option<Sample> {
-        let timestamp = *self.samples.timestamps.get(index)?;
-        let value = Value::Float(f64::from_bits(*self.samples.bits.get(index)?));
-        Some(Sample {
-            timestamp,
-            value,
-            start_timestamp: self.start_at(timestamp),
-        })
+#[inline]
+fn plain_float((timestamp, bits): (&i64, &u64)) -> Sample {
+    let value = Value::Float(f64::from_bits(*bits));
+    Sample {
+        timestamp: *timestamp,
+        value,
+        start_timestamp: 0,
+    }
+}
+
+impl<'a> SamplesIter<'a> {
+    fn float(&self, float: (&i64, &u64)) -> Sample {
+        Sample {
+            start_timestamp: self.starts.at(*float.0),
+            ..plain_float(float)
+        }
     }
 
-    fn histogram_at(&self, index: usize) -> Option<Sample> {
-        let (timestamp, histogram) = self.samples.histograms.get(index)?;
-        let start_timestamp = self.start_at(*timestamp);
-        Some(Sample {
+    fn histogram(&self, (timestamp, histogram): &'a (i64, Arc<Histogram>)) -> Sample {
+        let value = Value::Histogram(histogram.clone());
+        Sample {
             timestamp: *timestamp,
-            value: Value::Histogram(histogram.clone()),
-            start_timestamp,
-        })
-    }
-
-    #[inline]
-    fn start_at(&self, timestamp: i64) -> i64 {
-        if self.samples.starts.is_unknown() {
-            0
-        } else {
-            self.samples.starts.at(timestamp)
+            value,
+            start_timestamp: self.starts.at(*timestamp),
         }
     }
 
-    /// The next sample of the two kinds when there are histograms.
-    fn next_of_both(&mut self) -> Option<Sample> {
-        let float = self
-            .samples
-            .timestamps
-            .get(self.float)
-            .filter(|_| self.float < self.float_end);
-        let histogram = self
-            .samples
-            .histograms
-            .get(self.histogram)
-            .filter(|_| self.histogram < self.histogram_end);
-        match (float, histogram) {
-            (Some(float), Some(histogram)) if *float > histogram.0 => self.take_histogram(),
-            (Some(_), _) => self.take_float(),
-            (None, Some(_)) => self.take_histogram(),
-            (None, None) => None,
+    fn next_mixed(&mut self) -> Option<Sample> {
+        let float = self.floats.clone().next().map(|float| *float.0);
+        let histogram = self.histograms.clone().next().map(|histogram| histogram.0);
+        if histogram.is_some_and(|histogram| float.is_none_or(|float| histogram < float)) {
+            return self.histograms.next().map(|histogram| self.histogram(histogram));
         }
+        self.floats.next().map(|float| self.float(float))
     }
 
-    #[inline]
-    fn take_float(&mut self) -> Option<Sample> {
-        let sample = self.float_at(self.float);
-        self.float += 1;
-        sample
-    }
-
-    fn take_histogram(&mut self) -> Option<Sample> {
-        let sample = self.histogram_at(self.histogram);
-        self.histogram += 1;
-        sample
+    fn next_back_mixed(&mut self) -> Option<Sample> {
+        let float = self.floats.clone().next_back().map(|float| *float.0);
+        let histogram = self.histograms.clone().next_back().map(|histogram| histogram.0);
+        if histogram.is_some_and(|histogram| float.is_none_or(|float| histogram > float)) {
+            return self
+                .histograms
+                .next_back()
+                .map(|histogram| self.histogram(histogram));
+        }
+        self.floats.next_back().map(|float| self.float(float))
     }
 }
 
@@ -227,48 +212,42 @@ impl Iterator for SamplesIter<'_> {
 
     #[inline]
     fn next(&mut self) -> Option<Sample> {
-        if self.histogram < self.histogram_end {
-            return self.next_of_both();
+        if self.is_plain {
+            self.floats.next().map(plain_float)
+        } else {
+            self.next_mixed()
         }
-        if self.float >= self.float_end {
-            return None;
-        }
-        self.take_float()
     }
 
+    #[inline]
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.float_end - self.float + self.histogram_end - self.histogram;
+        let left = self.floats.len() + self.histograms.len();
         (left, Some(left))
+    }
+
+    #[inline]
+    fn fold<B, F: FnMut(B, Sample) -> B>(self, initial: B, mut each: F) -> B {
+        if self.is_plain {
+            return self
+                .floats
+                .fold(initial, |all, float| each(all, plain_float(float)));
+        }
+        let mut all = initial;
+        let mut rest = self;
+        while let Some(sample) = rest.next_mixed() {
+            all = each(all, sample);
+        }
+        all
     }
 }
 
 impl DoubleEndedIterator for SamplesIter<'_> {
+    #[inline]
     fn next_back(&mut self) -> Option<Sample> {
-        let float = (self.float < self.float_end)
-            .then(|| self.samples.timestamps.get(self.float_end - 1))
-            .flatten();
-        let histogram = (self.histogram < self.histogram_end)
-            .then(|| {
-                self.samples
-                    .histograms
-                    .get(self.histogram_end - 1)
-                    .map(|sample| sample.0)
-            })
-            .flatten();
-        match (float, histogram) {
-            (Some(float), Some(histogram)) if *float < histogram => {
-                self.histogram_end -= 1;
-                self.histogram_at(self.histogram_end)
-            }
-            (None, Some(_)) => {
-                self.histogram_end -= 1;
-                self.histogram_at(self.histogram_end)
-            }
-            (Some(_), _) => {
-                self.float_end -= 1;
-                self.float_at(self.float_end)
-            }
-            (None, None) => None,
+        if self.is_plain {
+            self.floats.next_back().map(plain_float)
+        } else {
+            self.next_back_mixed()
         }
     }
 }

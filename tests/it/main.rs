@@ -2,6 +2,8 @@
 
 mod basics;
 mod cli;
+mod concurrency;
 mod examples;
+mod limits;
 mod ordering;
 mod tidy;
