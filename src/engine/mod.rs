@@ -11,6 +11,7 @@ pub(crate) mod chunks;
 pub(crate) mod error;
 mod events;
 mod flush;
+pub(crate) mod inventory;
 pub(crate) mod listing;
 pub(crate) mod manifest;
 pub(crate) mod merge;

@@ -1,6 +1,7 @@
 //! The integration tests, in one binary: a module per theme.
 
 mod basics;
+mod cli;
 mod concurrency;
 mod examples;
 mod limits;
