@@ -150,6 +150,12 @@ impl XorAppender {
         self.count
     }
 
+    /// Reads where the next append will write; the result means nothing.
+    #[inline]
+    pub(crate) fn touch(&self) -> u8 {
+        self.bytes.last().copied().unwrap_or(self.free)
+    }
+
     /// Timestamp and value bits of the last sample; zeros in an empty chunk.
     #[inline]
     pub(crate) fn last(&self) -> (i64, u64) {
