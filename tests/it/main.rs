@@ -2,6 +2,7 @@
 
 mod basics;
 mod concurrency;
+mod corruption;
 mod limits;
 mod reading;
 mod tidy;

@@ -3,7 +3,7 @@
 use crate::world::{Rng, Truth, answer, assert_same, float, random_float, random_labels, random_matcher};
 use narthex::testing::SimFs;
 use narthex::{Db, Durability, Labels, Matcher, Options, Precision, Sample, Series, Value, labels};
-use std::ops::{Bound, RangeBounds};
+use std::ops::Bound;
 use std::sync::Arc;
 
 const SERIES: u64 = 600;
