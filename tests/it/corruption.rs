@@ -285,7 +285,7 @@ fn random_damage_is_never_answered_with_a_wrong_value() {
     let (fs, truth) = make();
     let files = files(&fs);
     let mut rng = Rng::new(2_024);
-    for _ in 0..1_000 {
+    for _ in 0..1_000u64 {
         // A file, then a place in it; half of the places of log files lie where records are.
         let (path, length) = rng.pick(&files);
         if *length == 0 {

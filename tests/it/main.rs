@@ -3,6 +3,7 @@
 mod basics;
 mod concurrency;
 mod corruption;
+mod golden;
 mod limits;
 mod reading;
 mod tidy;
