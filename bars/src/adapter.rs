@@ -2,9 +2,9 @@
 //!
 //! Calls are thin and inlined, so that what is measured is the library.
 
-use crate::stub as library;
 use anyhow::{Result, ensure};
-use narthex::{Histogram, Labels, Matcher, Value};
+use narthex as library;
+use narthex::{Histogram, Labels, Matcher, Series, Value};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -79,11 +79,11 @@ pub struct Store {
 }
 
 /// A batch being filled.
-pub struct Writer<'a> {
-    batch: library::Batch<'a>,
+pub struct Writer {
+    batch: library::Batch,
 }
 
-impl Writer<'_> {
+impl Writer {
     #[inline]
     pub fn push(&mut self, labels: &Labels, timestamp_ms: i64, value: f64) {
         self.batch.push(labels, timestamp_ms, value);
@@ -118,7 +118,7 @@ impl Store {
 
     /// Fills and commits one batch; how many samples were accepted.
     #[inline]
-    pub fn commit(&self, fill: impl FnOnce(&mut Writer<'_>)) -> Result<usize> {
+    pub fn commit(&self, fill: impl FnOnce(&mut Writer)) -> Result<usize> {
         let mut writer = Writer {
             batch: self.db.batch(),
         };
@@ -128,7 +128,7 @@ impl Store {
 
     /// Like [`Store::commit`], and an error unless exactly `expected` samples were accepted.
     #[inline]
-    pub fn commit_all(&self, expected: usize, fill: impl FnOnce(&mut Writer<'_>)) -> Result<()> {
+    pub fn commit_all(&self, expected: usize, fill: impl FnOnce(&mut Writer)) -> Result<()> {
         let accepted = self.commit(fill)?;
         ensure!(accepted == expected, "{accepted} of {expected} samples accepted");
         Ok(())
@@ -168,49 +168,48 @@ impl Store {
         visit: &mut dyn FnMut(&Labels, i64, &Value),
     ) -> Result<usize> {
         let mut count = 0;
-        for series in self.db.select(matchers, range)? {
-            let series = series?;
+        let (mut cursor, mut series) = (self.db.select(matchers, range)?, Series::default());
+        while cursor.next_into(&mut series)? {
             for sample in series.samples() {
-                let sample = sample?;
                 visit(series.labels(), sample.timestamp, &sample.value);
             }
             count += 1;
         }
+        ensure!(cursor.warnings().is_empty(), "{:?}", cursor.warnings());
         Ok(count)
     }
 
     /// Decodes every sample of every matching series and looks at it no further: (series, samples).
     pub fn scan(&self, matchers: &[Matcher], range: RangeInclusive<i64>) -> Result<(usize, usize)> {
         let (mut count, mut samples, mut bits) = (0, 0, 0);
-        for series in self.db.select(matchers, range)? {
-            for sample in series?.samples() {
-                let sample = sample?;
+        let (mut cursor, mut series) = (self.db.select(matchers, range)?, Series::default());
+        while cursor.next_into(&mut series)? {
+            for sample in series.samples() {
                 bits ^= sample.value.as_float().unwrap_or(0.0).to_bits() ^ sample.timestamp as u64;
                 samples += 1;
             }
             count += 1;
         }
         std::hint::black_box(bits);
+        ensure!(cursor.warnings().is_empty(), "{:?}", cursor.warnings());
         Ok((count, samples))
     }
 
     /// Finds matching series without reading a sample: how many.
     pub fn find(&self, matchers: &[Matcher], range: RangeInclusive<i64>) -> Result<usize> {
-        let mut count = 0;
-        for series in self.db.select(matchers, range)? {
-            std::hint::black_box(series?.labels());
-            count += 1;
-        }
-        Ok(count)
+        let found = self.db.series(matchers, range, library::ListOptions::default())?;
+        std::hint::black_box(&found);
+        Ok(found.items.len())
     }
 }
 
-/// Sizes of the files of a database folder: log files have `wal` in the first part of their path.
+/// Sizes of the files of a database folder: logs and checkpoints count as WAL, which a
+/// flushed database needs for nothing.
 pub fn disk_bytes(folder: &Path) -> Result<DiskBytes> {
     let mut bytes = DiskBytes::default();
     crate::measure::folder_sizes(folder, &mut |path, size| {
         let first = path.iter().next().unwrap_or_default().to_string_lossy();
-        if first.contains("wal") {
+        if first.starts_with("wal-") || first.starts_with("checkpoint-") {
             bytes.wal += size;
         } else {
             bytes.kept += size;

@@ -35,7 +35,6 @@ mod peer;
 mod realdata;
 mod report;
 mod rng;
-mod stub;
 mod workload;
 
 use anyhow::Result;

@@ -170,11 +170,6 @@ impl<'a> BitReader<'a> {
         head >> 32 << (count - 32) | tail >> (96 - count)
     }
 
-    #[inline]
-    pub(crate) fn bit(&mut self) -> Option<bool> {
-        self.bits(1).map(|bit| bit == 1)
-    }
-
     /// The next `count` bits (at most 64) as the low bits of the result.
     #[inline]
     pub(crate) fn bits(&mut self, count: u32) -> Option<u64> {

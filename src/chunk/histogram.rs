@@ -289,6 +289,7 @@ impl HistogramAppender {
     }
 
     /// The last sample. Its reset hint is gauge or unknown.
+    #[cfg(test)]
     pub(crate) fn last(&self) -> (i64, Histogram) {
         let gauge = self.header == ResetHint::Gauge;
         let hint = if gauge {
@@ -310,6 +311,7 @@ impl HistogramAppender {
     }
 
     /// The finished chunk.
+    #[cfg(test)]
     pub(crate) fn into_bytes(self) -> Box<[u8]> {
         self.stream.bytes.into_boxed_slice()
     }

@@ -69,11 +69,6 @@ impl<'a> HistogramIter<'a> {
         })
     }
 
-    /// Number of samples the header promises.
-    pub(crate) fn total(&self) -> u16 {
-        self.total
-    }
-
     /// What the writer knew about a reset before the first sample, or that this is a gauge.
     pub(crate) fn header(&self) -> ResetHint {
         self.header

@@ -61,12 +61,8 @@ impl<'a> ColumnSetReader<'a> {
         Ok(Self { base, ends, columns })
     }
 
-    /// Number of columns.
-    pub(crate) fn len(&self) -> usize {
-        self.ends.len() / 4
-    }
-
     /// What column `id` spans; does not decode it.
+    #[cfg(test)]
     pub(crate) fn bounds(&self, id: u32) -> Result<TimeBounds, Corrupt> {
         Ok(self.header(&mut self.column(id)?)?.bounds)
     }

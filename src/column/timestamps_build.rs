@@ -247,6 +247,7 @@ impl ColumnSetBuilder {
     }
 
     /// Number of columns so far.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.columns.len()
     }

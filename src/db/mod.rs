@@ -9,6 +9,7 @@ use crate::engine::RecoveryReport;
 use crate::engine::background::Background;
 use crate::engine::chunks::ChunkCursor;
 use crate::engine::error::Error;
+use crate::engine::inventory::SegmentInfo;
 use crate::engine::listing::{ListOptions, Listing};
 use crate::engine::options::{Options, Precision};
 use crate::engine::select::SeriesCursor;
@@ -206,6 +207,11 @@ impl Db {
     /// Counts and sizes.
     pub fn stats(&self) -> Result<Stats, Error> {
         self.engine().stats()
+    }
+
+    /// The segments, in order of their LSNs.
+    pub fn segments(&self) -> Vec<SegmentInfo> {
+        self.engine().segments()
     }
 
     /// Series by metric and by label name.

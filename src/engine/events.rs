@@ -57,10 +57,10 @@ impl Engine {
                 }
             }
             exemplars.retain(|exemplar| (from..=to).contains(&exemplar.timestamp));
-            exemplars.sort_by_key(|exemplar| exemplar.timestamp);
-            exemplars.dedup_by(|a, b| {
-                a.timestamp == b.timestamp && a.value.to_bits() == b.value.to_bits() && a.labels == b.labels
-            });
+            // A copy from another segment need not stand beside the first, so equal ones are brought together.
+            let key = |one: &Exemplar| (one.timestamp, one.labels.clone(), one.value.to_bits());
+            exemplars.sort_by_cached_key(key);
+            exemplars.dedup_by(|a, b| key(a) == key(b));
             if !exemplars.is_empty() {
                 all.push((Labels::from_canonical(join.labels.as_slice()), exemplars));
             }

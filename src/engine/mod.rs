@@ -11,6 +11,7 @@ pub(crate) mod chunks;
 pub(crate) mod error;
 mod events;
 mod flush;
+pub(crate) mod inventory;
 pub(crate) mod listing;
 pub(crate) mod manifest;
 pub(crate) mod merge;
@@ -75,7 +76,9 @@ struct Maintenance {
 #[derive(Debug, Default, Clone)]
 #[non_exhaustive]
 pub struct RecoveryReport {
-    /// Log records that were replayed.
+    /// Bytes of the log that were replayed, the checkpoint not among them.
+    pub log_bytes: u64,
+    /// Log records that were replayed, those of the checkpoint included.
     pub records: u64,
     /// Samples that were replayed.
     pub samples: u64,
@@ -161,9 +164,19 @@ impl Engine {
         if self.closed.swap(true, Ordering::AcqRel) || self.options.read_only {
             return Ok(());
         }
-        // A commit that was under way when the flag was set ends before this lock is given.
-        drop(self.head.lock_writer());
+        if let Some(reason) = self.poison.get() {
+            return Err(Error::Poisoned(reason.clone()));
+        }
         drop(self.lock_maintenance());
+        self.sync()?;
+        if let Some(commit) = &self.commit {
+            // A commit that was under way when the flag was set ended before this lock is given.
+            let mut writer = self.head.lock_writer();
+            commit.sync_now().map_err(|error| self.poisoning(error.into()))?;
+            writer
+                .mark_if_quiet(commit)
+                .map_err(|error| self.poisoning(error.into()))?;
+        }
         self.sync()
     }
 }

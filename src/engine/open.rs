@@ -17,12 +17,16 @@ use crate::segment::names;
 use crate::segment::reader::{Quarantined, Segment};
 use crate::wal::{self, Gap, Record, ReplayError, ReplayFrom, Replayed, Visitor, WalOptions};
 use arc_swap::ArcSwap;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock};
 
 /// Times a read-only opening starts again because the writing process removed a file meanwhile.
 const READ_ONLY_ATTEMPTS: usize = 10;
+
+/// Damaged bytes of the log that are put aside from one place, at most.
+const DAMAGE_KEPT_MAX: u64 = 64 << 20;
 
 impl Engine {
     /// Opens or creates the database that `options` name.
@@ -131,7 +135,7 @@ impl Engine {
             closed: AtomicBool::new(false),
             maintenance: Mutex::new(Maintenance::default()),
             sync_wanted: AtomicBool::new(false),
-            log_bytes: AtomicU64::new(0),
+            log_bytes: AtomicU64::new(recovery.log_bytes),
             recovery,
             kick: Kick::default(),
             _lock: None,
@@ -182,7 +186,7 @@ fn sync_name(fs: &Arc<dyn Fs>, folder: &Path) -> Result<(), Error> {
 fn create_manifest(options: &Options, dir: &Path) -> Result<Manifest, Error> {
     if let Some((_, path)) = wal::list_files(&*options.fs, dir)?.first() {
         let what = "there is a log but no manifest; restore the manifest or move the log away";
-        let source = std::io::Error::new(std::io::ErrorKind::InvalidData, what);
+        let source = std::io::Error::new(ErrorKind::InvalidData, what);
         return Err(FsError::new("open", path, source).into());
     }
     // Whoever made the folder may have died before its name was durable.
@@ -295,10 +299,14 @@ fn replay(
     };
     let mut next_lsn = manifest.flushed_lsn + 1;
     if manifest.checkpoint != 0 {
-        let path = names::checkpoint(dir, manifest.checkpoint);
         visitor.replayer.begin_file();
-        let checkpoint = wal::read_checkpoint(fs, &path, &mut visitor).map_err(replay_error)?;
-        next_lsn = next_lsn.max(checkpoint.start_lsn);
+        next_lsn = next_lsn.max(read_checkpoint(
+            options,
+            dir,
+            manifest.checkpoint,
+            &mut visitor,
+            report,
+        )?);
     }
     visitor.sequence = 0;
     let from = ReplayFrom {
@@ -307,8 +315,15 @@ fn replay(
     };
     let replayed = wal::replay(fs, dir, from, &mut visitor).map_err(replay_error)?;
     let counts = visitor.replayer.counts.clone();
-    visitor.gaps.iter().for_each(|gap| report.note_gap(gap));
-    report.records = counts.records;
+    visitor.gaps.extend_from_slice(&replayed.gaps);
+    for gap in &visitor.gaps {
+        report.note_gap(gap);
+        if !options.read_only {
+            keep_damage(options, dir, gap);
+        }
+    }
+    report.records += replayed.records;
+    report.log_bytes = replayed.bytes;
     report.samples = counts.samples;
     report.lost_samples = counts.lost_samples + counts.undefined;
     report.torn_bytes = replayed
@@ -316,6 +331,75 @@ fn replay(
         .as_ref()
         .map_or(0, |tail| tail.offsets.end - tail.offsets.start);
     Ok(replayed)
+}
+
+/// Reads the checkpoint and says which LSN comes after it. One that cannot be read is reported and put aside: the log
+/// after it is still there.
+fn read_checkpoint(
+    options: &Options,
+    dir: &Path,
+    sequence: u64,
+    visitor: &mut HeadVisitor<'_>,
+    report: &mut RecoveryReport,
+) -> Result<u64, Error> {
+    let fs = &options.fs;
+    let path = names::checkpoint(dir, sequence);
+    let error = match wal::read_checkpoint(&**fs, &path, visitor) {
+        Ok(checkpoint) if checkpoint.sequence == sequence => {
+            visitor.gaps.extend(checkpoint.gaps);
+            report.records += checkpoint.records;
+            return Ok(checkpoint.start_lsn);
+        }
+        Ok(checkpoint) => format!("{}: is checkpoint {}", path.display(), checkpoint.sequence),
+        Err(ReplayError::Fs(error)) if is_damage(&error) => error.to_string(),
+        Err(error) => return Err(replay_error(error)),
+    };
+    tracing::error!(error, "the checkpoint cannot be read, its samples are lost");
+    report.gaps.push(format!("checkpoint lost: {error}"));
+    if !options.read_only && fs.exists(&path)? {
+        let quarantine = dir.join(names::QUARANTINE);
+        fs.create_dir_all(&quarantine)?;
+        fs.rename(&path, &quarantine.join(path.file_name().unwrap_or_default()))?;
+    }
+    Ok(0)
+}
+
+/// Whether a file is damaged or gone, rather than unreadable for now.
+fn is_damage(error: &FsError) -> bool {
+    matches!(
+        error.source.kind(),
+        ErrorKind::InvalidData | ErrorKind::NotFound | ErrorKind::UnexpectedEof
+    )
+}
+
+/// Copies damaged bytes of the log to the quarantine folder before the log is removed by the next flush.
+fn keep_damage(options: &Options, dir: &Path, gap: &Gap) {
+    let fs = &options.fs;
+    let name = gap
+        .path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or("log");
+    let quarantine = dir.join(names::QUARANTINE);
+    let kept = quarantine.join(format!("{name}-at-{:016}.bin", gap.offsets.start));
+    let copy = || -> Result<(), FsError> {
+        let length = gap
+            .offsets
+            .end
+            .saturating_sub(gap.offsets.start)
+            .min(DAMAGE_KEPT_MAX);
+        if length == 0 || fs.exists(&kept)? {
+            return Ok(());
+        }
+        let mut bytes = vec![0; length as usize];
+        fs.open_read(&dir.join(name))?
+            .read_at(gap.offsets.start, &mut bytes)?;
+        fs.create_dir_all(&quarantine)?;
+        io::write_file(fs, &kept, &bytes)
+    };
+    if let Err(error) = copy() {
+        tracing::warn!(%error, "damaged bytes of the log were not put aside");
+    }
 }
 
 fn replay_error(error: ReplayError<std::convert::Infallible>) -> Error {
@@ -358,6 +442,7 @@ pub(super) fn wal_options(options: &Options, manifest: &Manifest) -> WalOptions 
 struct HeadVisitor<'a> {
     replayer: Replayer<'a>,
     sequence: u64,
+    /// Records whose payload does not decode, then the gaps that the replay itself found.
     gaps: Vec<Gap>,
 }
 
@@ -381,9 +466,8 @@ impl Visitor for HeadVisitor<'_> {
         Ok(())
     }
 
-    fn gap(&mut self, gap: &Gap) -> Result<(), Self::Error> {
+    fn gap(&mut self, _gap: &Gap) -> Result<(), Self::Error> {
         self.replayer.gap();
-        self.gaps.push(gap.clone());
         Ok(())
     }
 }

@@ -10,6 +10,8 @@ const SMALL_HEAD_SPANS: i64 = 4;
 /// What a sample and a series take in the head, for the budget.
 const BYTES_PER_SAMPLE: u64 = 2;
 const BYTES_PER_SERIES: u64 = 400;
+/// Copies of label values that searches over segments may leave in memory.
+const CACHED_BYTES_MAX: usize = 64 << 20;
 /// Slabs whose stopped series are dropped in one step.
 const SLABS_PER_STEP: usize = 64;
 
@@ -22,6 +24,7 @@ impl Engine {
         if self.dir().is_none() {
             return Ok(false);
         }
+        self.trim_caches();
         if maintenance.frozen.is_some() {
             return self.flush_frozen(&mut maintenance).map(|()| true);
         }
@@ -105,6 +108,15 @@ impl Engine {
         }
         maintenance.evict_from = (from + SLABS_PER_STEP < slabs).then_some(from + SLABS_PER_STEP);
         true
+    }
+
+    /// Gives up the copies of label values that searches left, when they are large.
+    fn trim_caches(&self) {
+        let view = self.view.load();
+        let kept: usize = view.segments.iter().map(|segment| segment.cached_bytes()).sum();
+        if kept > CACHED_BYTES_MAX {
+            view.segments.iter().for_each(|segment| segment.drop_caches());
+        }
     }
 
     fn is_checkpoint_due(&self, maintenance: &Maintenance) -> bool {

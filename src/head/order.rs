@@ -27,10 +27,6 @@ impl LabelOrder {
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.order.len()
-    }
-
     pub(crate) fn push(&mut self, pairs: &[PairId]) {
         self.pairs.extend_from_slice(pairs);
         self.order.push(self.starts.len() as u32 - 1);

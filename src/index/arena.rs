@@ -40,10 +40,6 @@ impl ValueArena {
         self.ends.len()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
     /// Bytes allocated.
     pub(crate) fn heap_bytes(&self) -> usize {
         self.text.capacity() + 4 * self.ends.capacity()

@@ -113,7 +113,6 @@ impl<'a> Blocks<'a> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may fail so")]
 mod tests {
     use super::*;
 

@@ -13,7 +13,6 @@ use super::posting::Postings;
 use super::regex::LabelMatcher;
 use super::rows::RowUnion;
 use super::select::{self, IndexSource};
-use crate::base::varint;
 use crate::model::labels::LabelsRef;
 use roaring::RoaringBitmap;
 use std::convert::Infallible;
@@ -53,12 +52,7 @@ pub(crate) struct LiveIndexBytes {
     pub(crate) sorted_values: usize,
 }
 
-impl LiveIndexBytes {
-    /// All parts together.
-    pub(crate) fn total(&self) -> usize {
-        self.text + self.pairs + self.tables + self.postings + self.names + self.sorted_values
-    }
-}
+impl LiveIndexBytes {}
 
 /// One label name in numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,16 +101,6 @@ impl LiveIndex {
     pub(crate) fn pair(&self, pair: PairId) -> (&str, &str) {
         let name = self.pairs.name_of(pair).map_or("", |name| self.pairs.name(name));
         (name, self.pairs.value(pair))
-    }
-
-    /// Replaces `out` by the canonical label set of pairs that stand in order of their names.
-    pub(crate) fn labels(&self, pairs: &[PairId], out: &mut Vec<u8>) {
-        out.clear();
-        for &pair in pairs {
-            let name = self.pairs.name_of(pair).expect("BUG: a pair that is not in use");
-            varint::write_bytes(out, self.pairs.name_bytes(name));
-            varint::write_bytes(out, self.pairs.value_bytes(pair));
-        }
     }
 
     /// Adds a series. Ascending ids are the fast case.
@@ -176,13 +160,9 @@ impl LiveIndex {
     }
 
     /// Pairs in use.
+    #[cfg(test)]
     pub(crate) fn pair_count(&self) -> usize {
         self.pairs.len()
-    }
-
-    /// How many series have a pair.
-    pub(crate) fn series_of_pair(&self, pair: PairId) -> u64 {
-        self.pairs.payload(pair).len()
     }
 
     fn name_ids(&self) -> impl Iterator<Item = (NameId, &Name)> {
@@ -235,13 +215,6 @@ impl LiveIndex {
             series: name.series.len(),
         });
         stats.collect()
-    }
-
-    /// Shortens the lists of series; worth it after many series came, and when the head freezes.
-    pub(crate) fn optimize(&mut self) {
-        self.pairs.payloads_mut().for_each(Postings::optimize);
-        self.names.iter_mut().for_each(|name| name.series.optimize());
-        self.all.optimize();
     }
 
     /// Gives up the sorted copies of values that searches built.

@@ -261,6 +261,7 @@ impl<P: Default> PairTable<P> {
     }
 
     /// Pairs in use.
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.slots() - self.free_pairs.len()
     }
@@ -274,10 +275,6 @@ impl<P: Default> PairTable<P> {
 
     pub(super) fn payloads(&self) -> impl Iterator<Item = &P> {
         self.entries.iter().flatten().map(|entry| &entry.payload)
-    }
-
-    pub(super) fn payloads_mut(&mut self) -> impl Iterator<Item = &mut P> {
-        self.entries.iter_mut().flatten().map(|entry| &mut entry.payload)
     }
 
     pub(super) fn text_bytes(&self) -> usize {

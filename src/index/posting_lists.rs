@@ -369,7 +369,6 @@ impl<'a> List<'a> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail so")]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -164,6 +164,7 @@ impl<'a> SegmentIndex<'a> {
     }
 
     /// The rows with this label pair.
+    #[cfg(test)]
     pub(crate) fn rows_of(&self, name: &str, value: &str) -> Result<RoaringBitmap, Corrupt> {
         let mut union = RowUnion::default();
         if let Some(number) = self.number_of(name) {
@@ -201,6 +202,7 @@ impl<'a> SegmentIndex<'a> {
     }
 
     /// Replaces `out` by the canonical labels of a row.
+    #[cfg(test)]
     pub(crate) fn labels(&self, row: u32, out: &mut Vec<u8>) -> Result<(), Corrupt> {
         self.label_cursor().labels(row, out)
     }
@@ -284,6 +286,7 @@ impl<'a> SegmentIndex<'a> {
     }
 
     /// All values of a label in memory; kept in the layout for the next search.
+    #[cfg(test)]
     pub(crate) fn value_arena(&self, name: &str) -> Result<Option<Arc<ValueArena>>, Corrupt> {
         self.number_of(name)
             .map(|number| self.arena_at(number))

@@ -48,6 +48,7 @@ impl SegmentIndexWriter {
         Self::default()
     }
 
+    #[cfg(test)]
     pub(crate) fn row_count(&self) -> u32 {
         self.row_count
     }

@@ -279,7 +279,6 @@ impl ValueCursor<'_> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail so")]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -7,8 +7,6 @@ use std::path::{Path, PathBuf};
 
 /// The one commit point.
 pub(crate) const MANIFEST: &str = "MANIFEST";
-/// Held by the process that writes.
-pub(crate) const LOCK: &str = "LOCK";
 
 /// Folder for files that are put aside.
 pub(crate) const QUARANTINE: &str = "quarantine";

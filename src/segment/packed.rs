@@ -30,6 +30,7 @@ pub(crate) fn write(numbers: &[u32], out: &mut Vec<u8>) {
 }
 
 /// Bytes of `count` numbers from the start of `bytes`.
+#[cfg(test)]
 pub(crate) fn length(bytes: &[u8], count: usize) -> Result<usize, Corrupt> {
     let width = usize::from(*bytes.first().ok_or(Corrupt::new("packed numbers", 0))?);
     if width > 32 {

@@ -254,6 +254,19 @@ impl Segment {
             .index())
     }
 
+    /// Bytes that searches left in memory.
+    pub(crate) fn cached_bytes(&self) -> usize {
+        self.index.get().map_or(0, |parts| parts.layout.cached_bytes())
+    }
+
+    /// Gives these bytes up, and has mapped pages probed again before their next use.
+    pub(crate) fn drop_caches(&self) {
+        if let Some(parts) = self.index.get() {
+            parts.layout.drop_caches();
+        }
+        self.view.forget_probes();
+    }
+
     /// A corruption that the index met, as an error of this file.
     pub(crate) fn index_error(&self, corrupt: Corrupt) -> SegmentError {
         let offset = self

@@ -8,12 +8,11 @@ use crate::model::samples::Samples;
 
 /// What verifying a segment found.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SegmentCheck {
+pub(crate) struct SegmentCheck {
     /// Samples that decode.
-    pub samples: u64,
+    pub(crate) samples: u64,
     /// What is wrong, in words, with file and offset.
-    pub faults: Vec<String>,
+    pub(crate) faults: Vec<String>,
 }
 
 impl Segment {

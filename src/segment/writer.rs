@@ -179,14 +179,9 @@ impl<'a> SegmentWriter<'a> {
 
     /// Histograms stand after the groups and columns of their slice, whose blobs follow each other without a gap.
     fn write_histograms(&mut self, row: u32, slice: u32, samples: &Samples) -> Result<(), FsError> {
-        let owned: Vec<_> = samples
-            .histograms
-            .iter()
-            .map(|(time, value)| (*time, (**value).clone()))
-            .collect();
         let offset = self.file.offset();
         self.raw.clear();
-        histogram_column::encode(&owned, &mut self.raw);
+        histogram_column::encode(&samples.histograms, &mut self.raw);
         let length = self.write_blob()?;
         self.histograms.push((row, slice, offset, length));
         Ok(())

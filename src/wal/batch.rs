@@ -200,11 +200,11 @@ impl BatchEncoder {
         let start_follows = sample.start_timestamp != 0;
         out.push(
             CONTROL_FULL
-                | u8::from(id_follows) * FULL_ID
-                | u8::from(time_follows) * FULL_TIME
-                | form << FULL_FORM_SHIFT
-                | u8::from(start_follows) * FULL_START
-                | u8::from(sample.correction) * FULL_CORRECTION,
+                | (u8::from(id_follows) * FULL_ID)
+                | (u8::from(time_follows) * FULL_TIME)
+                | (form << FULL_FORM_SHIFT)
+                | (u8::from(start_follows) * FULL_START)
+                | (u8::from(sample.correction) * FULL_CORRECTION),
         );
         if id_follows {
             varint::write_i64(out, i64::from(sample.id.wrapping_sub(self.next_id) as i32));
@@ -233,7 +233,7 @@ impl BatchEncoder {
         let out = self.histograms.entry();
         varint::write_u64(out, u64::from(id));
         let start_flag = if start_timestamp != 0 { HISTOGRAM_START } else { 0 };
-        out.push(start_flag | u8::from(correction) * HISTOGRAM_CORRECTION);
+        out.push(start_flag | (u8::from(correction) * HISTOGRAM_CORRECTION));
         varint::write_i64(out, timestamp);
         if start_timestamp != 0 {
             varint::write_i64(out, timestamp.wrapping_sub(start_timestamp));
@@ -323,7 +323,7 @@ pub(crate) fn write_metadata(out: &mut Vec<u8>, time: i64, metadata: &Metadata) 
 fn write_bytes_between_zeros(out: &mut Vec<u8>, value: u64, control: u8) {
     let leading = (value.leading_zeros() / 8).min(7);
     let trailing = if value == 0 { 0 } else { value.trailing_zeros() / 8 };
-    out.push(control | (leading << 3) as u8 | trailing as u8);
+    out.push(control | ((leading << 3) as u8) | trailing as u8);
     let shifted = (value >> (8 * trailing)).to_le_bytes();
     out.extend_from_slice(&shifted[..(8 - leading - trailing) as usize]);
 }

@@ -4,7 +4,7 @@ use narthex::{Db, Durability, Histogram, Labels, ListOptions, Matcher, Options, 
 
 fn series(number: usize) -> Labels {
     labels! {
-        "__name__" => if number % 2 == 0 { "cpu_seconds_total" } else { "memory_bytes" },
+        "__name__" => if number.is_multiple_of(2) { "cpu_seconds_total" } else { "memory_bytes" },
         "instance" => &format!("host-{}", number / 10),
         "job" => "node",
         "number" => &number.to_string(),

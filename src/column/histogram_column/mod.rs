@@ -49,6 +49,7 @@ use columns::Columns;
 use flat::{Flat, common_exponent, mantissa};
 use run::Run;
 use shape::{Form, Layout, Layouts};
+use std::borrow::Borrow;
 
 /// Most buckets of one histogram that can be stored.
 pub(crate) const BUCKETS_MAX: usize = 1 << 12;
@@ -63,7 +64,7 @@ const TIMES_MEAN: u64 = 1;
 
 /// Encodes the samples of one series, in time order: at most [`SAMPLES_MAX`], each with at most [`BUCKETS_MAX`]
 /// buckets, together at most 2^23 buckets.
-pub(crate) fn encode(samples: &[(i64, Histogram)], out: &mut Vec<u8>) {
+pub(crate) fn encode<H: Borrow<Histogram>>(samples: &[(i64, H)], out: &mut Vec<u8>) {
     let mut bits = BitWriter::default();
     write_number(&mut bits, samples.len() as u64);
     write_timestamps(&mut bits, samples);
@@ -93,7 +94,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<(i64, Histogram)>, Corrupt> {
     decode::series(bytes)
 }
 
-fn write_timestamps(out: &mut BitWriter, samples: &[(i64, Histogram)]) {
+fn write_timestamps<H>(out: &mut BitWriter, samples: &[(i64, H)]) {
     let mut timestamps = samples.iter().map(|(timestamp, _)| *timestamp);
     let Some(mut before) = timestamps.next() else {
         return;

@@ -6,6 +6,7 @@
 use super::flat::Flat;
 use super::shape::{Form, Layout};
 use crate::model::histogram::{Histogram, ResetHint};
+use std::borrow::Borrow;
 use std::collections::BTreeSet;
 
 /// Consecutive samples of one form.
@@ -28,8 +29,8 @@ pub(super) struct Run {
 
 impl Run {
     /// The longest run at the start of `samples`, which are not empty.
-    pub(super) fn first_of(samples: &[(i64, Histogram)]) -> Self {
-        let (_, first) = &samples[0];
+    pub(super) fn first_of<H: Borrow<Histogram>>(samples: &[(i64, H)]) -> Self {
+        let first = samples[0].1.borrow();
         let mut run = Self {
             form: Form::of(first),
             flats: Vec::new(),
@@ -41,7 +42,7 @@ impl Run {
             keys: BTreeSet::new(),
         };
         for (_, histogram) in samples {
-            if !run.admit(histogram) {
+            if !run.admit(histogram.borrow()) {
                 break;
             }
         }

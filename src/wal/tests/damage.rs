@@ -287,7 +287,7 @@ fn a_checkpoint_comes_back_and_damage_is_a_gap() {
     assert_eq!(length, RECORDS_START + 50 * record_bytes(60) as u64);
     let mut kept = Kept::default();
     let read = read_checkpoint(&sim, path, &mut kept).unwrap();
-    assert_eq!((read.sequence, read.start_lsn, read.records), (7, 42, 50));
+    assert_eq!((read.sequence, read.records), (7, 50));
     assert_eq!((kept.records.len(), read.gaps.len()), (50, 0));
 
     for index in [0, 17, 49] {
