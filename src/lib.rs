@@ -26,6 +26,9 @@ pub(crate) mod chunk;
 pub(crate) mod column;
 pub(crate) mod db;
 pub(crate) mod engine;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub(crate) mod head;
 pub(crate) mod index;
 pub(crate) mod io;
