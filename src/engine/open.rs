@@ -192,7 +192,10 @@ fn create_manifest(options: &Options, dir: &Path) -> Result<Manifest, Error> {
     // Whoever made the folder may have died before its name was durable.
     sync_name(&options.fs, dir)?;
     let created_ms = options.clock.now_ms();
-    let unique = format!("{created_ms} {} {}", std::process::id(), dir.display());
+    let unique = match options.identity {
+        Some(identity) => format!("{created_ms} {identity}"),
+        None => format!("{created_ms} {} {}", std::process::id(), dir.display()),
+    };
     let manifest = Manifest {
         database_id: hash::hash_128(unique.as_bytes()),
         precision: options.precision.unwrap_or_default(),
@@ -422,7 +425,11 @@ fn resume(
 
 /// How this database's log is written. The nonce differs from opening to opening.
 pub(super) fn wal_options(options: &Options, manifest: &Manifest) -> WalOptions {
-    let unique = format!("{} {} {:p}", options.clock.now_ms(), std::process::id(), options);
+    let now_ms = options.clock.now_ms();
+    let unique = match options.identity {
+        Some(identity) => format!("{now_ms} {identity}"),
+        None => format!("{now_ms} {} {options:p}", std::process::id()),
+    };
     WalOptions {
         file_bytes: options.wal_file_bytes,
         step_bytes: options.wal_step_bytes,

@@ -3,7 +3,9 @@
 mod basics;
 mod cli;
 mod concurrency;
+mod corruption;
 mod examples;
+mod golden;
 mod limits;
 mod model;
 mod ordering;
