@@ -91,6 +91,7 @@ impl Engine {
         }
         // 3. What an interrupted write left behind.
         if !options.read_only {
+            wal::restore_tails(&*fs, dir)?;
             remove_leftovers(&fs, dir, &manifest)?;
         }
         // 4. The segments.

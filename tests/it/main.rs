@@ -2,6 +2,7 @@
 
 mod basics;
 mod concurrency;
+mod crash;
 mod examples;
 mod limits;
 mod model;
