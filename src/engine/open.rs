@@ -301,7 +301,13 @@ fn replay(
     let mut next_lsn = manifest.flushed_lsn + 1;
     if manifest.checkpoint != 0 {
         visitor.replayer.begin_file();
-        next_lsn = next_lsn.max(read_checkpoint(options, dir, manifest.checkpoint, &mut visitor, report)?);
+        next_lsn = next_lsn.max(read_checkpoint(
+            options,
+            dir,
+            manifest.checkpoint,
+            &mut visitor,
+            report,
+        )?);
     }
     visitor.sequence = 0;
     let from = ReplayFrom {

@@ -236,7 +236,11 @@ impl Head {
         let mut report = stage.report.clone();
         // One record, so that a crash leaves the batch whole or not at all. Only a batch that might not fit is cut.
         let fits = stage.log_bytes_max() <= MAX_PAYLOAD_BYTES as u64;
-        let entries_max = if fits { usize::MAX } else { append::RECORD_ENTRIES_MAX };
+        let entries_max = if fits {
+            usize::MAX
+        } else {
+            append::RECORD_ENTRIES_MAX
+        };
         let mut records = stage.entries.chunks(entries_max).peekable();
         while let Some(entries) = records.next() {
             self.append(writer, stage, entries, now, &mut report);

@@ -81,7 +81,9 @@ fn restore(fs: &dyn Fs, tail: &Path, log: &Path) -> Result<(), FsError> {
             })?;
             to.sync_data()?;
         }
-        None => tracing::error!(file = %tail.display(), "a copy of the log's end is damaged and was not used"),
+        None => {
+            tracing::error!(file = %tail.display(), "a copy of the log's end is damaged and was not used")
+        }
     }
     fs.remove(tail)
 }
@@ -104,12 +106,17 @@ fn check(fs: &dyn Fs, tail: &Path) -> Result<Option<Range<u64>>, FsError> {
     let mut stored = [0; 8];
     file.read_at(end, &mut stored)?;
     let mut cursor = Cursor::new(&header);
-    let is_magic = cursor.take(MAGIC.len(), "magic").is_ok_and(|magic| magic == MAGIC);
+    let is_magic = cursor
+        .take(MAGIC.len(), "magic")
+        .is_ok_and(|magic| magic == MAGIC);
     let (Ok(start), Ok(length)) = (cursor.u64("offset"), cursor.u64("length")) else {
         return Ok(None);
     };
     let is_sound = is_magic && length == end - HEADER_BYTES && u64::from_le_bytes(stored) == checksum;
-    Ok(start.checked_add(length).filter(|_| is_sound).map(|end| start..end))
+    Ok(start
+        .checked_add(length)
+        .filter(|_| is_sound)
+        .map(|end| start..end))
 }
 
 /// Calls `each` with the offset of every piece of `range` and a buffer of its length.

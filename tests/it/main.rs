@@ -4,6 +4,7 @@ mod basics;
 mod concurrency;
 mod crash;
 mod examples;
+mod faults;
 mod limits;
 mod model;
 mod ordering;

@@ -175,9 +175,17 @@ impl Story {
         };
         batch.durability(durability);
         let (series_number, timestamp) = mark_of(number);
-        self.put(&mut batch, number, (series_number, timestamp), Value::Float(number as f64));
+        self.put(
+            &mut batch,
+            number,
+            (series_number, timestamp),
+            Value::Float(number as f64),
+        );
         for _ in 0..dice.below(12) {
-            let place = (dice.below(SERIES), time(number) - dice.below(30) as i64 * TICK + 1 + dice.below(3) as i64);
+            let place = (
+                dice.below(SERIES),
+                time(number) - dice.below(30) as i64 * TICK + 1 + dice.below(3) as i64,
+            );
             let value = match dice.below(10) {
                 0 => Value::Float(narthex::stale_nan()),
                 1..=2 => Value::Histogram(histogram(dice).into()),
@@ -206,8 +214,16 @@ impl Story {
 
     /// A place belongs to the batch that took it first; what comes later is refused, repeated or hidden.
     fn put(&mut self, batch: &mut Batch, number: usize, place: (usize, i64), value: Value) {
-        let start_timestamp = if place.0.is_multiple_of(5) { place.1 - TICK } else { 0 };
-        let sample = Sample { timestamp: place.1, value, start_timestamp };
+        let start_timestamp = if place.0.is_multiple_of(5) {
+            place.1 - TICK
+        } else {
+            0
+        };
+        let sample = Sample {
+            timestamp: place.1,
+            value,
+            start_timestamp,
+        };
         batch.push_sample(&series(place.0), &sample);
         let kept = (seen(&sample.value), start_timestamp);
         self.by_batch.entry(place).or_insert((number, kept));
@@ -216,11 +232,19 @@ impl Story {
     fn step(&mut self, db: &Db) {
         let names = |fs: &SimFs, prefix: &str| -> Vec<String> {
             let names = fs.list(Path::new(DIR)).expect("the folder is there");
-            names.into_iter().filter(|name| name.starts_with(prefix)).collect()
+            names
+                .into_iter()
+                .filter(|name| name.starts_with(prefix))
+                .collect()
         };
         let series = |db: &Db| db.stats().expect("stats").head_series as usize;
         for _ in 0..4 {
-            let before = (names(&self.fs, "checkpoint-"), names(&self.fs, "segment-"), names(&self.fs, "wal-"), series(db));
+            let before = (
+                names(&self.fs, "checkpoint-"),
+                names(&self.fs, "segment-"),
+                names(&self.fs, "wal-"),
+                series(db),
+            );
             if !db.step().expect("step") {
                 break;
             }
@@ -239,19 +263,31 @@ impl Story {
             count += 1;
         }
         if contents.len() != self.places[count] {
-            return Err(format!("{} samples of {count} batches, not {}", contents.len(), self.places[count]));
+            return Err(format!(
+                "{} samples of {count} batches, not {}",
+                contents.len(),
+                self.places[count]
+            ));
         }
         for (place, kept) in contents {
             match self.by_batch.get(place) {
                 Some((batch, expected)) if *batch < count && expected == kept => {}
-                other => return Err(format!("{count} batches are there, but {place:?} is {kept:?}, not {other:?}")),
+                other => {
+                    return Err(format!(
+                        "{count} batches are there, but {place:?} is {kept:?}, not {other:?}"
+                    ));
+                }
             }
         }
         let mut said = db.metadata(None);
         let mut shown: BTreeMap<usize, usize> = BTreeMap::new();
         for (_, exemplars) in db.exemplars(&[], ..).map_err(|error| error.to_string())? {
             for one in exemplars {
-                let number = one.labels.get("batch").and_then(|text| text.parse().ok()).unwrap_or(usize::MAX);
+                let number = one
+                    .labels
+                    .get("batch")
+                    .and_then(|text| text.parse().ok())
+                    .unwrap_or(usize::MAX);
                 *shown.entry(number).or_default() += 1;
             }
         }
@@ -260,11 +296,15 @@ impl Story {
             let exemplars = shown.remove(&number).unwrap_or(0);
             let expected = (number.is_multiple_of(3), usize::from(number.is_multiple_of(4)));
             if (has_metadata, exemplars) != expected {
-                return Err(format!("batch {number} of {count}: metadata {has_metadata}, {exemplars} exemplars"));
+                return Err(format!(
+                    "batch {number} of {count}: metadata {has_metadata}, {exemplars} exemplars"
+                ));
             }
         }
         if !said.is_empty() || !shown.is_empty() {
-            return Err(format!("{count} batches are there, and metadata {said:?}, exemplars {shown:?}"));
+            return Err(format!(
+                "{count} batches are there, and metadata {said:?}, exemplars {shown:?}"
+            ));
         }
         Ok(count)
     }
