@@ -6,19 +6,19 @@
 //! ```
 //! use narthex::{Db, Matcher, Options, labels};
 //!
-//! # fn main() -> Result<(), narthex::Error> {
-//! let db = Db::open(Options::in_memory())?; // or Options::new("./data")
-//! let mut batch = db.batch();
-//! batch.push(&labels! { "__name__" => "cpu_busy", "host" => "a" }, 1_700_000_000_000, 0.42);
-//! assert_eq!(batch.commit()?.accepted, 1); // durable, then acknowledged
-//! for series in db.select(&[Matcher::eq("__name__", "cpu_busy")], 0..)? {
-//!     let series = series?;
-//!     for sample in series.samples() {
-//!         println!("{} {:?}", series.labels(), sample);
+//! fn main() -> Result<(), narthex::Error> {
+//!     let db = Db::open(Options::in_memory())?; // In a folder: Options::new("./data").
+//!     let mut batch = db.batch();
+//!     batch.push(&labels! { "__name__" => "cpu_busy", "host" => "a" }, 1_700_000_000_000, 0.42);
+//!     assert_eq!(batch.commit()?.accepted, 1); // In a folder: durable, then acknowledged.
+//!     for series in db.select(&[Matcher::eq("__name__", "cpu_busy")], 0..)? {
+//!         let series = series?;
+//!         for sample in series.samples() {
+//!             println!("{} {:?}", series.labels(), sample);
+//!         }
 //!     }
+//!     db.close()
 //! }
-//! db.close()
-//! # }
 //! ```
 
 pub(crate) mod base;
@@ -40,6 +40,7 @@ pub use db::{Batch, Db};
 pub use engine::RecoveryReport;
 pub use engine::chunks::{ChunkCursor, RawChunk, SeriesChunks};
 pub use engine::error::Error;
+pub use engine::inventory::SegmentInfo;
 pub use engine::listing::{ListOptions, Listing};
 pub use engine::options::{Options, Precision};
 pub use engine::select::{Series, SeriesCursor, SeriesSamples, Warning};

@@ -3,7 +3,7 @@
 use super::Engine;
 use super::error::Error;
 use super::merge::{Join, SourceKind};
-use super::select::bounds;
+use super::select::{bounds, matching_rows};
 use crate::index::LabelMatcher;
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::Labels;
@@ -23,9 +23,16 @@ impl Engine {
         let Some((from, to)) = bounds(&range) else {
             return Ok(Vec::new());
         };
-        let view = self.view.load_full();
+        let (_pin, view) = self.pinned_view();
         // An exemplar need not lie within the time of the samples, so every segment is asked.
-        let mut join = Join::new(self.sources(&view, &matchers, i64::MIN, i64::MAX, &mut Vec::new()));
+        let mut warnings = Vec::new();
+        let mut join = Join::new(self.sources(&view, &matchers, i64::MIN, i64::MAX, &mut warnings));
+        if !warnings.is_empty() {
+            // There is no place for warnings in this answer: a segment that fails is an error.
+            for segment in &view.segments {
+                matching_rows(segment, &matchers, i64::MIN, i64::MAX)?;
+            }
+        }
         let mut by_source = Vec::new();
         for source in &join.sources {
             by_source.push(match &source.kind {

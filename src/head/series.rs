@@ -201,7 +201,7 @@ impl Series {
 
     fn find_in_chunks(&self, timestamp: i64) -> Option<Value> {
         if self.open.count() > 0 && timestamp >= self.open_first {
-            return super::decode::find_in_chunk(Encoding::Xor, self.open.bytes(), timestamp);
+            return super::decode::find_in_chunk(Encoding::Xor, &self.open.to_bytes(), timestamp);
         }
         let extra = self.extra.as_ref()?;
         if let Some(open) = &extra.histogram
@@ -258,7 +258,7 @@ impl Series {
             last_timestamp,
             encoding: Encoding::Xor,
             count: open.count(),
-            bytes: open.bytes().into(),
+            bytes: open.to_shared(),
         };
         self.extra_mut().sealed.push(chunk);
     }
@@ -365,7 +365,7 @@ impl Series {
                 last_timestamp: self.open.last().0,
                 encoding: Encoding::Xor,
                 count: self.open.count(),
-                bytes: self.open.bytes().into(),
+                bytes: self.open.to_shared(),
             });
         }
         data

@@ -1,6 +1,7 @@
 //! The integration tests, in one binary: a module per theme.
 
 mod basics;
+mod cli;
 mod concurrency;
 mod crash;
 mod examples;
@@ -9,4 +10,6 @@ mod limits;
 mod model;
 mod ordering;
 mod play;
+mod reading;
 mod tidy;
+mod world;
