@@ -91,6 +91,7 @@ impl Engine {
         }
         // 3. What an interrupted write left behind.
         if !options.read_only {
+            wal::restore_tails(&*fs, dir)?;
             remove_leftovers(&fs, dir, &manifest)?;
         }
         // 4. The segments.
@@ -210,6 +211,9 @@ fn create_manifest(options: &Options, dir: &Path) -> Result<Manifest, Error> {
 /// Temporary files go. Finished files that the manifest does not name are put aside, a checkpoint or log file below the
 /// floor is removed: their samples are elsewhere.
 fn remove_leftovers(fs: &Arc<dyn Fs>, dir: &Path, manifest: &Manifest) -> Result<(), Error> {
+    // Whoever wrote the manifest may have died before its name was durable. If a power loss brought back the one before,
+    // what that one names must still be there.
+    fs.sync_dir(dir)?;
     for name in fs.list(dir)? {
         let path = dir.join(&name);
         if io::is_temp_name(&name) {
