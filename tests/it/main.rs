@@ -6,4 +6,5 @@ mod concurrency;
 mod examples;
 mod limits;
 mod ordering;
+mod surface;
 mod tidy;
