@@ -69,7 +69,7 @@ impl Open {
     /// The same chunk after it was put away and taken up again.
     fn resumed(self) -> Self {
         match self {
-            Self::Xor(appender) => Self::Xor(XorAppender::resume(appender.bytes()).unwrap()),
+            Self::Xor(appender) => Self::Xor(XorAppender::resume(&appender.to_bytes()).unwrap()),
             Self::Histogram(appender) => {
                 Self::Histogram(HistogramAppender::resume(appender.bytes(), appender.kind()).unwrap())
             }
@@ -80,7 +80,7 @@ impl Open {
         match self {
             Self::Xor(appender) => Chunk {
                 encoding: XOR,
-                bytes: appender.into_bytes().into_vec(),
+                bytes: appender.to_bytes(),
             },
             Self::Histogram(appender) => Chunk {
                 encoding: match appender.kind() {

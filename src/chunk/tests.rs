@@ -63,19 +63,20 @@ proptest! {
     fn xor_round_trip(samples in samples(), cut in 0usize..150) {
         let appender = xor_chunk(&samples);
         prop_assert_eq!(usize::from(appender.count()), samples.len());
-        let read: Result<Vec<_>, _> = XorIter::new(appender.bytes()).unwrap().collect();
+        let read: Result<Vec<_>, _> = XorIter::new(&appender.to_bytes()).unwrap().collect();
         prop_assert_eq!(&read.unwrap(), &samples);
         let (mut timestamps, mut values) = (Vec::new(), Vec::new());
-        decode_into(appender.bytes(), &mut timestamps, &mut values).unwrap();
+        decode_into(&appender.to_bytes(), &mut timestamps, &mut values).unwrap();
         prop_assert_eq!(timestamps.into_iter().zip(values).collect::<Vec<_>>(), samples.clone());
-        prop_assert_eq!(last_timestamp(appender.bytes()).unwrap(), samples.last().map(|s| s.0));
+        prop_assert_eq!(last_timestamp(&appender.to_bytes()).unwrap(), samples.last().map(|s| s.0));
 
         let cut = cut.min(samples.len());
-        let mut resumed = XorAppender::resume(xor_chunk(&samples[..cut]).bytes()).unwrap();
+        let mut resumed = XorAppender::resume(&xor_chunk(&samples[..cut]).to_bytes()).unwrap();
         for &(timestamp, value) in &samples[cut..] {
             resumed.append(timestamp, value);
         }
-        prop_assert_eq!(resumed.bytes(), appender.bytes());
+        prop_assert_eq!(resumed.to_bytes(), appender.to_bytes());
+        prop_assert_eq!(&resumed.to_shared()[..], &appender.to_bytes()[..]);
         prop_assert_eq!(resumed.last(), appender.last());
     }
 
@@ -87,7 +88,7 @@ proptest! {
 
     #[test]
     fn xor_notices_missing_bytes(samples in samples(), keep in 0usize..1000) {
-        let bytes = xor_chunk(&samples).into_bytes();
+        let bytes = xor_chunk(&samples).to_bytes();
         if keep < bytes.len() && !samples.is_empty() {
             prop_assert!(decode_into(&bytes[..keep], &mut Vec::new(), &mut Vec::new()).is_err());
         }
@@ -97,7 +98,7 @@ proptest! {
 #[test]
 fn an_open_chunk_is_small() {
     assert!(size_of::<XorAppender>() <= 56);
-    assert_eq!(XorAppender::new().bytes(), [0, 0]);
+    assert_eq!(XorAppender::new().to_bytes(), [0, 0]);
 }
 
 /// A histogram whose positive buckets are these, with a bucket for every index that is named.

@@ -136,7 +136,7 @@ impl Encoder {
     fn cut(&mut self) {
         let (encoding, bytes) = match std::mem::take(&mut self.open) {
             Open::None => return,
-            Open::Floats(open) => (Encoding::Xor, open.bytes().to_vec()),
+            Open::Floats(open) => (Encoding::Xor, open.to_bytes()),
             Open::Histograms(open) => (Encoding::of(open.kind()), open.bytes().to_vec()),
         };
         self.chunks.push(RawChunk {

@@ -30,6 +30,7 @@ use self::options::{Options, Precision};
 use self::view::View;
 use crate::head::Head;
 use crate::head::freeze::Frozen;
+use crate::head::read::Pin;
 use crate::io::FolderLock;
 use crate::segment::reader::Quarantined;
 use crate::wal::{Gap, GroupCommit};
@@ -132,6 +133,12 @@ impl Engine {
 
     fn lock_maintenance(&self) -> MutexGuard<'_, Maintenance> {
         self.maintenance.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The view, and a pin taken before it: what is not in the view's segments stays in the head meanwhile.
+    fn pinned_view(&self) -> (Pin, Arc<View>) {
+        let pin = self.head.pin();
+        (pin, self.view.load_full())
     }
 
     /// Now, in the database's unit.

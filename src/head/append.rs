@@ -17,7 +17,7 @@ use crate::model::sample::Value;
 use crate::wal::batch::{BatchEncoder, Chain, LoggedFloat};
 use std::sync::{Arc, MutexGuard, PoisonError, RwLockReadGuard};
 
-/// Entries that go into one record of the log.
+/// Entries that go into one record of the log when a batch may be too large for one.
 pub(super) const RECORD_ENTRIES_MAX: usize = 32 * 1024;
 
 /// Stands for an entry that was refused before its series was looked up.

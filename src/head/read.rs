@@ -13,8 +13,12 @@ use std::sync::{Arc, MutexGuard, PoisonError, RwLockReadGuard};
 pub(crate) struct HeadSelection {
     ids: Vec<u32>,
     order: LabelOrder,
-    _pin: Arc<()>,
+    _pin: Pin,
 }
+
+/// Keeps every series of the head in memory, and its id its own, as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Pin(#[expect(dead_code, reason = "it is counted, not looked at")] Arc<()>);
 
 /// Ids whose pairs are copied before the index is unlocked once, for those who wait to write it.
 const IDS_PER_LOCK: usize = 16 * 1024;
@@ -37,6 +41,12 @@ impl HeadSelection {
 }
 
 impl Head {
+    /// Taken under the index's read lock: an eviction sees the pin, or was over before.
+    pub(crate) fn pin(&self) -> Pin {
+        let _index = self.read_index();
+        Pin(self.pin.clone())
+    }
+
     pub(crate) fn read_index(&self) -> RwLockReadGuard<'_, LiveIndex> {
         self.index.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -44,7 +54,7 @@ impl Head {
     /// The series that match, in label order.
     pub(crate) fn select(&self, matchers: &[LabelMatcher]) -> HeadSelection {
         let index = self.read_index();
-        let pin = self.pin.clone();
+        let pin = Pin(self.pin.clone());
         let found = index.select(matchers);
         drop(index);
         let ids: Vec<u32> = found.iter().collect();

@@ -19,6 +19,8 @@ use crate::wal::batch_decode::{self, BatchVisitor, Chains, LoggedHistogram};
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 const UNKNOWN: u32 = u32::MAX;
+/// Floats that are applied together, so that a large record takes little memory.
+const FLOATS_APPLIED_MAX: usize = 32 * 1024;
 
 /// The form of the log has room for corrections, but nothing writes them yet.
 const UNKNOWN_CORRECTION: Corrupt = Corrupt {
@@ -49,7 +51,7 @@ pub(crate) struct Replayer<'a> {
     complete: Vec<u64>,
     lsn: u64,
     /// Floats of the record, with the ids of this head; applied together.
-    floats: Vec<(LoggedFloat, bool)>,
+    floats: Vec<LoggedFloat>,
     scratch: Vec<PairId>,
     pub(crate) counts: ReplayCounts,
 }
@@ -121,7 +123,7 @@ impl<'a> Replayer<'a> {
         let slabs = &self.writer.slabs;
         let mut locked: Option<(usize, MutexGuard<'_, SlabSeries>)> = None;
         let (mut time_min, mut time_max) = (i64::MAX, i64::MIN);
-        for (sample, late) in &self.floats {
+        for sample in &self.floats {
             let (slab_index, place) = place_of(sample.id);
             if locked.as_ref().is_none_or(|(index, _)| *index != slab_index) {
                 drop(locked.take());
@@ -130,7 +132,8 @@ impl<'a> Replayer<'a> {
             let Some(series) = locked.as_mut().and_then(|(_, slab)| slab.series.get_mut(place)) else {
                 continue;
             };
-            if !late && (!series.has_last || sample.timestamp > series.last_timestamp) {
+            // What was late to a series whose newer samples are in a segment may be the newest here.
+            if !series.has_last || sample.timestamp > series.last_timestamp {
                 series.append_float(sample.timestamp, sample.bits, sample.start_timestamp);
             } else {
                 let value = Value::Float(f64::from_bits(sample.bits));
@@ -199,14 +202,17 @@ impl BatchVisitor for Replayer<'_> {
     }
 
     #[inline]
-    fn float(&mut self, sample: LoggedFloat, late: bool) -> Result<(), Corrupt> {
+    fn float(&mut self, sample: LoggedFloat, _late: bool) -> Result<(), Corrupt> {
         if sample.correction {
             return Err(UNKNOWN_CORRECTION);
         }
         if !self.is_complete(sample.id)
             && let Some(id) = self.id_of(sample.id)
         {
-            self.floats.push((LoggedFloat { id, ..sample }, late));
+            self.floats.push(LoggedFloat { id, ..sample });
+            if self.floats.len() == FLOATS_APPLIED_MAX {
+                self.apply_floats();
+            }
         }
         Ok(())
     }

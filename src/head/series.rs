@@ -158,8 +158,8 @@ impl Series {
         if !self.has_last || timestamp > self.last_timestamp {
             return Admission::Ordered;
         }
-        if timestamp == self.last_timestamp && self.last_histogram().is_none() {
-            return if bits == self.last_bits {
+        if timestamp == self.last_timestamp {
+            return if bits == self.last_bits && self.last_histogram().is_none() {
                 Admission::Same
             } else {
                 Admission::Conflict
@@ -174,7 +174,7 @@ impl Series {
             return Admission::Ordered;
         }
         if timestamp == self.last_timestamp {
-            let same = self.last_histogram().is_some_and(|last| last == histogram);
+            let same = self.last_histogram().is_some_and(|last| last.is_same(histogram));
             return if same {
                 Admission::Same
             } else {
@@ -187,18 +187,21 @@ impl Series {
     fn admit_late(&self, timestamp: i64, value: &Value) -> Admission {
         match self.find(timestamp) {
             None => Admission::Late,
-            Some(found) if found == *value => Admission::Same,
+            Some(found) if is_same(&found, value) => Admission::Same,
             Some(_) => Admission::Conflict,
         }
     }
 
-    /// The value at `timestamp` in this generation.
+    /// The value at `timestamp` in this generation. After a replay both a chunk and the late samples may have one; the
+    /// one in the chunk was first.
     fn find(&self, timestamp: i64) -> Option<Value> {
-        if let Some(late) = self.extra.as_ref().and_then(|extra| extra.late.get(&timestamp)) {
-            return Some(late.value.clone());
-        }
+        let late = || Some(self.extra.as_ref()?.late.get(&timestamp)?.value.clone());
+        self.find_in_chunks(timestamp).or_else(late)
+    }
+
+    fn find_in_chunks(&self, timestamp: i64) -> Option<Value> {
         if self.open.count() > 0 && timestamp >= self.open_first {
-            return super::decode::find_in_chunk(Encoding::Xor, self.open.bytes(), timestamp);
+            return super::decode::find_in_chunk(Encoding::Xor, &self.open.to_bytes(), timestamp);
         }
         let extra = self.extra.as_ref()?;
         if let Some(open) = &extra.histogram
@@ -255,7 +258,7 @@ impl Series {
             last_timestamp,
             encoding: Encoding::Xor,
             count: open.count(),
-            bytes: open.bytes().into(),
+            bytes: open.to_shared(),
         };
         self.extra_mut().sealed.push(chunk);
     }
@@ -362,10 +365,18 @@ impl Series {
                 last_timestamp: self.open.last().0,
                 encoding: Encoding::Xor,
                 count: self.open.count(),
-                bytes: self.open.bytes().into(),
+                bytes: self.open.to_shared(),
             });
         }
         data
+    }
+}
+
+/// Histograms come out of a chunk with the same observations, not always in the same form.
+fn is_same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Histogram(one), Value::Histogram(other)) => one.is_same(other),
+        _ => one == other,
     }
 }
 

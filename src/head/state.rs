@@ -49,7 +49,10 @@ impl Series {
         }
         if self.open.count() > 0 {
             varint::write_i64(out, self.open_first);
-            varint::write_bytes(out, self.open.bytes());
+            let (header, stream) = self.open.parts();
+            varint::write_u64(out, (header.len() + stream.len()) as u64);
+            out.extend_from_slice(&header);
+            out.extend_from_slice(stream);
         }
         if let Some(open) = &extra.histogram {
             out.push(Encoding::of(open.appender.kind()) as u8);

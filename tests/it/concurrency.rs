@@ -60,10 +60,17 @@ impl Run {
         self.is_over.load(Ordering::Acquire)
     }
 
+    fn wait_for_maintenance(&self) {
+        let round = self.rounds.load(Ordering::Acquire);
+        while self.rounds.load(Ordering::Acquire) == round && !self.is_over() {
+            std::thread::yield_now();
+        }
+    }
+
     fn write(&self, writer: usize, ticks: i64) {
         for timestamp in 0..ticks {
-            while self.rounds.load(Ordering::Acquire) < timestamp / TICKS_PER_ROUND && !self.is_over() {
-                std::thread::yield_now();
+            if timestamp % TICKS_PER_ROUND == 0 {
+                self.wait_for_maintenance();
             }
             let mut batch = self.db.batch();
             for number in 0..SERIES_PER_WRITER {
