@@ -12,6 +12,7 @@ mod faults;
 mod limits;
 mod model;
 mod ordering;
+mod surface;
 mod play;
 mod reading;
 mod tidy;
