@@ -11,5 +11,6 @@ mod model;
 mod ordering;
 mod play;
 mod reading;
+mod regressions;
 mod tidy;
 mod world;
