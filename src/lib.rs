@@ -26,6 +26,9 @@ pub(crate) mod chunk;
 pub(crate) mod column;
 pub(crate) mod db;
 pub(crate) mod engine;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub(crate) mod head;
 pub(crate) mod index;
 pub(crate) mod io;
@@ -63,4 +66,13 @@ pub use segment::reader::{CorruptFile, Quarantined};
 /// Aids for testing what is built on this crate: a disk that loses power, fails calls and fills up.
 pub mod testing {
     pub use crate::io::{Call, CrashMode, CrashPoint, Fault, Record, SimFs};
+
+    /// Makes the bytes of a database depend on nothing but what is written, the clock and `identity`: its id and the
+    /// epochs of its log files are made of these instead of the process and the folder. For tests that compare files.
+    /// In earnest it would be unsafe: two openings at the same moment of the clock would make log files of one epoch.
+    #[must_use]
+    pub fn with_identity(mut options: crate::Options, identity: u64) -> crate::Options {
+        options.identity = Some(identity);
+        options
+    }
 }

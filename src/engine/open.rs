@@ -33,18 +33,26 @@ impl Engine {
     pub(crate) fn open(options: Options) -> Result<Self, Error> {
         match options.dir.clone() {
             None => Ok(Self::open_in_memory(options)),
-            Some(dir) if options.read_only => {
-                let mut attempt = 1;
-                loop {
-                    match Self::open_folder(options.clone(), &dir) {
-                        Err(Error::Fs(error)) if error.is_not_found() && attempt < READ_ONLY_ATTEMPTS => {
-                            attempt += 1
-                        }
-                        other => return other,
-                    }
-                }
-            }
+            Some(dir) if options.read_only => Self::open_beside_a_writer(&options, &dir),
             Some(dir) => Self::open_folder(options, &dir),
+        }
+    }
+
+    /// A writing process may flush meanwhile, and remove or cut the log that is being read here. Then the manifest is not
+    /// the one that was read first, or a file is not there or shorter than it was, and the opening starts again.
+    fn open_beside_a_writer(options: &Options, dir: &Path) -> Result<Self, Error> {
+        let mut attempt = 1;
+        loop {
+            let opened = Self::open_folder(options.clone(), dir);
+            let has_moved_on = match &opened {
+                Ok(engine) => Manifest::read(&options.fs, dir)?.as_ref() != Some(&*engine.lock_manifest()),
+                Err(Error::Fs(error)) => is_damage(error),
+                Err(_) => false,
+            };
+            if !has_moved_on || attempt == READ_ONLY_ATTEMPTS {
+                return opened;
+            }
+            attempt += 1;
         }
     }
 
@@ -193,7 +201,10 @@ fn create_manifest(options: &Options, dir: &Path) -> Result<Manifest, Error> {
     // Whoever made the folder may have died before its name was durable.
     sync_name(&options.fs, dir)?;
     let created_ms = options.clock.now_ms();
-    let unique = format!("{created_ms} {} {}", std::process::id(), dir.display());
+    let unique = match options.identity {
+        Some(identity) => format!("{created_ms} {identity}"),
+        None => format!("{created_ms} {} {}", std::process::id(), dir.display()),
+    };
     let manifest = Manifest {
         database_id: hash::hash_128(unique.as_bytes()),
         precision: options.precision.unwrap_or_default(),
@@ -426,7 +437,11 @@ fn resume(
 
 /// How this database's log is written. The nonce differs from opening to opening.
 pub(super) fn wal_options(options: &Options, manifest: &Manifest) -> WalOptions {
-    let unique = format!("{} {} {:p}", options.clock.now_ms(), std::process::id(), options);
+    let now_ms = options.clock.now_ms();
+    let unique = match options.identity {
+        Some(identity) => format!("{now_ms} {identity}"),
+        None => format!("{now_ms} {} {options:p}", std::process::id()),
+    };
     WalOptions {
         file_bytes: options.wal_file_bytes,
         step_bytes: options.wal_step_bytes,
