@@ -6,19 +6,19 @@
 //! ```
 //! use narthex::{Db, Matcher, Options, labels};
 //!
-//! # fn main() -> Result<(), narthex::Error> {
-//! let db = Db::open(Options::in_memory())?; // or Options::new("./data")
-//! let mut batch = db.batch();
-//! batch.push(&labels! { "__name__" => "cpu_busy", "host" => "a" }, 1_700_000_000_000, 0.42);
-//! assert_eq!(batch.commit()?.accepted, 1); // durable, then acknowledged
-//! for series in db.select(&[Matcher::eq("__name__", "cpu_busy")], 0..)? {
-//!     let series = series?;
-//!     for sample in series.samples() {
-//!         println!("{} {:?}", series.labels(), sample);
+//! fn main() -> Result<(), narthex::Error> {
+//!     let db = Db::open(Options::in_memory())?; // In a folder: Options::new("./data").
+//!     let mut batch = db.batch();
+//!     batch.push(&labels! { "__name__" => "cpu_busy", "host" => "a" }, 1_700_000_000_000, 0.42);
+//!     assert_eq!(batch.commit()?.accepted, 1); // In a folder: durable, then acknowledged.
+//!     for series in db.select(&[Matcher::eq("__name__", "cpu_busy")], 0..)? {
+//!         let series = series?;
+//!         for sample in series.samples() {
+//!             println!("{} {:?}", series.labels(), sample);
+//!         }
 //!     }
+//!     db.close()
 //! }
-//! db.close()
-//! # }
 //! ```
 
 pub(crate) mod base;
@@ -26,6 +26,9 @@ pub(crate) mod chunk;
 pub(crate) mod column;
 pub(crate) mod db;
 pub(crate) mod engine;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub(crate) mod head;
 pub(crate) mod index;
 pub(crate) mod io;
@@ -40,6 +43,7 @@ pub use db::{Batch, Db};
 pub use engine::RecoveryReport;
 pub use engine::chunks::{ChunkCursor, RawChunk, SeriesChunks};
 pub use engine::error::Error;
+pub use engine::inventory::SegmentInfo;
 pub use engine::listing::{ListOptions, Listing};
 pub use engine::options::{Options, Precision};
 pub use engine::select::{Series, SeriesCursor, SeriesSamples, Warning};
@@ -62,4 +66,13 @@ pub use segment::reader::{CorruptFile, Quarantined};
 /// Aids for testing what is built on this crate: a disk that loses power, fails calls and fills up.
 pub mod testing {
     pub use crate::io::{Call, CrashMode, CrashPoint, Fault, Record, SimFs};
+
+    /// Makes the bytes of a database depend on nothing but what is written, the clock and `identity`: its id and the
+    /// epochs of its log files are made of these instead of the process and the folder. For tests that compare files.
+    /// In earnest it would be unsafe: two openings at the same moment of the clock would make log files of one epoch.
+    #[must_use]
+    pub fn with_identity(mut options: crate::Options, identity: u64) -> crate::Options {
+        options.identity = Some(identity);
+        options
+    }
 }

@@ -9,6 +9,7 @@ use crate::engine::RecoveryReport;
 use crate::engine::background::Background;
 use crate::engine::chunks::ChunkCursor;
 use crate::engine::error::Error;
+use crate::engine::inventory::SegmentInfo;
 use crate::engine::listing::{ListOptions, Listing};
 use crate::engine::options::{Options, Precision};
 use crate::engine::select::SeriesCursor;
@@ -127,7 +128,8 @@ impl Db {
         Ok(ChunkCursor::new(self.engine().select(matchers, range)?))
     }
 
-    /// The label sets of matching series with samples in `range`, in label order.
+    /// The label sets of matching series with samples in `range`, in label order. Segments are not decoded for this: a
+    /// series counts whose first and last sample in a segment enclose a part of the range.
     pub fn series(
         &self,
         matchers: &[Matcher],
@@ -137,7 +139,7 @@ impl Db {
         self.engine().series(matchers, range, options)
     }
 
-    /// The label names of matching series with samples in `range`, sorted.
+    /// The label names of matching series with samples in `range`, sorted. See [`Db::series`] for what counts.
     pub fn label_names(
         &self,
         matchers: &[Matcher],
@@ -147,7 +149,7 @@ impl Db {
         self.engine().label_names(matchers, range, options)
     }
 
-    /// The values of a label of matching series with samples in `range`, sorted.
+    /// The values of a label of matching series with samples in `range`, sorted. See [`Db::series`] for what counts.
     pub fn label_values(
         &self,
         name: &str,
@@ -205,6 +207,11 @@ impl Db {
     /// Counts and sizes.
     pub fn stats(&self) -> Result<Stats, Error> {
         self.engine().stats()
+    }
+
+    /// The segments, in order of their LSNs.
+    pub fn segments(&self) -> Vec<SegmentInfo> {
+        self.engine().segments()
     }
 
     /// Series by metric and by label name.

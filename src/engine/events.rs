@@ -3,7 +3,7 @@
 use super::Engine;
 use super::error::Error;
 use super::merge::{Join, SourceKind};
-use super::select::bounds;
+use super::select::{bounds, matching_rows};
 use crate::index::LabelMatcher;
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::Labels;
@@ -23,9 +23,16 @@ impl Engine {
         let Some((from, to)) = bounds(&range) else {
             return Ok(Vec::new());
         };
-        let view = self.view.load_full();
+        let (_pin, view) = self.pinned_view();
         // An exemplar need not lie within the time of the samples, so every segment is asked.
-        let mut join = Join::new(self.sources(&view, &matchers, i64::MIN, i64::MAX, &mut Vec::new()));
+        let mut warnings = Vec::new();
+        let mut join = Join::new(self.sources(&view, &matchers, i64::MIN, i64::MAX, &mut warnings));
+        if !warnings.is_empty() {
+            // There is no place for warnings in this answer: a segment that fails is an error.
+            for segment in &view.segments {
+                matching_rows(segment, &matchers, i64::MIN, i64::MAX)?;
+            }
+        }
         let mut by_source = Vec::new();
         for source in &join.sources {
             by_source.push(match &source.kind {
@@ -50,10 +57,10 @@ impl Engine {
                 }
             }
             exemplars.retain(|exemplar| (from..=to).contains(&exemplar.timestamp));
-            exemplars.sort_by_key(|exemplar| exemplar.timestamp);
-            exemplars.dedup_by(|a, b| {
-                a.timestamp == b.timestamp && a.value.to_bits() == b.value.to_bits() && a.labels == b.labels
-            });
+            // A copy from another segment need not stand beside the first, so equal ones are brought together.
+            let key = |one: &Exemplar| (one.timestamp, one.labels.clone(), one.value.to_bits());
+            exemplars.sort_by_cached_key(key);
+            exemplars.dedup_by(|a, b| key(a) == key(b));
             if !exemplars.is_empty() {
                 all.push((Labels::from_canonical(join.labels.as_slice()), exemplars));
             }

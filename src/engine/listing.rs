@@ -7,7 +7,7 @@ use super::select::{Warning, bounds, matching_rows, warning};
 use super::view::View;
 use crate::base::bytes::Corrupt;
 use crate::index::walk::{SortedTexts, WalkBounds, WalkEnd, merged_walk};
-use crate::index::{LabelMatcher, SegmentIndex};
+use crate::index::{LabelMatcher, LiveIndex};
 use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
 use crate::segment::reader::{Segment, SegmentError};
@@ -78,15 +78,7 @@ impl Engine {
         range: impl RangeBounds<i64>,
         options: ListOptions<'_>,
     ) -> Result<Listing<String>, Error> {
-        self.list(matchers, range, options, &|lists| {
-            let head = lists.index.label_names(Some(lists.head)).into_iter();
-            let mut sources: Vec<Box<dyn SortedTexts + '_>> =
-                vec![Box::new(head.collect::<Vec<_>>().into_iter())];
-            for (index, rows) in lists.segments {
-                sources.push(Box::new(index.label_names(*rows)?.into_iter()));
-            }
-            Ok(sources)
-        })
+        self.list(matchers, range, options, Listed::Names)
     }
 
     /// The values of label `name` of matching series that have samples in `range`.
@@ -97,16 +89,7 @@ impl Engine {
         range: impl RangeBounds<i64>,
         options: ListOptions<'_>,
     ) -> Result<Listing<String>, Error> {
-        self.list(matchers, range, options, &|lists| {
-            let head = lists.index.label_values(name, options.prefix, Some(lists.head));
-            let mut sources: Vec<Box<dyn SortedTexts + '_>> = vec![Box::new(head)];
-            for (index, rows) in lists.segments {
-                if let Some(values) = index.label_values(name, options.prefix, *rows)? {
-                    sources.push(Box::new(values));
-                }
-            }
-            Ok(sources)
-        })
+        self.list(matchers, range, options, Listed::Values(name))
     }
 
     fn list(
@@ -114,33 +97,29 @@ impl Engine {
         matchers: &[Matcher],
         range: impl RangeBounds<i64>,
         options: ListOptions<'_>,
-        sources: &dyn for<'a> Fn(&Lists<'a>) -> Result<SortedSources<'a>, Corrupt>,
+        listed: Listed<'_>,
     ) -> Result<Listing<String>, Error> {
         let matchers = LabelMatcher::compile_all(matchers)?;
         let mut listing = Listing::default();
         let Some((from, to)) = bounds(&range) else {
             return Ok(listing);
         };
-        let view = self.view.load_full();
-        let listed = self.listed_segments(&view, &matchers, from, to, &mut listing.warnings);
-        let mut segments = Vec::new();
-        for one in &listed {
-            match one.segment.index() {
-                Ok(index) => segments.push((index, one.rows.as_ref())),
-                Err(error) => listing.warnings.push(warning(&one.segment, &error)),
-            }
-        }
+        let (_pin, view) = self.pinned_view();
+        let segments = self.listed_segments(&view, &matchers, from, to, &mut listing.warnings);
         let index = self.head.read_index();
         let found = index.select(&matchers);
         let head = self.head.within(&view.generations, &found, from, to);
-        let lists = Lists {
-            index: &index,
-            head: &head,
-            segments: &segments,
-        };
-        let sources = sources(&lists).map_err(|corrupt| {
-            Error::InvalidOptions(format!("an index is corrupt, see verify: {corrupt}"))
-        })?;
+        let mut sources = vec![listed.of_head(&index, &head, options.prefix)];
+        let mut names = vec![None];
+        for one in &segments {
+            match listed.of_segment(one, options.prefix) {
+                Ok(source) => {
+                    sources.push(source);
+                    names.push(Some(&one.segment));
+                }
+                Err(error) => listing.warnings.push(warning(&one.segment, &error)),
+            }
+        }
         let never = || false;
         let walk = WalkBounds {
             prefix: options.prefix,
@@ -152,11 +131,12 @@ impl Engine {
             is_cancelled: options.is_cancelled.unwrap_or(&never),
         };
         let outcome = merged_walk(sources, &walk, &mut |text| listing.items.push(text.to_owned()));
-        for (_, corrupt) in outcome.faults {
-            listing.warnings.push(Warning {
-                file: None,
-                reason: corrupt.to_string(),
-            });
+        for (number, corrupt) in outcome.faults {
+            if let Some(segment) = names.get(number).copied().flatten() {
+                listing
+                    .warnings
+                    .push(warning(segment, &segment.index_error(corrupt)));
+            }
         }
         listing.is_truncated = outcome.end == WalkEnd::Limit;
         if outcome.end == WalkEnd::Cancelled {
@@ -174,6 +154,7 @@ impl Engine {
         to: i64,
         warnings: &mut Vec<Warning>,
     ) -> Vec<ListedSegment> {
+        warnings.extend(self.lost_at_opening(from, to));
         let mut listed = Vec::new();
         for segment in &view.segments {
             if segment.meta.time_min > to || segment.meta.time_max < from {
@@ -202,7 +183,7 @@ impl Engine {
         let Some((from, to)) = bounds(&range) else {
             return Ok(listing);
         };
-        let view = self.view.load_full();
+        let (_pin, view) = self.pinned_view();
         let mut join = Join::new(self.sources(&view, &matchers, from, to, &mut listing.warnings));
         let mut failed = Vec::new();
         while join.next(&self.head, &mut failed) {
@@ -233,14 +214,46 @@ impl Engine {
     }
 }
 
-/// The lists that a walk joins.
-type SortedSources<'a> = Vec<Box<dyn SortedTexts + 'a>>;
+/// What a walk lists.
+#[derive(Clone, Copy)]
+enum Listed<'n> {
+    Names,
+    /// Values of this label.
+    Values(&'n str),
+}
 
-/// What a walk over names or values is made of.
-struct Lists<'a> {
-    index: &'a crate::index::LiveIndex,
-    head: &'a RoaringBitmap,
-    segments: &'a [(SegmentIndex<'a>, Option<&'a RoaringBitmap>)],
+impl Listed<'_> {
+    fn of_head<'a>(
+        self,
+        index: &'a LiveIndex,
+        series: &'a RoaringBitmap,
+        prefix: &str,
+    ) -> Box<dyn SortedTexts + 'a> {
+        match self {
+            Self::Names => Box::new(index.label_names(Some(series)).into_iter()),
+            Self::Values(name) => Box::new(index.label_values(name, prefix, Some(series))),
+        }
+    }
+
+    fn of_segment<'a>(
+        self,
+        listed: &'a ListedSegment,
+        prefix: &str,
+    ) -> Result<Box<dyn SortedTexts + 'a>, SegmentError> {
+        let at = |corrupt: Corrupt| listed.segment.index_error(corrupt);
+        let (index, rows) = (listed.segment.index()?, listed.rows.as_ref());
+        match self {
+            Self::Names => {
+                let names = index.label_names(rows).map_err(at)?;
+                let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+                Ok(Box::new(names.into_iter()))
+            }
+            Self::Values(name) => match index.label_values(name, prefix, rows).map_err(at)? {
+                Some(values) => Ok(Box::new(values)),
+                None => Ok(Box::new(Vec::<String>::new().into_iter())),
+            },
+        }
+    }
 }
 
 /// `None` when every row counts.

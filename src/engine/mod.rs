@@ -11,6 +11,7 @@ pub(crate) mod chunks;
 pub(crate) mod error;
 mod events;
 mod flush;
+pub(crate) mod inventory;
 pub(crate) mod listing;
 pub(crate) mod manifest;
 pub(crate) mod merge;
@@ -29,6 +30,7 @@ use self::options::{Options, Precision};
 use self::view::View;
 use crate::head::Head;
 use crate::head::freeze::Frozen;
+use crate::head::read::Pin;
 use crate::io::FolderLock;
 use crate::segment::reader::Quarantined;
 use crate::wal::{Gap, GroupCommit};
@@ -131,6 +133,12 @@ impl Engine {
 
     fn lock_maintenance(&self) -> MutexGuard<'_, Maintenance> {
         self.maintenance.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The view, and a pin taken before it: what is not in the view's segments stays in the head meanwhile.
+    fn pinned_view(&self) -> (Pin, Arc<View>) {
+        let pin = self.head.pin();
+        (pin, self.view.load_full())
     }
 
     /// Now, in the database's unit.

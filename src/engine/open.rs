@@ -33,18 +33,26 @@ impl Engine {
     pub(crate) fn open(options: Options) -> Result<Self, Error> {
         match options.dir.clone() {
             None => Ok(Self::open_in_memory(options)),
-            Some(dir) if options.read_only => {
-                let mut attempt = 1;
-                loop {
-                    match Self::open_folder(options.clone(), &dir) {
-                        Err(Error::Fs(error)) if error.is_not_found() && attempt < READ_ONLY_ATTEMPTS => {
-                            attempt += 1
-                        }
-                        other => return other,
-                    }
-                }
-            }
+            Some(dir) if options.read_only => Self::open_beside_a_writer(&options, &dir),
             Some(dir) => Self::open_folder(options, &dir),
+        }
+    }
+
+    /// A writing process may flush meanwhile, and remove or cut the log that is being read here. Then the manifest is not
+    /// the one that was read first, or a file is not there or shorter than it was, and the opening starts again.
+    fn open_beside_a_writer(options: &Options, dir: &Path) -> Result<Self, Error> {
+        let mut attempt = 1;
+        loop {
+            let opened = Self::open_folder(options.clone(), dir);
+            let has_moved_on = match &opened {
+                Ok(engine) => Manifest::read(&options.fs, dir)?.as_ref() != Some(&*engine.lock_manifest()),
+                Err(Error::Fs(error)) => is_damage(error),
+                Err(_) => false,
+            };
+            if !has_moved_on || attempt == READ_ONLY_ATTEMPTS {
+                return opened;
+            }
+            attempt += 1;
         }
     }
 
@@ -91,6 +99,7 @@ impl Engine {
         }
         // 3. What an interrupted write left behind.
         if !options.read_only {
+            wal::restore_tails(&*fs, dir)?;
             remove_leftovers(&fs, dir, &manifest)?;
         }
         // 4. The segments.
@@ -152,11 +161,35 @@ fn limits(options: &Options, manifest: &Manifest) -> Limits {
 }
 
 fn lock_folder(fs: &Arc<dyn Fs>, dir: &Path) -> Result<FolderLock, Error> {
-    fs.create_dir_all(dir)?;
+    create_folder(fs, dir)?;
     FolderLock::acquire(&**fs, dir).map_err(|error| match error {
         LockError::Held(_) => Error::Locked(dir.to_owned()),
         LockError::Fs(error) => Error::Fs(error),
     })
+}
+
+/// Creates the folder and those above it. Without the syncs a power loss could take the whole database with it.
+fn create_folder(fs: &Arc<dyn Fs>, dir: &Path) -> Result<(), Error> {
+    let mut missing = Vec::new();
+    for folder in dir.ancestors().filter(|folder| !folder.as_os_str().is_empty()) {
+        if fs.exists(folder)? {
+            break;
+        }
+        missing.push(folder);
+    }
+    fs.create_dir_all(dir)?;
+    for folder in missing.into_iter().rev() {
+        sync_name(fs, folder)?;
+    }
+    Ok(())
+}
+
+/// Makes the name of a folder survive a power loss.
+fn sync_name(fs: &Arc<dyn Fs>, folder: &Path) -> Result<(), Error> {
+    match folder.parent() {
+        Some(above) => Ok(fs.sync_dir(above)?),
+        None => Ok(()),
+    }
 }
 
 fn create_manifest(options: &Options, dir: &Path) -> Result<Manifest, Error> {
@@ -165,8 +198,13 @@ fn create_manifest(options: &Options, dir: &Path) -> Result<Manifest, Error> {
         let source = std::io::Error::new(ErrorKind::InvalidData, what);
         return Err(FsError::new("open", path, source).into());
     }
+    // Whoever made the folder may have died before its name was durable.
+    sync_name(&options.fs, dir)?;
     let created_ms = options.clock.now_ms();
-    let unique = format!("{created_ms} {} {}", std::process::id(), dir.display());
+    let unique = match options.identity {
+        Some(identity) => format!("{created_ms} {identity}"),
+        None => format!("{created_ms} {} {}", std::process::id(), dir.display()),
+    };
     let manifest = Manifest {
         database_id: hash::hash_128(unique.as_bytes()),
         precision: options.precision.unwrap_or_default(),
@@ -181,6 +219,9 @@ fn create_manifest(options: &Options, dir: &Path) -> Result<Manifest, Error> {
 /// Temporary files go. Finished files that the manifest does not name are put aside, a checkpoint or log file below the
 /// floor is removed: their samples are elsewhere.
 fn remove_leftovers(fs: &Arc<dyn Fs>, dir: &Path, manifest: &Manifest) -> Result<(), Error> {
+    // Whoever wrote the manifest may have died before its name was durable. If a power loss brought back the one before,
+    // what that one names must still be there.
+    fs.sync_dir(dir)?;
     for name in fs.list(dir)? {
         let path = dir.join(&name);
         if io::is_temp_name(&name) {
@@ -268,14 +309,21 @@ fn replay(
         sequence: 0,
         gaps: Vec::new(),
     };
+    let mut next_lsn = manifest.flushed_lsn + 1;
     if manifest.checkpoint != 0 {
         visitor.replayer.begin_file();
-        read_checkpoint(options, dir, manifest.checkpoint, &mut visitor, report)?;
+        next_lsn = next_lsn.max(read_checkpoint(
+            options,
+            dir,
+            manifest.checkpoint,
+            &mut visitor,
+            report,
+        )?);
     }
     visitor.sequence = 0;
     let from = ReplayFrom {
         sequence: manifest.log_floor,
-        lsn: manifest.flushed_lsn + 1,
+        lsn: next_lsn,
     };
     let replayed = wal::replay(fs, dir, from, &mut visitor).map_err(replay_error)?;
     let counts = visitor.replayer.counts.clone();
@@ -297,21 +345,22 @@ fn replay(
     Ok(replayed)
 }
 
-/// Reads the checkpoint. One that cannot be read is reported and put aside: the log after it is still there.
+/// Reads the checkpoint and says which LSN comes after it. One that cannot be read is reported and put aside: the log
+/// after it is still there.
 fn read_checkpoint(
     options: &Options,
     dir: &Path,
     sequence: u64,
     visitor: &mut HeadVisitor<'_>,
     report: &mut RecoveryReport,
-) -> Result<(), Error> {
+) -> Result<u64, Error> {
     let fs = &options.fs;
     let path = names::checkpoint(dir, sequence);
     let error = match wal::read_checkpoint(&**fs, &path, visitor) {
         Ok(checkpoint) if checkpoint.sequence == sequence => {
             visitor.gaps.extend(checkpoint.gaps);
             report.records += checkpoint.records;
-            return Ok(());
+            return Ok(checkpoint.start_lsn);
         }
         Ok(checkpoint) => format!("{}: is checkpoint {}", path.display(), checkpoint.sequence),
         Err(ReplayError::Fs(error)) if is_damage(&error) => error.to_string(),
@@ -324,7 +373,7 @@ fn read_checkpoint(
         fs.create_dir_all(&quarantine)?;
         fs.rename(&path, &quarantine.join(path.file_name().unwrap_or_default()))?;
     }
-    Ok(())
+    Ok(0)
 }
 
 /// Whether a file is damaged or gone, rather than unreadable for now.
@@ -388,7 +437,11 @@ fn resume(
 
 /// How this database's log is written. The nonce differs from opening to opening.
 pub(super) fn wal_options(options: &Options, manifest: &Manifest) -> WalOptions {
-    let unique = format!("{} {} {:p}", options.clock.now_ms(), std::process::id(), options);
+    let now_ms = options.clock.now_ms();
+    let unique = match options.identity {
+        Some(identity) => format!("{now_ms} {identity}"),
+        None => format!("{now_ms} {} {options:p}", std::process::id()),
+    };
     WalOptions {
         file_bytes: options.wal_file_bytes,
         step_bytes: options.wal_step_bytes,

@@ -100,6 +100,8 @@ pub struct Options {
     pub(crate) checkpoint_bytes_min: u64,
     pub(crate) fs: Arc<dyn Fs>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// In place of what tells one process and database from another; see `testing::with_identity`.
+    pub(crate) identity: Option<u64>,
 }
 
 impl Options {
@@ -134,6 +136,7 @@ impl Options {
             checkpoint_bytes_min: 64 << 20,
             fs: Arc::new(DiskFs),
             clock: Arc::new(SystemClock),
+            identity: None,
         }
     }
 

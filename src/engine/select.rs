@@ -4,7 +4,6 @@ use super::Engine;
 use super::error::Error;
 use super::merge::{Join, Source, SourceKind};
 use super::view::View;
-use crate::head;
 use crate::index::LabelMatcher;
 use crate::model::labels::{Labels, LabelsRef};
 use crate::model::matcher::Matcher;
@@ -130,7 +129,7 @@ impl Engine {
         range: impl RangeBounds<i64>,
     ) -> Result<SeriesCursor, Error> {
         let matchers = LabelMatcher::compile_all(matchers)?;
-        let view = self.view.load_full();
+        let (_pin, view) = self.pinned_view();
         let (from, to) = bounds(&range).unwrap_or((0, -1));
         let mut warnings = Vec::new();
         let sources = if from <= to {
@@ -150,6 +149,16 @@ impl Engine {
         })
     }
 
+    /// Segments with samples in `from..=to` that did not open.
+    pub(super) fn lost_at_opening(&self, from: i64, to: i64) -> impl Iterator<Item = Warning> {
+        let lost = self.recovery.quarantined.iter();
+        let within = lost.filter(move |lost| lost.time_min <= to && lost.time_max >= from);
+        within.map(|lost| Warning {
+            file: Some(lost.file.clone()),
+            reason: lost.reason.clone(),
+        })
+    }
+
     /// What may hold matching series in `from..=to`: segments by LSN, then the head.
     pub(super) fn sources(
         &self,
@@ -160,17 +169,7 @@ impl Engine {
         warnings: &mut Vec<Warning>,
     ) -> Vec<Source> {
         let overlaps = |bounds: (i64, i64)| bounds.0 <= to && bounds.1 >= from;
-        for lost in self
-            .recovery
-            .quarantined
-            .iter()
-            .filter(|lost| overlaps((lost.time_min, lost.time_max)))
-        {
-            warnings.push(Warning {
-                file: Some(lost.file.clone()),
-                reason: lost.reason.clone(),
-            });
-        }
+        warnings.extend(self.lost_at_opening(from, to));
         let mut sources = Vec::new();
         for segment in view
             .segments
@@ -278,10 +277,9 @@ impl SeriesCursor {
                 }
                 SourceKind::Head(_) => {
                     for generation in &self.view.generations {
-                        let data = self.engine.head.data(generation, id, self.from, self.to);
-                        let Some(data) = data else { continue };
-                        head::decode_data(&data, self.from, self.to, &mut self.part)
-                            .expect("BUG: a chunk of the head does not decode");
+                        self.engine
+                            .head
+                            .read(generation, id, self.from, self.to, &mut self.part);
                         add(&mut self.part, out, &mut parts);
                     }
                 }

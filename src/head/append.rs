@@ -18,7 +18,7 @@ use crate::wal::batch::{BatchEncoder, Chain, LoggedFloat};
 use std::hint::black_box;
 use std::sync::{Arc, MutexGuard, PoisonError, RwLockReadGuard};
 
-/// Entries that go into one record of the log.
+/// Entries that go into one record of the log when a batch may be too large for one.
 pub(super) const RECORD_ENTRIES_MAX: usize = 32 * 1024;
 
 /// Series whose memory is asked for before the first of them is worked on.
@@ -35,21 +35,22 @@ impl Head {
         report: &mut CommitReport,
     ) {
         self.resolve(writer, stage, entries, now, report);
+        let order = std::mem::take(&mut writer.order);
         let (mut time_min, mut time_max) = (i64::MAX, i64::MIN);
-        for entry in entries {
+        for entry in order.iter().filter_map(|target| entries.get(target.entry as usize)) {
             time_min = time_min.min(entry.timestamp);
             time_max = time_max.max(entry.timestamp);
         }
-        if !entries.is_empty() {
-            writer.live.note(entries.len() as u64, time_min, time_max);
-        }
-        let order = std::mem::take(&mut writer.order);
+        writer.live.note_times(time_min, time_max);
+        let before = report.floats + report.histograms;
         let mut applier = Applier::new(self, writer);
         for run in order.chunk_by(|a, b| place_of(a.id).0 == place_of(b.id).0) {
             applier.apply(stage, entries, run, report);
         }
         drop(applier);
         writer.order = order;
+        let added = report.floats + report.histograms - before;
+        writer.live.note_samples(added as u64);
     }
 
     /// Finds the series of every entry, or makes it; what is not refused is left in `writer.order`, by series.

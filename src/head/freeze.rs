@@ -92,6 +92,9 @@ impl Head {
 
     /// Gives up the sorted copies of label values that queries built.
     pub(crate) fn drop_caches(&self) {
+        // Whoever writes the index holds the writer's lock: a commit reads the index while it holds a slab, and readers
+        // hold the index while they wait for a slab. A third that waits to write the index would stop both.
+        let _writer = self.lock_writer();
         self.index
             .write()
             .unwrap_or_else(PoisonError::into_inner)

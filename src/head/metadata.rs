@@ -57,19 +57,18 @@ impl Head {
             .clone()
     }
 
-    /// Records the metadata of a batch; returns whether there is something to log.
+    /// Records the metadata of a batch.
     pub(super) fn append_metadata(
         &self,
         writer: &mut Writer,
         stage: &Stage,
         now: i64,
         report: &mut CommitReport,
-    ) -> bool {
+    ) {
         if stage.metadata.is_empty() {
-            return false;
+            return;
         }
         let mut state = self.metadata.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = report.metadata;
         for (metric, entry) in &stage.metadata {
             if record(&mut state.all, metric, now, entry.clone()) {
                 record(&mut state.live, metric, now, entry.clone());
@@ -79,6 +78,5 @@ impl Head {
                 }
             }
         }
-        report.metadata > before
     }
 }

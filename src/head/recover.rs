@@ -9,16 +9,18 @@ use super::series::Series;
 use super::slab::{SLAB_SERIES, SlabSeries, place_of};
 use super::writer::Writer;
 use crate::base::bytes::Corrupt;
-use crate::index::PairId;
+use crate::index::{LiveIndex, PairId};
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::LabelHash;
 use crate::model::metadata::Metadata;
 use crate::model::sample::Value;
 use crate::wal::batch::LoggedFloat;
 use crate::wal::batch_decode::{self, BatchVisitor, Chains, LoggedHistogram};
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError, RwLockWriteGuard};
 
 const UNKNOWN: u32 = u32::MAX;
+/// Floats that are applied together, so that a large record takes little memory.
+const FLOATS_APPLIED_MAX: usize = 32 * 1024;
 
 /// The form of the log has room for corrections, but nothing writes them yet.
 const UNKNOWN_CORRECTION: Corrupt = Corrupt {
@@ -41,6 +43,7 @@ pub(crate) struct ReplayCounts {
 pub(crate) struct Replayer<'a> {
     head: &'a Head,
     writer: MutexGuard<'a, Writer>,
+    index: RwLockWriteGuard<'a, LiveIndex>,
     chains: Chains,
     /// By id of the file.
     series: Vec<u32>,
@@ -49,7 +52,7 @@ pub(crate) struct Replayer<'a> {
     complete: Vec<u64>,
     lsn: u64,
     /// Floats of the record, with the ids of this head; applied together.
-    floats: Vec<(LoggedFloat, bool)>,
+    floats: Vec<LoggedFloat>,
     scratch: Vec<PairId>,
     pub(crate) counts: ReplayCounts,
 }
@@ -59,6 +62,7 @@ impl<'a> Replayer<'a> {
         Self {
             head,
             writer: head.lock_writer(),
+            index: head.index.write().unwrap_or_else(PoisonError::into_inner),
             chains: Chains::default(),
             series: Vec::new(),
             pairs: Vec::new(),
@@ -121,7 +125,7 @@ impl<'a> Replayer<'a> {
         let slabs = &self.writer.slabs;
         let mut locked: Option<(usize, MutexGuard<'_, SlabSeries>)> = None;
         let (mut time_min, mut time_max) = (i64::MAX, i64::MIN);
-        for (sample, late) in &self.floats {
+        for sample in &self.floats {
             let (slab_index, place) = place_of(sample.id);
             if locked.as_ref().is_none_or(|(index, _)| *index != slab_index) {
                 drop(locked.take());
@@ -130,7 +134,8 @@ impl<'a> Replayer<'a> {
             let Some(series) = locked.as_mut().and_then(|(_, slab)| slab.series.get_mut(place)) else {
                 continue;
             };
-            if !late && (!series.has_last || sample.timestamp > series.last_timestamp) {
+            // What was late to a series whose newer samples are in a segment may be the newest here.
+            if !series.has_last || sample.timestamp > series.last_timestamp {
                 series.append_float(sample.timestamp, sample.bits, sample.start_timestamp);
             } else {
                 let value = Value::Float(f64::from_bits(sample.bits));
@@ -139,9 +144,8 @@ impl<'a> Replayer<'a> {
             time_min = time_min.min(sample.timestamp);
             time_max = time_max.max(sample.timestamp);
         }
-        self.writer
-            .live
-            .note(self.floats.len() as u64, time_min, time_max);
+        self.writer.live.note_times(time_min, time_max);
+        self.writer.live.note_samples(self.floats.len() as u64);
         self.counts.samples += self.floats.len() as u64;
         self.floats.clear();
     }
@@ -161,8 +165,7 @@ impl<'a> Replayer<'a> {
 
 impl BatchVisitor for Replayer<'_> {
     fn pair(&mut self, id: u32, name: &str, value: &str) -> Result<(), Corrupt> {
-        let mut index = self.head.index.write().unwrap_or_else(PoisonError::into_inner);
-        let (pair, _) = index.intern(name, value);
+        let (pair, _) = self.index.intern(name, value);
         if self.pairs.len() <= id as usize {
             self.pairs.resize(id as usize + 1, None);
         }
@@ -188,9 +191,12 @@ impl BatchVisitor for Replayer<'_> {
                     };
                     self.scratch.push(pair);
                 }
-                let mut index = self.head.index.write().unwrap_or_else(PoisonError::into_inner);
-                self.head
-                    .place(&mut self.writer, &mut index, self.scratch.as_slice().into(), hash)
+                self.head.place(
+                    &mut self.writer,
+                    &mut self.index,
+                    self.scratch.as_slice().into(),
+                    hash,
+                )
             }
         };
         if let Some(slot) = self.series.get_mut(id as usize) {
@@ -200,14 +206,17 @@ impl BatchVisitor for Replayer<'_> {
     }
 
     #[inline]
-    fn float(&mut self, sample: LoggedFloat, late: bool) -> Result<(), Corrupt> {
+    fn float(&mut self, sample: LoggedFloat, _late: bool) -> Result<(), Corrupt> {
         if sample.correction {
             return Err(UNKNOWN_CORRECTION);
         }
         if !self.is_complete(sample.id)
             && let Some(id) = self.id_of(sample.id)
         {
-            self.floats.push((LoggedFloat { id, ..sample }, late));
+            self.floats.push(LoggedFloat { id, ..sample });
+            if self.floats.len() == FLOATS_APPLIED_MAX {
+                self.apply_floats();
+            }
         }
         Ok(())
     }
@@ -231,7 +240,8 @@ impl BatchVisitor for Replayer<'_> {
                 series.append_histogram(timestamp, histogram, start_timestamp);
             }
         });
-        self.writer.live.note(1, timestamp, timestamp);
+        self.writer.live.note_times(timestamp, timestamp);
+        self.writer.live.note_samples(1);
         self.counts.samples += 1;
         Ok(())
     }
@@ -240,6 +250,9 @@ impl BatchVisitor for Replayer<'_> {
         if !self.is_complete(id)
             && let Some(id) = self.id_of(id)
         {
+            self.writer
+                .live
+                .note_times(exemplar.timestamp, exemplar.timestamp);
             self.with_series(id, |series| {
                 series.add_exemplar(&exemplar);
             });
@@ -267,10 +280,9 @@ impl BatchVisitor for Replayer<'_> {
         let mut result = Ok((0, i64::MAX, i64::MIN));
         self.with_series(id, |series| result = series.restore(state));
         let (samples, time_min, time_max) = result?;
-        if samples > 0 {
-            self.writer.live.note(samples, time_min, time_max);
-            self.counts.samples += samples;
-        }
+        self.writer.live.note_times(time_min, time_max);
+        self.writer.live.note_samples(samples);
+        self.counts.samples += samples;
         Ok(())
     }
 

@@ -4,11 +4,14 @@
 //! do not have stands behind one pointer. Ordered floats go to the open chunk, which is a valid Prometheus chunk at
 //! every moment; a sample older than the newest goes to an ordered map and is merged when it is read or flushed.
 
+use super::decode::{decode_chunk, join_late};
+use crate::base::bytes::Corrupt;
 use crate::chunk::{Appended, Encoding, HistogramAppender, XorAppender, first_header};
 use crate::index::PairId;
 use crate::model::exemplar::Exemplar;
 use crate::model::histogram::Histogram;
 use crate::model::sample::{STALE_NAN_BITS, Value};
+use crate::model::samples::Samples;
 use crate::model::starts::StartRuns;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -165,8 +168,8 @@ impl Series {
         if !self.has_last || timestamp > self.last_timestamp {
             return Admission::Ordered;
         }
-        if timestamp == self.last_timestamp && self.last_histogram().is_none() {
-            return if bits == self.last_bits {
+        if timestamp == self.last_timestamp {
+            return if bits == self.last_bits && self.last_histogram().is_none() {
                 Admission::Same
             } else {
                 Admission::Conflict
@@ -181,7 +184,7 @@ impl Series {
             return Admission::Ordered;
         }
         if timestamp == self.last_timestamp {
-            let same = self.last_histogram().is_some_and(|last| last == histogram);
+            let same = self.last_histogram().is_some_and(|last| last.is_same(histogram));
             return if same {
                 Admission::Same
             } else {
@@ -194,16 +197,19 @@ impl Series {
     fn admit_late(&self, timestamp: i64, value: &Value) -> Admission {
         match self.find(timestamp) {
             None => Admission::Late,
-            Some(found) if found == *value => Admission::Same,
+            Some(found) if is_same(&found, value) => Admission::Same,
             Some(_) => Admission::Conflict,
         }
     }
 
-    /// The value at `timestamp` in this generation.
+    /// The value at `timestamp` in this generation. After a replay both a chunk and the late samples may have one; the
+    /// one in the chunk was first.
     fn find(&self, timestamp: i64) -> Option<Value> {
-        if let Some(late) = self.extra.as_ref().and_then(|extra| extra.late.get(&timestamp)) {
-            return Some(late.value.clone());
-        }
+        let late = || Some(self.extra.as_ref()?.late.get(&timestamp)?.value.clone());
+        self.find_in_chunks(timestamp).or_else(late)
+    }
+
+    fn find_in_chunks(&self, timestamp: i64) -> Option<Value> {
         if self.open.count() > 0 && timestamp >= self.open_first {
             return super::decode::find_in_chunk(Encoding::Xor, &self.open.to_bytes(), timestamp);
         }
@@ -345,6 +351,33 @@ impl Series {
         data
     }
 
+    /// The samples of the generation within `from..=to`, in place of what `out` holds.
+    pub(crate) fn decode(&self, from: i64, to: i64, out: &mut Samples) -> Result<(), Corrupt> {
+        out.clear();
+        let wanted = |first: i64, last: i64| last >= from && first <= to;
+        if let Some(extra) = &self.extra {
+            let within = |chunk: &&SealedChunk| wanted(chunk.first_timestamp, chunk.last_timestamp);
+            for chunk in extra.sealed.iter().filter(within) {
+                decode_chunk(chunk.encoding, &chunk.bytes, out)?;
+            }
+            if let Some(open) = &extra.histogram
+                && wanted(open.first_timestamp, open.appender.last_timestamp())
+            {
+                decode_chunk(Encoding::of(open.appender.kind()), open.appender.bytes(), out)?;
+            }
+            out.starts.clone_from(&extra.starts);
+        }
+        if self.open.count() > 0 && wanted(self.open_first, self.open.last().0) {
+            self.open.decode_into(&mut out.timestamps, &mut out.bits)?;
+        }
+        out.trim(from, to);
+        match &self.extra {
+            Some(extra) => join_late(&extra.late, from, to, out),
+            None => {}
+        }
+        Ok(())
+    }
+
     /// A copy of the data of the generation, for a reader; chunks that end before `from` or begin after `to` are left
     /// out.
     pub(crate) fn copy_data(&self, from: i64, to: i64) -> SeriesData {
@@ -373,6 +406,14 @@ impl Series {
             });
         }
         data
+    }
+}
+
+/// Histograms come out of a chunk with the same observations, not always in the same form.
+fn is_same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Histogram(one), Value::Histogram(other)) => one.is_same(other),
+        _ => one == other,
     }
 }
 

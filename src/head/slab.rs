@@ -85,13 +85,21 @@ impl Generation {
         }
     }
 
-    /// Notes what a batch added. Called before its samples can be read.
-    pub(crate) fn note(&self, samples: u64, time_min: i64, time_max: i64) {
-        if self.samples.fetch_add(samples, Ordering::Relaxed) == 0 {
+    /// Widens the time range. Called before what lies in it can be read.
+    pub(crate) fn note_times(&self, time_min: i64, time_max: i64) {
+        if time_min > time_max {
+            return;
+        }
+        if self.bounds().is_none() {
             self.started.store(time_max, Ordering::Relaxed);
         }
         self.time_min.fetch_min(time_min, Ordering::AcqRel);
         self.time_max.fetch_max(time_max, Ordering::AcqRel);
+    }
+
+    /// Counts samples that were added.
+    pub(crate) fn note_samples(&self, samples: u64) {
+        self.samples.fetch_add(samples, Ordering::Relaxed);
     }
 
     pub(crate) fn samples(&self) -> u64 {
@@ -100,7 +108,7 @@ impl Generation {
 
     /// Newest timestamp of the first batch.
     pub(crate) fn started(&self) -> Option<i64> {
-        (self.samples() > 0).then(|| self.started.load(Ordering::Relaxed))
+        self.bounds().map(|_| self.started.load(Ordering::Relaxed))
     }
 
     /// Smallest and largest timestamp, `None` before the first sample.

@@ -33,7 +33,7 @@ pub(super) type Restored = (u64, i64, i64);
 
 impl Series {
     /// Writes everything that the generation holds of this series.
-    pub(super) fn write_state(&self, out: &mut Vec<u8>) {
+    pub(crate) fn write_state(&self, out: &mut Vec<u8>) {
         let empty = Extra::default();
         let extra = self.extra.as_deref().unwrap_or(&empty);
         let flag = |set: bool, flag: u8| if set { flag } else { 0 };
@@ -67,7 +67,7 @@ impl Series {
     }
 
     /// Restores what [`Series::write_state`] wrote, into a new series.
-    pub(super) fn restore(&mut self, state: &[u8]) -> Result<Restored, Corrupt> {
+    pub(crate) fn restore(&mut self, state: &[u8]) -> Result<Restored, Corrupt> {
         let mut cursor = Cursor::new(state);
         let flags = cursor.u8("series flags")?;
         let (mut samples, mut time_min, mut time_max) = (0, i64::MAX, i64::MIN);
@@ -113,6 +113,10 @@ impl Series {
             .late
             .keys()
             .for_each(|timestamp| note(1, *timestamp, *timestamp));
+        extra
+            .exemplars
+            .iter()
+            .for_each(|exemplar| note(0, exemplar.timestamp, exemplar.timestamp));
         self.adopt(extra);
         Ok((samples, time_min, time_max))
     }

@@ -8,7 +8,7 @@ use super::stage::Stage;
 use super::{Head, append};
 use crate::index::PairId;
 use crate::wal::batch::BatchEncoder;
-use crate::wal::{GroupCommit, RECORD_BATCH, WalError, WalWriter};
+use crate::wal::{GroupCommit, MAX_PAYLOAD_BYTES, RECORD_BATCH, WalError, WalWriter};
 use std::sync::Arc;
 
 /// Log bytes between two restarts of the value chains, at least. A lost record costs what follows up to the next
@@ -102,7 +102,7 @@ impl Writer {
 
     /// Whether no sample and no exemplar came since the last freeze.
     pub(crate) fn live_is_empty(&self) -> bool {
-        self.live.samples() == 0
+        self.live.bounds().is_none()
     }
 
     /// Writes a mark when everything written is durable and the last record does not say so yet.
@@ -235,13 +235,22 @@ impl Head {
         };
         writer.reserve(stage.log_bytes_max()).map_err(refused)?;
         let mut report = stage.report.clone();
-        for entries in stage.entries.chunks(append::RECORD_ENTRIES_MAX) {
+        // One record, so that a crash leaves the batch whole or not at all. Only a batch that might not fit is cut.
+        let fits = stage.log_bytes_max() <= MAX_PAYLOAD_BYTES as u64;
+        let entries_max = if fits {
+            usize::MAX
+        } else {
+            append::RECORD_ENTRIES_MAX
+        };
+        let mut records = stage.entries.chunks(entries_max).peekable();
+        while let Some(entries) = records.next() {
             self.append(writer, stage, entries, now, &mut report);
-            writer.write_record().map_err(failed)?;
+            if records.peek().is_some() {
+                writer.write_record().map_err(failed)?;
+            }
         }
-        if self.append_metadata(writer, stage, now, &mut report) {
-            writer.write_record().map_err(failed)?;
-        }
+        self.append_metadata(writer, stage, now, &mut report);
+        writer.write_record().map_err(failed)?;
         report.accepted = report.floats + report.histograms + report.duplicates;
         report.lsn = writer.last_lsn;
         Ok(report)

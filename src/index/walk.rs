@@ -47,6 +47,17 @@ impl SortedTexts for std::vec::IntoIter<&str> {
     }
 }
 
+impl SortedTexts for std::vec::IntoIter<String> {
+    fn current(&self) -> Result<Option<&str>, Corrupt> {
+        Ok(self.as_slice().first().map(String::as_str))
+    }
+
+    fn advance(&mut self) -> Result<(), Corrupt> {
+        self.next();
+        Ok(())
+    }
+}
+
 /// Where a walk begins and ends.
 pub(crate) struct WalkBounds<'a> {
     /// Only texts that begin so.

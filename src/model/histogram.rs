@@ -169,4 +169,119 @@ impl Histogram {
     pub fn is_stale(&self) -> bool {
         self.sum.to_bits() == super::sample::STALE_NAN_BITS
     }
+
+    /// Whether both say the same: all bits are equal, empty buckets aside, which a chunk may add, or both are stale
+    /// markers, of which a chunk keeps no more than that.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        if self.is_stale() && other.is_stale() {
+            return true;
+        }
+        if self == other {
+            return true;
+        }
+        let frames = |one: &Self| Self {
+            positive_spans: Vec::new(),
+            negative_spans: Vec::new(),
+            counts: one.counts.without_buckets(),
+            ..one.clone()
+        };
+        let mine = self.counts.filled(&self.positive_spans, &self.negative_spans);
+        frames(self) == frames(other)
+            && mine == other.counts.filled(&other.positive_spans, &other.negative_spans)
+    }
+}
+
+/// Index and count of the buckets that are not empty, positive before negative; counts as bits.
+type Filled = [Vec<(i64, u64)>; 2];
+
+impl Counts {
+    fn without_buckets(&self) -> Self {
+        match *self {
+            Self::Int {
+                count, zero_count, ..
+            } => Self::Int {
+                count,
+                zero_count,
+                positive: Vec::new(),
+                negative: Vec::new(),
+            },
+            Self::Float {
+                count, zero_count, ..
+            } => Self::Float {
+                count,
+                zero_count,
+                positive: Vec::new(),
+                negative: Vec::new(),
+            },
+        }
+    }
+
+    fn filled(&self, positive_spans: &[Span], negative_spans: &[Span]) -> Filled {
+        let absolute = |deltas: &[i64]| -> Vec<u64> {
+            let sums = deltas.iter().scan(0i64, |sum, delta| {
+                *sum = sum.wrapping_add(*delta);
+                Some(*sum as u64)
+            });
+            sums.collect()
+        };
+        let bits = |counts: &[f64]| -> Vec<u64> { counts.iter().map(|count| count.to_bits()).collect() };
+        let (positive, negative) = match self {
+            Self::Int {
+                positive, negative, ..
+            } => (absolute(positive), absolute(negative)),
+            Self::Float {
+                positive, negative, ..
+            } => (bits(positive), bits(negative)),
+        };
+        [(positive_spans, positive), (negative_spans, negative)].map(|(spans, counts)| {
+            let mut end = 0i64;
+            let indexes = spans.iter().flat_map(|span| {
+                let start = end + i64::from(span.offset);
+                end = start + i64::from(span.length);
+                start..end
+            });
+            indexes.zip(counts).filter(|bucket| bucket.1 != 0).collect()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn histogram(spans: &[(i32, u32)], positive: &[i64]) -> Histogram {
+        Histogram {
+            reset_hint: ResetHint::Unknown,
+            schema: 0,
+            zero_threshold: 0.0,
+            sum: 1.0,
+            positive_spans: spans
+                .iter()
+                .map(|&(offset, length)| Span { offset, length })
+                .collect(),
+            negative_spans: Vec::new(),
+            custom_values: Vec::new(),
+            counts: Counts::Int {
+                count: 5,
+                zero_count: 0,
+                positive: positive.to_vec(),
+                negative: Vec::new(),
+            },
+        }
+    }
+
+    #[test]
+    fn empty_buckets_say_nothing() {
+        let plain = histogram(&[(1, 1), (2, 1)], &[2, 1]);
+        let padded = histogram(&[(0, 5)], &[0, 2, -2, 0, 3]);
+        assert_ne!(plain, padded);
+        assert!(plain.is_same(&padded));
+        assert!(!plain.is_same(&histogram(&[(1, 1), (3, 1)], &[2, 1])));
+        let stale = |mut histogram: Histogram| {
+            histogram.sum = super::super::sample::stale_nan();
+            histogram
+        };
+        assert!(stale(plain.clone()).is_same(&stale(histogram(&[], &[]))));
+        assert!(!stale(plain.clone()).is_same(&plain));
+    }
 }

@@ -13,6 +13,7 @@ pub(crate) mod layout;
 pub(crate) mod meta;
 pub(crate) mod names;
 mod packed;
+mod parts;
 mod plan;
 pub(crate) mod read;
 pub(crate) mod reader;

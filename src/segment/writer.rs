@@ -196,7 +196,8 @@ impl<'a> SegmentWriter<'a> {
         *bounds = (bounds.0.min(first), bounds.1.max(last));
         self.meta.floats += samples.timestamps.len() as u64;
         self.meta.histograms += samples.histograms.len() as u64;
-        if !samples.starts.is_unknown() {
+        // A slice without start timestamps ends what the slices before it said.
+        if !samples.starts.is_unknown() || self.starts.contains_key(&row) {
             self.starts.entry(row).or_default().append(&samples.starts, first);
         }
     }

@@ -29,6 +29,8 @@ pub(crate) struct CheckpointWriter {
 #[derive(Debug)]
 pub(crate) struct Checkpoint {
     pub(crate) sequence: u64,
+    /// The first LSN that the checkpoint does not cover.
+    pub(crate) start_lsn: Lsn,
     pub(crate) gaps: Vec<Gap>,
     /// Records shown to the visitor.
     pub(crate) records: u64,
@@ -107,6 +109,7 @@ pub(crate) fn read_checkpoint<V: Visitor>(
     pass.read_file(fs, path, &header, Some(header.record_count.saturating_add(1)))?;
     Ok(Checkpoint {
         sequence: header.sequence,
+        start_lsn: header.start_lsn,
         gaps: pass.gaps,
         records: pass.records,
     })

@@ -89,3 +89,22 @@ fn commands_of_the_readme_exist() {
     }
     report(&complaints);
 }
+
+/// The first fenced block of `text` that begins with `fence`.
+fn first_block<'a>(text: &'a str, fence: &str) -> &'a str {
+    let behind = text.split_once(fence).map_or("", |parts| parts.1);
+    behind.split_once("```").map_or("", |parts| parts.0)
+}
+
+#[test]
+fn the_readme_shows_the_example_of_the_crate() {
+    let readme = root_files(&["README.md"]).remove(0);
+    let source = files("src", &["lib.rs"]).remove(0);
+    let header = source.text.lines().map_while(|line| line.strip_prefix("//!"));
+    let header: String = header
+        .map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line)))
+        .collect();
+    let shown = first_block(&readme.text, "```rust\n");
+    assert!(!shown.is_empty(), "the README has an example");
+    assert_eq!(shown, first_block(&header, "```\n"));
+}

@@ -18,6 +18,7 @@ const RANKS: &[&[&str]] = &[
     &["remote", "config"],
     &["api"],
     &["cli"],
+    &["fuzzing"],
 ];
 
 /// Macros that live at the root of the crate by the rules of the language.

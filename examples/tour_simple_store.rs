@@ -1,0 +1,163 @@
+//! A tour for users of a simple embedded store: `add`, `get` and `range` over metrics with tags, in a page of code.
+//!
+//! The store below is all of the glue. `update` arrives with corrections, in the next milestone; until then a second
+//! value for the same moment is refused and said to be, so nothing is overwritten by accident.
+//!
+//! Output:
+//!
+//! ```text
+//! add: true
+//! get temperature{room="kitchen"} at 10: Some(20.5)
+//! get temperature{room="kitchen"} at 11: None
+//! batch: 4 of 5 stored, 1 refused as Conflict, as in temperature{room="kitchen"} at 10
+//! range 10 to 30 with tags room=kitchen: 10=20.5 20=21 30=21.5
+//! range 10 to 30 without tags: 10=3
+//! by tags floor=0:
+//!   humidity{floor="0", room="hall"}: 10=55
+//!   temperature{floor="0", room="hall"}: 10=18
+//! by metric temperature:
+//!   temperature: 10=3
+//!   temperature{floor="0", room="hall"}: 10=18
+//!   temperature{room="kitchen"}: 10=20.5 20=21 30=21.5
+//! keys: humidity temperature
+//! tags: floor room
+//! ```
+
+use narthex::{CommitReport, Db, Error, Labels, ListOptions, Matcher, Options, Sample};
+use std::io::Write;
+
+type Tags<'a> = &'a [(&'a str, &'a str)];
+
+/// A store of points under a metric and its tags.
+struct Store {
+    db: Db,
+}
+
+impl Store {
+    /// Adds one point; `false` when another value stands there already.
+    fn add(&self, metric: &str, tags: Tags<'_>, time: i64, value: f64) -> Result<bool, Error> {
+        Ok(self.add_batch(&[(metric, tags, time, value)])?.accepted == 1)
+    }
+
+    /// Adds many points at once; the report names what was refused and why.
+    fn add_batch(&self, points: &[(&str, Tags<'_>, i64, f64)]) -> Result<CommitReport, Error> {
+        let mut batch = self.db.batch();
+        for (metric, tags, time, value) in points {
+            let mut pairs = vec![("__name__", *metric)];
+            pairs.extend_from_slice(tags);
+            batch.push_pairs(&pairs, *time, *value);
+        }
+        batch.commit()
+    }
+
+    /// The value at one moment.
+    fn get(&self, metric: &str, tags: Tags<'_>, time: i64) -> Result<Option<f64>, Error> {
+        let points = self.range(metric, tags, time, time)?;
+        Ok(points.first().and_then(|sample| sample.value.as_float()))
+    }
+
+    /// The points of the metric with exactly these tags, both ends included; no tags means the metric without tags.
+    fn range(&self, metric: &str, tags: Tags<'_>, start: i64, end: i64) -> Result<Vec<Sample>, Error> {
+        let found = self.select(Some(metric), tags, start, end)?;
+        let exact = found
+            .into_iter()
+            .find(|(labels, _)| labels.len() == tags.len() + 1);
+        Ok(exact.map(|(_, samples)| samples).unwrap_or_default())
+    }
+
+    /// Every series with these tags among its own, of one metric or of all.
+    fn select(
+        &self,
+        metric: Option<&str>,
+        tags: Tags<'_>,
+        start: i64,
+        end: i64,
+    ) -> Result<Vec<(Labels, Vec<Sample>)>, Error> {
+        let name = metric.map(|metric| Matcher::eq("__name__", metric));
+        let tags = tags.iter().map(|(tag, value)| Matcher::eq(*tag, *value));
+        let matchers: Vec<Matcher> = name.into_iter().chain(tags).collect();
+        let mut found = Vec::new();
+        for series in self.db.select(&matchers, start..=end)? {
+            let series = series?;
+            found.push((series.labels().clone(), series.samples().collect()));
+        }
+        Ok(found)
+    }
+
+    /// All metrics.
+    fn keys(&self) -> Result<Vec<String>, Error> {
+        let metrics = self
+            .db
+            .label_values("__name__", &[], .., ListOptions::default())?;
+        Ok(metrics.items)
+    }
+
+    /// All tags.
+    fn tags(&self) -> Result<Vec<String>, Error> {
+        let mut names = self.db.label_names(&[], .., ListOptions::default())?.items;
+        names.retain(|name| name != "__name__");
+        Ok(names)
+    }
+}
+
+fn print(samples: &[Sample]) -> String {
+    let points = samples.iter().map(|sample| {
+        let value = sample.value.as_float().unwrap_or(f64::NAN);
+        format!("{}={value}", sample.timestamp)
+    });
+    points.collect::<Vec<_>>().join(" ")
+}
+
+pub(crate) fn run(out: &mut impl Write) -> Result<(), Box<dyn std::error::Error>> {
+    let store = Store {
+        db: Db::open(Options::in_memory())?,
+    };
+    let kitchen: Tags<'_> = &[("room", "kitchen")];
+    let hall: Tags<'_> = &[("room", "hall"), ("floor", "0")];
+
+    writeln!(out, "add: {}", store.add("temperature", kitchen, 10, 20.5)?)?;
+    for time in [10, 11] {
+        let value = store.get("temperature", kitchen, time)?;
+        writeln!(out, "get temperature{{room=\"kitchen\"}} at {time}: {value:?}")?;
+    }
+
+    let report = store.add_batch(&[
+        ("temperature", kitchen, 20, 21.0),
+        ("temperature", kitchen, 30, 21.5),
+        ("temperature", kitchen, 10, 99.0), // Not what stands there.
+        ("temperature", hall, 10, 18.0),
+        ("humidity", hall, 10, 55.0),
+    ])?;
+    for refused in &report.rejected {
+        let (accepted, count) = (report.accepted, refused.count);
+        let (reason, example) = (refused.reason, &refused.example);
+        let total = accepted + count;
+        writeln!(
+            out,
+            "batch: {accepted} of {total} stored, {count} refused as {reason:?}, as in {example}"
+        )?;
+    }
+    store.add("temperature", &[], 10, 3.0)?;
+
+    let with_tags = print(&store.range("temperature", kitchen, 10, 30)?);
+    writeln!(out, "range 10 to 30 with tags room=kitchen: {with_tags}")?;
+    let without_tags = print(&store.range("temperature", &[], 10, 30)?);
+    writeln!(out, "range 10 to 30 without tags: {without_tags}")?;
+
+    writeln!(out, "by tags floor=0:")?;
+    for (labels, samples) in store.select(None, &[("floor", "0")], 0, 100)? {
+        writeln!(out, "  {labels}: {}", print(&samples))?;
+    }
+    writeln!(out, "by metric temperature:")?;
+    for (labels, samples) in store.select(Some("temperature"), &[], 0, 100)? {
+        writeln!(out, "  {labels}: {}", print(&samples))?;
+    }
+    writeln!(out, "keys: {}", store.keys()?.join(" "))?;
+    writeln!(out, "tags: {}", store.tags()?.join(" "))?;
+    store.db.close()?;
+    Ok(())
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    run(&mut std::io::stdout())
+}

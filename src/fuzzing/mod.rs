@@ -1,0 +1,51 @@
+//! The decoders of bytes from disk, one function each, for fuzzers. Not part of the public interface.
+//!
+//! Every function takes any bytes at all and must return: no panic, no endless loop, no allocation beyond what the
+//! length of the input explains. What the bytes mean does not matter. [`TARGETS`] names the functions with valid inputs
+//! to start from; `fuzz/` runs them under libFuzzer, and a test here runs them on some hundred mutations of each.
+
+mod decoders;
+mod files;
+mod seeds;
+
+#[cfg(test)]
+mod tests;
+
+pub use decoders::{
+    batch_payload, column_group, histogram_chunk, histogram_column, index_sections, matcher, series_state,
+    time_columns, xor_chunk,
+};
+pub use files::{checkpoint, manifest, replay, segment, wal};
+
+/// A decoder and valid inputs of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// The name of the function and of the file in `fuzz/fuzz_targets`.
+    pub name: &'static str,
+    /// The function.
+    pub run: fn(&[u8]),
+    /// Valid inputs.
+    pub seeds: fn() -> Vec<Vec<u8>>,
+}
+
+/// Every decoder.
+pub const TARGETS: &[Target] = &[
+    target("batch_payload", batch_payload, seeds::batch_payload),
+    target("checkpoint", checkpoint, seeds::checkpoint),
+    target("column_group", column_group, seeds::column_group),
+    target("histogram_chunk", histogram_chunk, seeds::histogram_chunk),
+    target("histogram_column", histogram_column, seeds::histogram_column),
+    target("index_sections", index_sections, seeds::index_sections),
+    target("manifest", manifest, seeds::manifest),
+    target("matcher", matcher, seeds::matcher),
+    target("replay", replay, seeds::replay),
+    target("segment", segment, seeds::segment),
+    target("series_state", series_state, seeds::series_state),
+    target("time_columns", time_columns, seeds::time_columns),
+    target("wal", wal, seeds::wal),
+    target("xor_chunk", xor_chunk, seeds::xor_chunk),
+];
+
+const fn target(name: &'static str, run: fn(&[u8]), seeds: fn() -> Vec<Vec<u8>>) -> Target {
+    Target { name, run, seeds }
+}

@@ -1,0 +1,174 @@
+//! One episode: a database from its creation on, its twin, and the dice that choose what comes next.
+
+use super::twin::{Place, Twin};
+use super::{Coverage, Kind};
+use crate::play::{Dice, from_environment, small_options};
+use narthex::testing::SimFs;
+use narthex::{Compressor, Db, Durability, ManualClock, Options};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Few series, so that they collide.
+pub(super) const SERIES: usize = 40;
+/// Distance of two timestamps.
+pub(super) const TICK: i64 = 15_000;
+
+pub(super) struct Episode<'a> {
+    pub(super) seed: u64,
+    pub(super) dice: Dice,
+    pub(super) fs: SimFs,
+    pub(super) clock: Arc<ManualClock>,
+    /// `None` only while it is being opened again.
+    db: Option<Db>,
+    pub(super) twin: Twin,
+    pub(super) coverage: &'a mut Coverage,
+    /// The tick at which new samples come.
+    pub(super) now: i64,
+    /// How a place was taken.
+    taken: BTreeMap<Place, Kind>,
+    /// What was done last to a series.
+    last: BTreeMap<usize, Kind>,
+    /// The newest timestamp of each series that was ever accepted.
+    pub(super) newest: BTreeMap<usize, i64>,
+    /// How this episode is opened.
+    seals_often: bool,
+    flushes_by_itself: bool,
+    durability: Durability,
+    /// Log lines of the last operations, shown when something goes wrong.
+    trace: Vec<String>,
+}
+
+impl<'a> Episode<'a> {
+    pub(super) fn new(seed: u64, coverage: &'a mut Coverage) -> Self {
+        let mut dice = Dice(seed);
+        let interval = Durability::Interval(Duration::from_millis(100));
+        let durability = *dice.pick(&[Durability::Always, interval, Durability::Never]);
+        let mut episode = Self {
+            seed,
+            fs: SimFs::new(),
+            clock: Arc::new(ManualClock::new(1_700_000_000_000)),
+            db: None,
+            twin: Twin::default(),
+            coverage,
+            now: 10_000 + dice.below(1000) as i64,
+            taken: BTreeMap::new(),
+            last: BTreeMap::new(),
+            newest: BTreeMap::new(),
+            seals_often: dice.percent(50),
+            flushes_by_itself: dice.percent(40),
+            durability,
+            trace: Vec::new(),
+            dice,
+        };
+        episode.open();
+        episode
+    }
+
+    pub(super) fn db(&self) -> Db {
+        self.db.clone().expect("an episode has a database")
+    }
+
+    pub(super) fn options(&mut self) -> Options {
+        let mut options = small_options(&self.fs, &self.clock)
+            .durability(self.durability)
+            .mmap(self.dice.percent(50))
+            .data_compressor(
+                *self
+                    .dice
+                    .pick(&[Compressor::None, Compressor::Snappy, Compressor::Zstd]),
+            )
+            .series_idle(Duration::from_secs(60 * 15));
+        if self.seals_often {
+            options = options.checkpoint_bytes_min(1 << 10);
+        }
+        if self.flushes_by_itself {
+            options
+                .segment_span(Duration::from_secs(60 * 5))
+                .flush_samples_min(200)
+        } else {
+            options.segment_span(Duration::MAX)
+        }
+    }
+
+    pub(super) fn open(&mut self) {
+        let options = self.options();
+        let db = Db::open(options).unwrap_or_else(|error| self.fail(&format!("opening: {error}")));
+        self.db = Some(db);
+    }
+
+    /// Ends the database that is open, without closing it first.
+    pub(super) fn drop_db(&mut self) {
+        self.db = None;
+    }
+
+    pub(super) fn take_db(&mut self) -> Db {
+        self.db.take().expect("an episode has a database")
+    }
+
+    pub(super) fn note(&mut self, line: impl FnOnce() -> String) {
+        if self.trace.len() >= 400 {
+            self.trace.drain(..200);
+        }
+        let line = format!("{}: {}", self.coverage.operations, line());
+        self.trace.push(line);
+    }
+
+    pub(super) fn fail(&self, what: &str) -> ! {
+        let from = self
+            .trace
+            .len()
+            .saturating_sub(from_environment("NARTHEX_TRACE", 40) as usize);
+        panic!(
+            "episode {}, operation {}: {what}\n{}",
+            self.seed,
+            self.coverage.operations,
+            self.trace[from..].join("\n")
+        );
+    }
+
+    pub(super) fn play(&mut self, end: u64) {
+        while self.coverage.operations < end {
+            self.clock.advance(1 + self.dice.below(20_000) as i64);
+            match self.dice.below(100) {
+                0..=54 => self.write_batch(),
+                55..=69 => self.read_something(),
+                _ => self.happen(),
+            }
+        }
+        self.read_everything();
+        let db = self.db();
+        self.coverage.segments += db.stats().map_or(0, |stats| stats.segments as u64);
+    }
+
+    /// Notes an operation at a place.
+    pub(super) fn touch(&mut self, place: Place, kind: Kind) {
+        if let Some(before) = self.last.insert(place.0, kind) {
+            *self.coverage.pairs.entry((before, kind)).or_default() += 1;
+        }
+        if let Some(first) = self.taken.get(&place).copied() {
+            *self.coverage.colliding.entry(kind).or_default() += 1;
+            *self.coverage.colliding.entry(first).or_default() += 1;
+        }
+        self.taken.insert(place, kind);
+    }
+
+    /// Notes that an operation at a place was of this kind as well.
+    pub(super) fn collide(&mut self, place: Place, kind: Kind) {
+        if self.taken.contains_key(&place) {
+            *self.coverage.colliding.entry(kind).or_default() += 1;
+        }
+    }
+
+    /// Notes something that happened to all series.
+    pub(super) fn happens(&mut self, kind: Kind) {
+        self.coverage.count(kind);
+        self.note(|| format!("{kind:?}"));
+        if matches!(kind, Kind::Flush | Kind::Reopen | Kind::Kill | Kind::PowerLoss) {
+            for last in self.last.values_mut() {
+                *self.coverage.pairs.entry((*last, kind)).or_default() += 1;
+                *last = kind;
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The oracle: random operations against a database and its twin, a plain map that follows docs/format/ordering.md.
+//!
+//! `NARTHEX_ORACLE_OPERATIONS` sets how many operations are played and `NARTHEX_SEED` which; the seed is printed. An
+//! operation is a sample, exemplar or metadata entry that is written, a read, or one thing that happens to the
+//! database. They are played in episodes, each on a disk of its own, so that segments do not pile up.
+
+mod episode;
+mod happen;
+mod reads;
+mod twin;
+mod writes;
+
+use crate::play::{Dice, from_environment};
+use episode::Episode;
+use std::collections::BTreeMap;
+
+const OPERATIONS: u64 = 150_000;
+const SEED: u64 = 20_240_917;
+const OPERATIONS_PER_EPISODE: u64 = 2_000;
+
+/// What is done, as counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Kind {
+    /// A sample newer than all of its series.
+    Write,
+    /// A sample older than the newest of its series.
+    Late,
+    /// The bits that a place has, once more.
+    Retry,
+    /// Other bits for a place that has some.
+    Conflict,
+    /// A place that an earlier sample of the same batch has taken.
+    SameBatch,
+    Histogram,
+    StartTimestamp,
+    Exemplar,
+    Metadata,
+    Flush,
+    /// A flush for which the disk is too full.
+    FullFlush,
+    Step,
+    Checkpoint,
+    Sync,
+    Reopen,
+    Kill,
+    PowerLoss,
+    Read,
+}
+
+const KINDS: [Kind; 18] = [
+    Kind::Write,
+    Kind::Late,
+    Kind::Retry,
+    Kind::Conflict,
+    Kind::SameBatch,
+    Kind::Histogram,
+    Kind::StartTimestamp,
+    Kind::Exemplar,
+    Kind::Metadata,
+    Kind::Flush,
+    Kind::FullFlush,
+    Kind::Step,
+    Kind::Checkpoint,
+    Kind::Sync,
+    Kind::Reopen,
+    Kind::Kill,
+    Kind::PowerLoss,
+    Kind::Read,
+];
+
+/// How often what was done.
+#[derive(Debug, Default)]
+pub(crate) struct Coverage {
+    operations: u64,
+    by_kind: BTreeMap<Kind, u64>,
+    /// The same where a place was written more than once: what took it, and what came after.
+    colliding: BTreeMap<Kind, u64>,
+    /// What was done to a series, and what was done to it next: the pairs of the table.
+    pairs: BTreeMap<(Kind, Kind), u64>,
+    /// Power losses that took batches.
+    lossy: u64,
+    commits: u64,
+    segments: u64,
+}
+
+impl Coverage {
+    fn count(&mut self, kind: Kind) {
+        self.operations += 1;
+        *self.by_kind.entry(kind).or_default() += 1;
+    }
+
+    fn of(&self, kind: Kind) -> u64 {
+        self.by_kind.get(&kind).copied().unwrap_or(0)
+    }
+
+    fn print(&self) {
+        eprintln!(
+            "oracle: {} operations in {} commits, {} segments, {} power losses took something",
+            self.operations, self.commits, self.segments, self.lossy
+        );
+        for kind in KINDS {
+            let colliding = self.colliding.get(&kind).copied().unwrap_or(0);
+            eprintln!(
+                "  {:<15} {:>9}, colliding {colliding:>9}",
+                format!("{kind:?}"),
+                self.of(kind)
+            );
+        }
+        let least = self.pairs.iter().min_by_key(|pair| pair.1);
+        eprintln!("  {} pairs of operations, the rarest {least:?}", self.pairs.len());
+    }
+
+    /// Fails when the dice left something out.
+    fn check(&self, operations: u64) {
+        let wanted = 500.min(operations / 100);
+        for kind in KINDS {
+            assert!(self.of(kind) >= wanted, "{kind:?}: {} times", self.of(kind));
+        }
+        use Kind::{Conflict, Flush, Histogram, Kill, Late, Reopen, Retry, SameBatch, StartTimestamp, Write};
+        for kind in [Write, Late, Retry, Conflict, SameBatch, Histogram, StartTimestamp] {
+            let colliding = self.colliding.get(&kind).copied().unwrap_or(0);
+            assert!(
+                colliding >= wanted,
+                "{kind:?} on colliding places: {colliding} times"
+            );
+        }
+        let table = [Write, Retry, Late, Conflict, Flush, Kill, Reopen];
+        for (first, second) in table
+            .iter()
+            .flat_map(|first| table.map(|second| (*first, second)))
+        {
+            let count = self.pairs.get(&(first, second)).copied().unwrap_or(0);
+            assert!(count >= wanted / 10, "{first:?} then {second:?}: {count} times");
+        }
+        assert!(self.of(Reopen) + self.of(Kill) + self.of(Kind::PowerLoss) >= 20);
+        assert!(self.lossy > 0, "no power loss took anything");
+    }
+}
+
+#[test]
+fn a_database_and_its_twin_agree() {
+    let operations = from_environment("NARTHEX_ORACLE_OPERATIONS", OPERATIONS);
+    let seed = from_environment("NARTHEX_SEED", SEED);
+    eprintln!("oracle: NARTHEX_SEED={seed} NARTHEX_ORACLE_OPERATIONS={operations}");
+    let mut coverage = Coverage::default();
+    let mut dice = Dice(seed);
+    while coverage.operations < operations {
+        let episode_seed = dice.next();
+        let end = coverage.operations + OPERATIONS_PER_EPISODE;
+        let mut episode = Episode::new(episode_seed, &mut coverage);
+        episode.play(end.min(operations));
+    }
+    coverage.print();
+    coverage.check(operations);
+}

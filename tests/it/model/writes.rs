@@ -1,0 +1,309 @@
+//! Batches: what is put in them, and what their report must say.
+
+use super::Kind;
+use super::episode::{Episode, SERIES, TICK};
+use super::twin::{Added, Place, Verdict};
+use crate::play::{float, histogram, series};
+use narthex::{
+    Batch, CommitReport, Durability, Exemplar, Labels, Metadata, MetricType, Reject, Sample, Value, labels,
+};
+use std::time::Duration;
+
+/// A batch in the making, and what its report must say.
+struct Draft {
+    batch: Batch,
+    added: Vec<Added>,
+    places: Vec<Place>,
+    floats: usize,
+    histograms: usize,
+    exemplars: usize,
+    metadata: usize,
+    duplicates: usize,
+    conflicts: usize,
+    /// Recorded at the end, with the time of the commit.
+    entries: Vec<(String, Metadata)>,
+    is_always: bool,
+}
+
+impl Episode<'_> {
+    pub(super) fn write_batch(&mut self) {
+        if self.dice.percent(30) {
+            self.now += 1;
+        }
+        let mut draft = self.draft();
+        for _ in 0..1 + self.dice.below(14) {
+            match self.dice.below(100) {
+                0..=87 => self.push_sample(&mut draft),
+                88..=94 => self.push_exemplar(&mut draft),
+                _ => self.push_metadata(&mut draft),
+            }
+        }
+        self.commit(draft);
+    }
+
+    fn draft(&mut self) -> Draft {
+        let mut batch = self.db().batch();
+        let interval = Durability::Interval(Duration::from_millis(50));
+        let durability =
+            *self
+                .dice
+                .pick(&[Durability::Always, interval, Durability::Never, Durability::Never]);
+        batch.durability(durability);
+        Draft {
+            batch,
+            added: Vec::new(),
+            places: Vec::new(),
+            floats: 0,
+            histograms: 0,
+            exemplars: 0,
+            metadata: 0,
+            duplicates: 0,
+            conflicts: 0,
+            entries: Vec::new(),
+            is_always: durability == Durability::Always,
+        }
+    }
+
+    /// A timestamp near the present; at either end of time for a few series.
+    fn timestamp(&mut self, number: usize) -> i64 {
+        if number % 10 == 7 && self.dice.percent(6) {
+            return *self
+                .dice
+                .pick(&[i64::MIN, i64::MIN + 1, i64::MAX, i64::MAX - 1, -TICK, 0, 1]);
+        }
+        let jitter = if number % 4 == 3 {
+            self.dice.below(3) as i64
+        } else {
+            0
+        };
+        (self.now - self.dice.below(20) as i64) * TICK + jitter
+    }
+
+    /// Chooses a sample by what it is to the database, and pushes it.
+    fn push_sample(&mut self, draft: &mut Draft) {
+        let number = self.dice.below(SERIES);
+        let (place, kind) = match self.dice.below(100) {
+            0..=29 => ((number, self.now * TICK), Kind::Write),
+            30..=49 => ((number, self.timestamp(number)), Kind::Late),
+            50..=64 => (self.some_place(number), Kind::Retry),
+            65..=79 => (self.some_place(number), Kind::Conflict),
+            _ if draft.places.is_empty() => ((number, self.timestamp(number)), Kind::Write),
+            _ => (*self.dice.pick(&draft.places), Kind::SameBatch),
+        };
+        let there = self.twin.winner(place).cloned();
+        let is_repeat = kind == Kind::Retry || kind == Kind::SameBatch && self.dice.percent(50);
+        let value = match there {
+            Some((value, _)) if is_repeat => value,
+            _ => self.value(place.0),
+        };
+        let start_timestamp = if place.0.is_multiple_of(3) && self.dice.percent(50) {
+            place.1.saturating_sub(1 + self.dice.below(3) as i64 * TICK)
+        } else {
+            0
+        };
+        let sample = Sample {
+            timestamp: place.1,
+            value,
+            start_timestamp,
+        };
+        let kind = self.name(place, &sample, kind);
+        self.coverage.count(kind);
+        self.touch(place, kind);
+        for (extra, is_so) in [
+            (Kind::Histogram, matches!(sample.value, Value::Histogram(_))),
+            (Kind::StartTimestamp, start_timestamp != 0),
+        ] {
+            if is_so {
+                self.coverage.count(extra);
+                self.collide(place, extra);
+            }
+        }
+        self.push(draft, place, &sample);
+    }
+
+    /// What the sample is in truth, whatever was intended.
+    fn name(&self, place: Place, sample: &Sample, intended: Kind) -> Kind {
+        match self.twin.winner(place) {
+            _ if intended == Kind::SameBatch => Kind::SameBatch,
+            Some((there, _)) if *there == sample.value => Kind::Retry,
+            Some(_) => Kind::Conflict,
+            None if self.newest.get(&place.0).is_some_and(|newest| *newest > place.1) => Kind::Late,
+            None => Kind::Write,
+        }
+    }
+
+    fn some_place(&mut self, number: usize) -> Place {
+        let from = (number, (self.now - self.dice.below(25) as i64) * TICK);
+        let found = self.twin.place_after(from);
+        found.unwrap_or((number, self.now * TICK))
+    }
+
+    fn value(&mut self, number: usize) -> Value {
+        let is_histogram = match number % 5 {
+            4 => self.dice.percent(90),
+            _ => self.dice.percent(3),
+        };
+        if is_histogram {
+            Value::Histogram(histogram(&mut self.dice).into())
+        } else {
+            Value::Float(float(&mut self.dice))
+        }
+    }
+
+    fn push(&mut self, draft: &mut Draft, place: Place, sample: &Sample) {
+        if self.twin.other_verdict(place, &sample.value).is_some() {
+            return self.commit_alone(place, sample);
+        }
+        put(&mut draft.batch, place, sample, self.dice.percent(20));
+        let verdict = self.twin.verdict(place, &sample.value);
+        self.note(|| {
+            format!(
+                "{place:?} {:?} {} {verdict:?}",
+                crate::play::seen(&sample.value),
+                sample.start_timestamp
+            )
+        });
+        match (verdict, &sample.value) {
+            (Verdict::New, Value::Float(_)) => draft.floats += 1,
+            (Verdict::New, Value::Histogram(_)) => draft.histograms += 1,
+            (Verdict::Same, _) => draft.duplicates += 1,
+            (Verdict::Conflict, _) => draft.conflicts += 1,
+        }
+        if verdict == Verdict::New {
+            draft.added.push(self.twin.add_sample(place, sample));
+            draft.places.push(place);
+            let newest = self.newest.entry(place.0).or_insert(place.1);
+            *newest = (*newest).max(place.1);
+        }
+    }
+
+    /// A sample that the engine may judge in two ways: the report says in which it did.
+    fn commit_alone(&mut self, place: Place, sample: &Sample) {
+        let remembered = self.twin.other_verdict(place, &sample.value);
+        let mut batch = self.db().batch();
+        batch.durability(Durability::Always);
+        put(&mut batch, place, sample, false);
+        let report = batch
+            .commit()
+            .unwrap_or_else(|error| self.fail(&error.to_string()));
+        let verdict = match (
+            report.floats + report.histograms,
+            report.duplicates,
+            report.rejected_count(),
+        ) {
+            (1, 0, 0) => Verdict::New,
+            (0, 1, 0) => Verdict::Same,
+            (0, 0, 1) => Verdict::Conflict,
+            _ => self.fail(&format!("{report:?}")),
+        };
+        self.note(|| {
+            format!(
+                "{place:?} {:?} alone {verdict:?}",
+                crate::play::seen(&sample.value)
+            )
+        });
+        self.coverage.commits += 1;
+        if verdict == Verdict::New {
+            self.twin.add_sample(place, sample);
+        } else if Some(verdict) != remembered {
+            self.fail(&format!(
+                "{place:?} {sample:?}: {verdict:?}, remembered {remembered:?}"
+            ));
+        }
+        // The draft around this sample is not committed yet; everything before it is durable with it.
+        self.twin.all_durable();
+    }
+
+    fn push_exemplar(&mut self, draft: &mut Draft) {
+        let number = self.dice.below(SERIES);
+        let exemplar = Exemplar {
+            labels: labels! { "trace_id" => ["a", "b", ""][self.dice.below(3)] },
+            timestamp: (self.now - self.dice.below(4) as i64) * TICK,
+            value: self.dice.below(3) as f64,
+        };
+        self.coverage.count(Kind::Exemplar);
+        draft.batch.push_exemplar(&series(number), &exemplar);
+        if let Some(added) = self.twin.add_exemplar(number, &exemplar) {
+            draft.exemplars += 1;
+            draft.added.push(added);
+        }
+    }
+
+    fn push_metadata(&mut self, draft: &mut Draft) {
+        let entry = Metadata {
+            metric_type: *self.dice.pick(&[MetricType::Counter, MetricType::Gauge]),
+            help: ["Requests.", "Anfragen – gezählt."][self.dice.below(2)].into(),
+            unit: String::new(),
+        };
+        let metric = ["requests_total", "memory_bytes", "never_written"][self.dice.below(3)];
+        self.coverage.count(Kind::Metadata);
+        draft.batch.push_metadata(metric, &entry);
+        draft.entries.push((metric.to_owned(), entry));
+    }
+
+    fn commit(&mut self, mut draft: Draft) {
+        let now = narthex::Clock::now_ms(&*self.clock);
+        for (metric, entry) in std::mem::take(&mut draft.entries) {
+            if let Some(added) = self.twin.add_metadata(&metric, now, &entry) {
+                draft.metadata += 1;
+                draft.added.push(added);
+            }
+        }
+        let report = draft.batch.commit();
+        let report = report.unwrap_or_else(|error| self.fail(&format!("commit: {error}")));
+        self.coverage.commits += 1;
+        let expected = (
+            draft.floats,
+            draft.histograms,
+            draft.exemplars,
+            draft.metadata,
+            draft.duplicates,
+            draft.conflicts,
+        );
+        let found = (
+            report.floats,
+            report.histograms,
+            report.exemplars,
+            report.metadata,
+            report.duplicates,
+            conflicts(&report),
+        );
+        if expected != found || report.accepted != draft.floats + draft.histograms + draft.duplicates {
+            self.fail(&format!(
+                "floats, histograms, exemplars, metadata, duplicates, conflicts: expected {expected:?}, found {found:?}: {report:?}"
+            ));
+        }
+        self.note(|| format!("commit {} always {}", report.lsn, draft.is_always));
+        self.twin.committed(report.lsn, draft.added);
+        if draft.is_always {
+            self.twin.all_durable();
+        }
+    }
+}
+
+fn put(batch: &mut Batch, place: Place, sample: &Sample, by_pairs: bool) {
+    let labels: Labels = series(place.0);
+    match &sample.value {
+        _ if sample.start_timestamp != 0 => batch.push_sample(&labels, sample),
+        Value::Float(value) if by_pairs => {
+            let pairs: Vec<(&str, &str)> = labels.iter().collect();
+            batch.push_pairs(&pairs, sample.timestamp, *value);
+        }
+        Value::Float(value) => batch.push(&labels, sample.timestamp, *value),
+        Value::Histogram(histogram) => batch.push_histogram(&labels, sample.timestamp, histogram),
+    }
+}
+
+fn conflicts(report: &CommitReport) -> usize {
+    let conflicts = report
+        .rejected
+        .iter()
+        .filter(|one| one.reason == Reject::Conflict);
+    let count = conflicts.map(|one| one.count).sum();
+    assert_eq!(
+        count,
+        report.rejected_count(),
+        "refused for another reason: {report:?}"
+    );
+    count
+}
