@@ -371,9 +371,8 @@ impl Series {
             self.open.decode_into(&mut out.timestamps, &mut out.bits)?;
         }
         out.trim(from, to);
-        match &self.extra {
-            Some(extra) => join_late(&extra.late, from, to, out),
-            None => {}
+        if let Some(extra) = &self.extra {
+            join_late(&extra.late, from, to, out);
         }
         Ok(())
     }
