@@ -276,7 +276,9 @@ fn checkpoints_come_while_a_cursor_is_open() {
     for tick in 0..600 {
         push(&db, &series(1 + tick as usize % 7), 10 + tick, tick as f64 * 1.7);
     }
-    (0..5).for_each(|_| drop(db.step().expect("step")));
+    for _ in 0..5 {
+        db.step().expect("step");
+    }
     assert_eq!(names(&fs, "checkpoint-"), 1);
     drop(cursor);
 }
