@@ -159,7 +159,9 @@ fn a_checkpoint_without_a_segment_is_no_damage() {
 fn a_power_loss_while_opening_takes_nothing_that_was_acknowledged() {
     let fs = SimFs::new();
     let db = open(&fs);
-    (0..40).for_each(|tick| drop(push(&db, &series(tick as usize % 3), tick, tick as f64)));
+    for tick in 0..40 {
+        push(&db, &series(tick as usize % 3), tick, tick as f64);
+    }
     let mut dice = Dice(1);
     let image = fs.crash(0, CrashMode::LoseAll);
     let opened = image.kill();
@@ -185,7 +187,9 @@ fn a_power_loss_while_opening_takes_nothing_that_was_acknowledged() {
 fn an_opening_removes_nothing_that_the_manifest_before_still_names() {
     let fs = SimFs::new();
     let db = open(&fs);
-    (0..40).for_each(|tick| drop(push(&db, &series(0), tick, tick as f64)));
+    for tick in 0..40 {
+        push(&db, &series(0), tick, tick as f64);
+    }
     fs.record(Record::Changes);
     db.flush().expect("flush");
     fs.record(Record::Nothing);
@@ -223,8 +227,9 @@ fn a_new_database_survives_with_its_folders() {
 #[test]
 fn a_full_disk_puts_off_a_flush_and_a_checkpoint() {
     let fill = |db: &Db, from: i64| {
-        (from..from + 300)
-            .for_each(|tick| drop(push(db, &series(tick as usize % 7), tick, tick as f64 * 1.7)));
+        for tick in from..from + 300 {
+            push(db, &series(tick as usize % 7), tick, tick as f64 * 1.7);
+        }
     };
     let flush = |db: &Db| db.flush();
     let checkpoint = |db: &Db| db.step().map(|_| ());
@@ -271,7 +276,9 @@ fn checkpoints_come_while_a_cursor_is_open() {
     for tick in 0..600 {
         push(&db, &series(1 + tick as usize % 7), 10 + tick, tick as f64 * 1.7);
     }
-    (0..5).for_each(|_| drop(db.step().expect("step")));
+    for _ in 0..5 {
+        db.step().expect("step");
+    }
     assert_eq!(names(&fs, "checkpoint-"), 1);
     drop(cursor);
 }
