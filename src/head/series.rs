@@ -355,6 +355,10 @@ impl Series {
     pub(crate) fn decode(&self, from: i64, to: i64, out: &mut Samples) -> Result<(), Corrupt> {
         out.clear();
         let wanted = |first: i64, last: i64| last >= from && first <= to;
+        let sealed = self.extra.as_ref().map_or(0, |extra| extra.sealed.len());
+        let most = (sealed + 1) * usize::from(CHUNK_SAMPLES_MAX);
+        out.timestamps.reserve(most);
+        out.bits.reserve(most);
         if let Some(extra) = &self.extra {
             let within = |chunk: &&SealedChunk| wanted(chunk.first_timestamp, chunk.last_timestamp);
             for chunk in extra.sealed.iter().filter(within) {
