@@ -18,6 +18,9 @@ use roaring::RoaringBitmap;
 use std::convert::Infallible;
 use std::sync::Arc;
 
+/// Series that are looked for in the list of each value rather than the lists joined.
+const FEW_SERIES: u64 = 64;
+
 /// Index over series that come and go.
 #[derive(Debug, Default)]
 pub(crate) struct LiveIndex {
@@ -272,16 +275,7 @@ impl IndexSource for LiveIndex {
             return Ok(pair.map_or_else(RoaringBitmap::new, |pair| self.pairs.payload(pair).to_bitmap()));
         }
         let mut union = RowUnion::default();
-        let mut add = |pair: PairId| self.pairs.payload(pair).add_to(&mut union);
-        match pattern.as_set() {
-            Some(set) => set
-                .iter()
-                .filter_map(|value| self.pairs.find(name, value))
-                .for_each(add),
-            None => self.names[name.0 as usize]
-                .values
-                .matching(name, &self.pairs, pattern, &mut add),
-        }
+        self.each_pair(name, pattern, |pair| self.pairs.payload(pair).add_to(&mut union));
         Ok(union.finish())
     }
 
@@ -309,6 +303,14 @@ impl IndexSource for LiveIndex {
                 .pairs
                 .find_name(matcher.name())
                 .map(|name| &self.names[name.0 as usize].series),
+            _ if series.len() <= FEW_SERIES && !pattern.matches("") => {
+                let common = self.common(series, matcher);
+                return Ok(Some(if matcher.is_negated() {
+                    series - common
+                } else {
+                    common
+                }));
+            }
             _ => return Ok(None),
         };
         let common = listed.map_or_else(RoaringBitmap::new, |listed| listed.intersection(series));
@@ -317,6 +319,37 @@ impl IndexSource for LiveIndex {
         } else {
             common
         }))
+    }
+}
+
+impl LiveIndex {
+    /// The pairs of a name whose values are among the pattern's.
+    fn each_pair(&self, name: NameId, pattern: &Pattern, mut each: impl FnMut(PairId)) {
+        match pattern.as_set() {
+            Some(set) => {
+                let found = set.iter().filter_map(|value| self.pairs.find(name, value));
+                found.for_each(each);
+            }
+            None => {
+                let values = &self.names[name.0 as usize].values;
+                values.matching(name, &self.pairs, pattern, &mut each);
+            }
+        }
+    }
+
+    /// Those of a few series that have one of many values: looks for them in each list instead of joining the lists.
+    fn common(&self, series: &RoaringBitmap, matcher: &LabelMatcher) -> RoaringBitmap {
+        let mut common = RoaringBitmap::new();
+        let Some(name) = self.pairs.find_name(matcher.name()) else {
+            return common;
+        };
+        self.each_pair(name, matcher.pattern(), |pair| {
+            let listed = self.pairs.payload(pair);
+            if listed.intersects(series) {
+                common |= listed.intersection(series);
+            }
+        });
+        common
     }
 }
 
