@@ -37,7 +37,10 @@ impl Head {
         self.resolve(writer, stage, entries, now, report);
         let order = std::mem::take(&mut writer.order);
         let (mut time_min, mut time_max) = (i64::MAX, i64::MIN);
-        for entry in order.iter().filter_map(|target| entries.get(target.entry as usize)) {
+        for entry in order
+            .iter()
+            .filter_map(|target| entries.get(target.entry as usize))
+        {
             time_min = time_min.min(entry.timestamp);
             time_max = time_max.max(entry.timestamp);
         }
