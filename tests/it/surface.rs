@@ -121,7 +121,9 @@ fn member_of(block: Block<'_>, member: &str, lines: &[String]) -> Option<String>
             Some(format!("{owner}.{}", field.trim_end_matches(',')))
         }
         Block::Variants(owner) if is_name => {
-            Some(format!("{owner}::{}", member.trim_end_matches([',', ' ', '{'])))
+            // Attributes of fields belong to derived code.
+            let variant = member.replace("#[from] ", "");
+            Some(format!("{owner}::{}", variant.trim_end_matches([',', ' ', '{'])))
         }
         Block::TraitMethods(owner) if member.starts_with("fn ") => {
             Some(format!("{owner}::{}", declaration(lines)))
