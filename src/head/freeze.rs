@@ -2,9 +2,8 @@
 
 use super::Head;
 use super::metadata::MetadataHistory;
-use super::order::LabelOrder;
 use super::series::SeriesData;
-use super::slab::{FrozenSlab, Generation, SLAB_SERIES};
+use super::slab::{FrozenSlab, Generation, SLAB_SERIES, place_of};
 use super::writer::Writer;
 use crate::wal::WalError;
 use std::sync::{Arc, PoisonError};
@@ -21,26 +20,25 @@ pub(crate) struct Frozen {
 /// The series of a frozen generation that have data, in label order.
 #[derive(Debug)]
 pub(crate) struct FrozenSeries {
-    /// Slab and place in it, in order of addition.
-    places: Vec<(u32, u32)>,
-    order: LabelOrder,
+    ids: Vec<u32>,
     slabs: Vec<Option<Arc<FrozenSlab>>>,
 }
 
 impl FrozenSeries {
     pub(crate) fn len(&self) -> usize {
-        self.places.len()
+        self.ids.len()
     }
 
     /// Appends the canonical labels of the series at `position` in label order.
     pub(crate) fn labels(&self, head: &Head, position: usize, out: &mut Vec<u8>) {
-        self.order.labels(&head.read_index(), position, out);
+        let id = self.ids.get(position..=position).unwrap_or(&[]);
+        head.write_labels(id, out, &mut Vec::new());
     }
 
     /// The data of the series at `position` in label order.
     pub(crate) fn data(&self, position: usize) -> Option<&SeriesData> {
-        let (slab, place) = *self.places.get(self.order.at(position)?)?;
-        frozen_data(self.slabs.get(slab as usize)?.as_ref()?, place)
+        let (slab, place) = place_of(*self.ids.get(position)?);
+        frozen_data(self.slabs.get(slab)?.as_ref()?, place as u32)
     }
 }
 
@@ -65,10 +63,8 @@ impl Head {
     /// series is evicted, so their pairs stay theirs.
     pub(crate) fn collect_frozen(&self, frozen: &Generation) -> FrozenSeries {
         let slabs = self.slabs.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let order = LabelOrder::with_capacity(slabs.len());
         let mut all = FrozenSeries {
-            places: Vec::new(),
-            order,
+            ids: Vec::new(),
             slabs: Vec::with_capacity(slabs.len()),
         };
         for (index, slab) in slabs.iter().enumerate() {
@@ -78,15 +74,14 @@ impl Head {
             }
             let data = frozen.frozen_slab(index);
             let with_data = data.iter().flat_map(|data| data.series.iter().enumerate());
-            for (place, _) in with_data.filter(|series| series.1.is_some()) {
-                if let Some(series) = locked.series.get(place) {
-                    all.order.push(&series.pairs);
-                    all.places.push((index as u32, place as u32));
-                }
-            }
+            let places = with_data
+                .filter(|series| series.1.is_some())
+                .map(|series| series.0);
+            all.ids
+                .extend(places.map(|place| index as u32 * SLAB_SERIES + place as u32));
             all.slabs.push(data);
         }
-        all.order.sort(&self.read_index());
+        self.sort_by_labels(&mut all.ids);
         all
     }
 

@@ -1,79 +1,95 @@
-//! Series in label order, by comparing the ranks of their pairs instead of text.
+//! Series in label order, by comparing the ranks of their pairs instead of text, and their labels in that order.
+//!
+//! Pairs are read where they stand, in the slabs: a selection of a million series costs four bytes for each, and while
+//! it is sorted a key of 32. Series and pairs must be pinned as long as any of this goes on.
 
+use super::Head;
+use super::series::Series;
+use super::slab::place_of;
 use crate::base::varint;
 use crate::index::{LiveIndex, PairId};
+use std::hint::black_box;
+use std::sync::PoisonError;
 
-/// Up to this many series are ordered by comparing text, more by ranking the pairs first.
-const COMPARE_TEXT_MAX: usize = 64;
-
-/// The pairs of some series, and the series' label order. Pair ids must stay valid as long as this is used.
-#[derive(Debug)]
-pub(crate) struct LabelOrder {
-    /// Where the pairs of each series start in `pairs`; one more than there are series.
-    starts: Vec<u32>,
-    pairs: Vec<PairId>,
-    /// By position in label order: number of the series in order of addition.
-    order: Vec<u32>,
-}
-
-impl LabelOrder {
-    pub(crate) fn with_capacity(series: usize) -> Self {
-        let mut starts = Vec::with_capacity(series + 1);
-        starts.push(0);
-        Self {
-            starts,
-            pairs: Vec::new(),
-            order: Vec::with_capacity(series),
+impl Head {
+    /// Shows series in the order of `ids`; those of one slab that follow each other come together, under its lock.
+    pub(super) fn each_run(&self, ids: &[u32], mut visit: impl FnMut(&[Series], &[u32])) {
+        let slabs = self.slabs.read().unwrap_or_else(PoisonError::into_inner);
+        for run in ids.chunk_by(|a, b| place_of(*a).0 == place_of(*b).0) {
+            let slab = run.first().and_then(|id| slabs.get(place_of(*id).0));
+            if let Some(slab) = slab {
+                visit(&slab.lock().series, run);
+            }
         }
     }
 
-    pub(crate) fn push(&mut self, pairs: &[PairId]) {
-        self.pairs.extend_from_slice(pairs);
-        self.order.push(self.starts.len() as u32 - 1);
-        self.starts.push(self.pairs.len() as u32);
+    fn each_pairs(&self, ids: &[u32], mut visit: impl FnMut(&[PairId])) {
+        self.each_run(ids, |series, run| {
+            for id in run {
+                visit(series.get(place_of(*id).1).map_or(&[], |series| &series.pairs));
+            }
+        });
     }
 
-    /// The number, in order of addition, of the series at `position` in label order.
-    pub(crate) fn at(&self, position: usize) -> Option<usize> {
-        self.order.get(position).map(|number| *number as usize)
-    }
-
-    /// Appends the canonical labels of the series at `position`.
-    pub(crate) fn labels(&self, index: &LiveIndex, position: usize, out: &mut Vec<u8>) {
-        if let Some(number) = self.order.get(position) {
-            write_labels(index, self.pairs_of(*number), out);
+    /// Puts series in label order.
+    pub(super) fn sort_by_labels(&self, ids: &mut [u32]) {
+        if ids.len() < 2 {
+            return;
+        }
+        let ranks = self.rank_pairs(ids);
+        let mut keyed: Vec<(u128, u32)> = ids.iter().map(|id| (0, *id)).collect();
+        self.sort_tied(&ranks, &mut keyed, 0);
+        for (id, key) in ids.iter_mut().zip(&keyed) {
+            *id = key.1;
         }
     }
 
-    #[inline]
-    fn pairs_of(&self, number: u32) -> &[PairId] {
-        &self.pairs[self.range_of(number)]
-    }
-
-    #[inline]
-    fn range_of(&self, number: u32) -> std::ops::Range<usize> {
-        self.starts[number as usize] as usize..self.starts[number as usize + 1] as usize
-    }
-
-    /// Puts the series in label order.
-    pub(crate) fn sort(&mut self, index: &LiveIndex) {
-        let mut order = std::mem::take(&mut self.order);
-        if order.len() <= COMPARE_TEXT_MAX {
-            let key = |number: u32| self.pairs_of(number).iter().map(|pair| index.pair(*pair));
-            order.sort_by(|a, b| key(*a).cmp(key(*b)));
-        } else {
-            let ranks = Ranks::new(index, &self.pairs);
-            // The first ranks, packed, settle nearly every comparison within the array that is sorted.
-            let key = |number: u32| (ranks.packed(self.pairs_of(number)), number);
-            let mut keyed: Vec<(u128, u32)> = order.iter().map(|number| key(*number)).collect();
-            keyed.sort_by(|a, b| {
-                let rest = || ranks.of(self.pairs_of(a.1)).cmp(ranks.of(self.pairs_of(b.1)));
-                a.0.cmp(&b.0).then_with(rest)
-            });
-            order.clear();
-            order.extend(keyed.iter().map(|key| key.1));
+    /// Sorts series whose first `skip` pairs are the same.
+    fn sort_tied(&self, ranks: &Ranks, tied: &mut [(u128, u32)], skip: usize) {
+        let ids: Vec<u32> = tied.iter().map(|key| key.1).collect();
+        let mut keys = tied.iter_mut();
+        self.each_pairs(&ids, |pairs| {
+            if let Some(key) = keys.next() {
+                key.0 = ranks.packed(pairs, skip);
+            }
+        });
+        drop(ids);
+        if tied.iter().all(|key| key.0 == 0) {
+            return; // No pairs are left; label sets are unique, so this is one series.
         }
-        self.order = order;
+        tied.sort_unstable();
+        let groups = tied.chunk_by_mut(|a, b| a.0 == b.0);
+        for still_tied in groups.filter(|group| group.len() > 1) {
+            self.sort_tied(ranks, still_tied, skip + ranks.fits());
+        }
+    }
+
+    fn rank_pairs(&self, ids: &[u32]) -> Ranks {
+        let mut used = Vec::new();
+        self.each_pairs(ids, |pairs| {
+            for pair in pairs {
+                if used.len() <= pair.0 as usize {
+                    used.resize(pair.0 as usize + 1, 0);
+                }
+                used[pair.0 as usize] = 1;
+            }
+        });
+        Ranks::new(&self.read_index(), used)
+    }
+
+    /// Appends the canonical labels of series, in the order of `ids`, and where each ends. What reading these series
+    /// will need is brought to the cache on the way, at once for a whole run.
+    pub(super) fn write_labels(&self, ids: &[u32], out: &mut Vec<u8>, ends: &mut Vec<usize>) {
+        let index = self.read_index();
+        let mut writer = LabelWriter::default();
+        self.each_run(ids, |series, run| {
+            let of_run = || run.iter().filter_map(|id| series.get(place_of(*id).1));
+            black_box(of_run().fold(0, |sum, series| sum ^ series.touch()));
+            for series in of_run() {
+                writer.write(&index, &series.pairs, out);
+                ends.push(out.len());
+            }
+        });
     }
 }
 
@@ -85,15 +101,12 @@ struct Ranks {
 }
 
 impl Ranks {
-    fn new(index: &LiveIndex, pairs: &[PairId]) -> Self {
-        let highest = pairs.iter().map(|pair| pair.0).max().unwrap_or(0);
-        let mut rank_of = vec![0u32; highest as usize + 1];
-        for pair in pairs {
-            rank_of[pair.0 as usize] = 1;
-        }
+    /// `used` is 1 for every pair to rank, by its id.
+    fn new(index: &LiveIndex, used: Vec<u32>) -> Self {
+        let mut rank_of = used;
         let used = rank_of.iter().enumerate().filter(|rank| *rank.1 != 0);
         let mut distinct: Vec<PairId> = used.map(|(id, _)| PairId(id as u32)).collect();
-        distinct.sort_by(|a, b| index.pair(*a).cmp(&index.pair(*b)));
+        distinct.sort_unstable_by(|a, b| index.pair_bytes(*a).cmp(&index.pair_bytes(*b)));
         for (rank, pair) in distinct.iter().enumerate() {
             rank_of[pair.0 as usize] = rank as u32 + 1;
         }
@@ -104,25 +117,52 @@ impl Ranks {
         }
     }
 
-    fn of<'a>(&'a self, pairs: &'a [PairId]) -> impl Iterator<Item = u32> + 'a {
-        pairs.iter().map(|pair| self.rank_of[pair.0 as usize])
+    /// How many ranks a key holds.
+    fn fits(&self) -> usize {
+        (u128::BITS / self.bits) as usize
     }
 
-    /// As many of the first ranks as fit. An absent one is below all others, as a shorter label set is.
-    fn packed(&self, pairs: &[PairId]) -> u128 {
-        let mut ranks = self.of(pairs);
-        let fits = u128::BITS / self.bits;
-        (0..fits).fold(0, |packed, _| {
+    /// The ranks behind the first `skip`, as many as fit. An absent one is below all others, as a shorter label set is.
+    fn packed(&self, pairs: &[PairId], skip: usize) -> u128 {
+        let mut ranks = pairs.iter().skip(skip).map(|pair| self.rank_of[pair.0 as usize]);
+        (0..self.fits()).fold(0, |packed, _| {
             packed << self.bits | u128::from(ranks.next().unwrap_or(0))
         })
     }
 }
 
-/// Appends canonical label bytes; the pairs of a series are kept in order of name.
-fn write_labels(index: &LiveIndex, pairs: &[PairId], out: &mut Vec<u8>) {
-    for pair in pairs {
-        let (name, value) = index.pair(*pair);
-        varint::write_bytes(out, name.as_bytes());
-        varint::write_bytes(out, value.as_bytes());
+/// Writes label sets; what one has in common with the one before is copied from there.
+#[derive(Default)]
+struct LabelWriter {
+    /// The pairs before, and where each ends in `out`.
+    pairs: Vec<PairId>,
+    ends: Vec<usize>,
+    start: usize,
+}
+
+impl LabelWriter {
+    fn write(&mut self, index: &LiveIndex, pairs: &[PairId], out: &mut Vec<u8>) {
+        let same = pairs
+            .iter()
+            .zip(&self.pairs)
+            .take_while(|two| two.0 == two.1)
+            .count();
+        let start = out.len();
+        if let Some(last) = same.checked_sub(1).and_then(|last| self.ends.get(last)) {
+            out.extend_from_within(self.start..*last);
+        }
+        self.pairs.truncate(same);
+        self.ends.truncate(same);
+        for end in &mut self.ends {
+            *end = *end - self.start + start;
+        }
+        for pair in &pairs[same..] {
+            let (name, value) = index.pair_bytes(*pair);
+            varint::write_bytes(out, name);
+            varint::write_bytes(out, value);
+            self.pairs.push(*pair);
+            self.ends.push(out.len());
+        }
+        self.start = start;
     }
 }

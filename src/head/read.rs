@@ -3,29 +3,24 @@
 use super::Head;
 use super::decode::decode_data;
 use super::freeze::frozen_data;
-use super::order::LabelOrder;
 use super::series::SeriesData;
-use super::slab::{Generation, SlabSeries, place_of};
+use super::slab::{Generation, place_of};
 use crate::index::{LabelMatcher, LiveIndex};
 use crate::model::samples::Samples;
 use roaring::RoaringBitmap;
 use std::ops::Range;
-use std::sync::{Arc, MutexGuard, PoisonError, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLockReadGuard};
 
 /// Series of the head in label order. Their ids and pairs stay theirs as long as this lives.
 #[derive(Debug)]
 pub(crate) struct HeadSelection {
     ids: Vec<u32>,
-    order: LabelOrder,
     _pin: Pin,
 }
 
 /// Keeps every series of the head in memory, and its id its own, as long as it lives.
 #[derive(Debug)]
 pub(crate) struct Pin(#[expect(dead_code, reason = "it is counted, not looked at")] Arc<()>);
-
-/// Ids whose pairs are copied before the index is unlocked once, for those who wait to write it.
-const IDS_PER_LOCK: usize = 16 * 1024;
 
 impl HeadSelection {
     pub(crate) fn len(&self) -> usize {
@@ -34,7 +29,7 @@ impl HeadSelection {
 
     /// The id of the series at `position` in label order.
     pub(crate) fn id(&self, position: usize) -> Option<u32> {
-        self.ids.get(self.order.at(position)?).copied()
+        self.ids.get(position).copied()
     }
 
     /// Appends the canonical labels of the series at `positions`, and where each ends.
@@ -45,11 +40,7 @@ impl HeadSelection {
         out: &mut Vec<u8>,
         ends: &mut Vec<usize>,
     ) {
-        let index = head.read_index();
-        for position in positions {
-            self.order.labels(&index, position, out);
-            ends.push(out.len());
-        }
+        head.write_labels(self.ids.get(positions).unwrap_or(&[]), out, ends);
     }
 }
 
@@ -68,40 +59,10 @@ impl Head {
     pub(crate) fn select(&self, matchers: &[LabelMatcher]) -> HeadSelection {
         let index = self.read_index();
         let pin = Pin(self.pin.clone());
-        let found = index.select(matchers);
+        let mut ids: Vec<u32> = index.select(matchers).iter().collect();
         drop(index);
-        let ids: Vec<u32> = found.iter().collect();
-        let order = LabelOrder::with_capacity(ids.len());
-        let mut selection = HeadSelection {
-            ids: Vec::with_capacity(ids.len()),
-            order,
-            _pin: pin,
-        };
-        // Lock order is index before slab; ids and pairs are pinned, so the index may be let go in between.
-        for ids in ids.chunks(IDS_PER_LOCK) {
-            let _index = self.read_index();
-            self.copy_pairs(ids, &mut selection);
-        }
-        selection.order.sort(&self.read_index());
-        selection
-    }
-
-    /// Copies the pairs of series; the lock of a slab is kept while ids stay in it.
-    fn copy_pairs(&self, ids: &[u32], selection: &mut HeadSelection) {
-        let slabs = self.slabs.read().unwrap_or_else(PoisonError::into_inner);
-        let mut locked: Option<(usize, MutexGuard<'_, SlabSeries>)> = None;
-        for id in ids {
-            let (slab_index, place) = place_of(*id);
-            if locked.as_ref().is_none_or(|(index, _)| *index != slab_index) {
-                drop(locked.take());
-                locked = slabs.get(slab_index).map(|slab| (slab_index, slab.lock()));
-            }
-            let series = locked.as_ref().and_then(|(_, slab)| slab.series.get(place));
-            if let Some(series) = series.filter(|series| series.alive) {
-                selection.order.push(&series.pairs);
-                selection.ids.push(*id);
-            }
-        }
+        self.sort_by_labels(&mut ids);
+        HeadSelection { ids, _pin: pin }
     }
 
     /// A copy of the data of series `id` in `generation` within `from..=to`, wherever it is now.

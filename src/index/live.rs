@@ -106,6 +106,13 @@ impl LiveIndex {
         (name, self.pairs.value(pair))
     }
 
+    /// As [`Self::pair`], as bytes.
+    pub(crate) fn pair_bytes(&self, pair: PairId) -> (&[u8], &[u8]) {
+        let name = self.pairs.name_of(pair);
+        let name = name.map_or(&[][..], |name| self.pairs.name_bytes(name));
+        (name, self.pairs.value_bytes(pair))
+    }
+
     /// Adds a series. Ascending ids are the fast case.
     #[inline]
     pub(crate) fn insert(&mut self, series: u32, pairs: &[PairId]) {

@@ -7,7 +7,7 @@
 use super::{Scale, write_batch};
 use crate::adapter::{Policy, Setup, Store, everything};
 use crate::fleet::{BASE_MS, BATCH_SAMPLES, Fleet, STEP_MS};
-use crate::measure::{memory, memory_of};
+use crate::measure::{memory, memory_of, process_cpu};
 use crate::report::{Bar, Report};
 use crate::rng::Rng;
 use anyhow::{Context, Result, ensure};
@@ -32,6 +32,7 @@ struct Told {
     samples_acked: u64,
     ticks: i64,
     opened_ms: f64,
+    cpu_ms: f64,
     answered_ms: Option<f64>,
     series: usize,
     samples: u64,
@@ -40,6 +41,7 @@ struct Told {
 /// One kill and what followed.
 struct Outcome {
     opened_ms: f64,
+    cpu_ms: f64,
     ready_ms: f64,
     memory_times: f64,
 }
@@ -63,7 +65,12 @@ pub fn run(scale: &Scale, ticks: &[i64], seed: u64) -> Result<bool> {
         );
         let each: Vec<_> = outcomes
             .iter()
-            .map(|kill| format!("{:.0} of {:.0}", kill.opened_ms, kill.ready_ms))
+            .map(|kill| {
+                format!(
+                    "{:.0} of {:.0} ({:.0} CPU)",
+                    kill.opened_ms, kill.ready_ms, kill.cpu_ms
+                )
+            })
             .collect();
         report.note(format!("{series} x {ticks}: opened after {} ms", each.join(", ")));
     }
@@ -100,6 +107,7 @@ fn kills(scale: &Scale, ticks: i64, rng: &mut Rng, report: &mut Report) -> Resul
         let memory = |told: &Told, bytes: u64| bytes.saturating_sub(told.memory_before) as f64;
         outcomes.push(Outcome {
             opened_ms: ready.opened_ms,
+            cpu_ms: ready.cpu_ms,
             ready_ms: ready.answered_ms.context("the reader gave no answer")?,
             memory_times: memory(&ready, peak) / memory(&killed, killed.samples).max(1.0),
         });
@@ -202,6 +210,7 @@ fn hear(output: ChildStdout, told: &Mutex<Told>) {
             Some(&"acked") => told.samples_acked = number(1) as u64,
             Some(&"tick") => told.ticks = number(1) as i64,
             Some(&"opened") => told.opened_ms = number(1),
+            Some(&"cpu") => told.cpu_ms = number(1),
             Some(&"answered") => (told.answered_ms, told.series) = (Some(number(1)), number(2) as usize),
             Some(&"counted") => told.samples = number(1) as u64,
             _ => {}
@@ -240,9 +249,11 @@ pub fn read_once(folder: &Path, since_ms: i64) -> Result<bool> {
     println!("before {}", memory()?);
     let start = Instant::now();
     let store = Store::open(&setup(folder))?;
-    println!("opened {}", start.elapsed().as_secs_f64() * 1e3);
+    println!("opened {} {}", start.elapsed().as_secs_f64() * 1e3, memory()?);
     let (series, _) = store.scan(&[everything()], since_ms..=i64::MAX)?;
-    println!("answered {} {series}", start.elapsed().as_secs_f64() * 1e3);
+    let answered_ms = start.elapsed().as_secs_f64() * 1e3;
+    println!("cpu {}", process_cpu().as_secs_f64() * 1e3);
+    println!("answered {answered_ms} {series}");
     let (_, samples) = store.scan(&[everything()], i64::MIN..=i64::MAX)?;
     println!("counted {samples}");
     store.close()?;
