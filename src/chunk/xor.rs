@@ -150,6 +150,12 @@ impl XorAppender {
         self.count
     }
 
+    /// Reads where the next append will write; the result means nothing.
+    #[inline]
+    pub(crate) fn touch(&self) -> u64 {
+        self.bytes.last().copied().map_or(0, u64::from) ^ self.value
+    }
+
     /// Timestamp and value bits of the last sample; zeros in an empty chunk.
     #[inline]
     pub(crate) fn last(&self) -> (i64, u64) {
@@ -182,6 +188,20 @@ impl XorAppender {
         shared
     }
 
+    /// Appends all samples to two columns, without a copy of the chunk.
+    pub(crate) fn decode_into(
+        &self,
+        timestamps: &mut Vec<i64>,
+        values: &mut Vec<u64>,
+    ) -> Result<(), Corrupt> {
+        let (_, stream) = self.parts();
+        let iter = XorIter {
+            total: self.count,
+            ..XorIter::over(stream)
+        };
+        decode_all(iter, timestamps, values)
+    }
+
     /// Bytes reserved on the heap.
     pub(crate) fn heap_bytes(&self) -> usize {
         self.bytes.capacity()
@@ -208,14 +228,22 @@ impl<'a> XorIter<'a> {
             .split_first_chunk::<HEADER_LEN>()
             .ok_or(Corrupt::new("xor chunk header", bytes.len()))?;
         Ok(Self {
-            input: BitReader::new(rest),
             total: u16::from_be_bytes(*header),
+            ..Self::over(rest)
+        })
+    }
+
+    /// At the start of the bits after the header, of which there may be any number of samples.
+    fn over(stream: &'a [u8]) -> Self {
+        Self {
+            input: BitReader::new(stream),
+            total: 0,
             read: 0,
             timestamp: 0,
             delta: 0,
             value: 0,
             window: Window::default(),
-        })
+        }
     }
 
     fn corrupt(&self, what: &'static str) -> Corrupt {
@@ -326,11 +354,19 @@ pub(crate) fn decode_into(
     timestamps: &mut Vec<i64>,
     values: &mut Vec<u64>,
 ) -> Result<(), Corrupt> {
-    let mut iter = XorIter::new(bytes)?;
+    let iter = XorIter::new(bytes)?;
     // Every sample but the first takes at least two bits.
     if usize::from(iter.total) > bytes.len() * 4 + 1 {
         return Err(iter.corrupt("xor sample count"));
     }
+    decode_all(iter, timestamps, values)
+}
+
+fn decode_all(
+    mut iter: XorIter<'_>,
+    timestamps: &mut Vec<i64>,
+    values: &mut Vec<u64>,
+) -> Result<(), Corrupt> {
     let start = (timestamps.len(), values.len());
     timestamps.resize(start.0 + usize::from(iter.total), 0);
     values.resize(start.1 + usize::from(iter.total), 0);

@@ -33,8 +33,12 @@ impl Engine {
             let mut next = manifest.clone();
             let old = std::mem::replace(&mut next.checkpoint, sequence);
             next.log_floor = floor;
-            next.write(&self.options.fs, dir)
-                .map_err(|error| self.poisoning(error))?;
+            if let Err(error) = next.write(&self.options.fs, dir) {
+                if let Error::OutOfSpace(_) = error {
+                    self.discard(&path);
+                }
+                return Err(self.poisoning(error));
+            }
             *manifest = next;
             old
         };

@@ -13,11 +13,11 @@ use std::path::PathBuf;
 pub enum Error {
     /// A call to the file system failed.
     #[error(transparent)]
-    Fs(#[from] FsError),
+    Fs(FsError),
     /// A file does not decode.
     #[error(transparent)]
     Corrupt(#[from] CorruptFile),
-    /// The disk is full. Nothing of the batch was kept; writing goes on by itself when there is space again.
+    /// The disk is full. Nothing of the batch, flush or checkpoint was kept; it succeeds when there is space again.
     #[error("the disk is full, nothing was written: {0}")]
     OutOfSpace(String),
     /// A write or sync failed earlier; nothing is written until the database is opened again. Reading goes on.
@@ -51,10 +51,20 @@ pub enum Error {
     Cancelled,
 }
 
+impl From<FsError> for Error {
+    fn from(error: FsError) -> Self {
+        if error.is_out_of_space() {
+            Self::OutOfSpace(error.to_string())
+        } else {
+            Self::Fs(error)
+        }
+    }
+}
+
 impl From<SegmentError> for Error {
     fn from(error: SegmentError) -> Self {
         match error {
-            SegmentError::Fs(error) => Self::Fs(error),
+            SegmentError::Fs(error) => error.into(),
             SegmentError::Corrupt(error) => Self::Corrupt(error),
         }
     }
@@ -82,8 +92,7 @@ impl From<WalError> for Error {
 impl From<WriteError> for Error {
     fn from(error: WriteError) -> Self {
         match error {
-            WriteError::Fs(error) if error.is_out_of_space() => Self::OutOfSpace(error.to_string()),
-            WriteError::Fs(error) => Self::Fs(error),
+            WriteError::Fs(error) => error.into(),
             WriteError::Corrupt(error) => Self::Corrupt(CorruptFile {
                 file: PathBuf::from("head"),
                 offset: error.offset,

@@ -158,7 +158,13 @@ impl Engine {
             next.flushed_lsn = frozen.last_lsn;
             next.log_floor = live.first_wal_file;
             let old_checkpoint = std::mem::take(&mut next.checkpoint);
-            next.write(&self.options.fs, dir)?;
+            if let Err(error) = next.write(&self.options.fs, dir) {
+                if let (Error::OutOfSpace(_), Some(segment)) = (&error, &segment) {
+                    self.discard(segment.path());
+                    self.discard(&names::summary(dir, segment.sequence));
+                }
+                return Err(error);
+            }
             *manifest = next;
             old_checkpoint
         };
@@ -170,6 +176,13 @@ impl Engine {
         }));
         self.remove_log(dir, live.first_wal_file, old_checkpoint);
         Ok(())
+    }
+
+    /// Gives back the space of a file for whose manifest there was none; it will be written again.
+    pub(super) fn discard(&self, path: &Path) {
+        if let Err(error) = self.options.fs.remove(path) {
+            tracing::warn!(%error, "a file that nothing names stays until the next opening");
+        }
     }
 
     /// Files that the manifest does not need. What cannot be removed now is removed at the next opening.

@@ -101,10 +101,11 @@ impl Source {
         let mut one = Vec::new();
         match &self.kind {
             SourceKind::Head(selection) => {
-                for position in self.batch_start..end {
-                    selection.labels(head, position, &mut one);
-                    push(&mut self.labels, &mut self.ranges, &one);
-                }
+                let mut ends = Vec::with_capacity(end - self.batch_start);
+                selection.labels(head, self.batch_start..end, &mut self.labels, &mut ends);
+                let starts = std::iter::once(0).chain(ends.iter().copied());
+                self.ranges
+                    .extend(starts.zip(&ends).map(|(start, end)| start..*end));
             }
             SourceKind::Segment { segment, rows, .. } => {
                 let mut cursor = segment.index()?.label_cursor();

@@ -33,18 +33,26 @@ impl Engine {
     pub(crate) fn open(options: Options) -> Result<Self, Error> {
         match options.dir.clone() {
             None => Ok(Self::open_in_memory(options)),
-            Some(dir) if options.read_only => {
-                let mut attempt = 1;
-                loop {
-                    match Self::open_folder(options.clone(), &dir) {
-                        Err(Error::Fs(error)) if error.is_not_found() && attempt < READ_ONLY_ATTEMPTS => {
-                            attempt += 1
-                        }
-                        other => return other,
-                    }
-                }
-            }
+            Some(dir) if options.read_only => Self::open_beside_a_writer(&options, &dir),
             Some(dir) => Self::open_folder(options, &dir),
+        }
+    }
+
+    /// A writing process may flush meanwhile, and remove or cut the log that is being read here. Then the manifest is not
+    /// the one that was read first, or a file is not there or shorter than it was, and the opening starts again.
+    fn open_beside_a_writer(options: &Options, dir: &Path) -> Result<Self, Error> {
+        let mut attempt = 1;
+        loop {
+            let opened = Self::open_folder(options.clone(), dir);
+            let has_moved_on = match &opened {
+                Ok(engine) => Manifest::read(&options.fs, dir)?.as_ref() != Some(&*engine.lock_manifest()),
+                Err(Error::Fs(error)) => is_damage(error),
+                Err(_) => false,
+            };
+            if !has_moved_on || attempt == READ_ONLY_ATTEMPTS {
+                return opened;
+            }
+            attempt += 1;
         }
     }
 
@@ -91,6 +99,7 @@ impl Engine {
         }
         // 3. What an interrupted write left behind.
         if !options.read_only {
+            wal::restore_tails(&*fs, dir)?;
             remove_leftovers(&fs, dir, &manifest)?;
         }
         // 4. The segments.
@@ -210,6 +219,9 @@ fn create_manifest(options: &Options, dir: &Path) -> Result<Manifest, Error> {
 /// Temporary files go. Finished files that the manifest does not name are put aside, a checkpoint or log file below the
 /// floor is removed: their samples are elsewhere.
 fn remove_leftovers(fs: &Arc<dyn Fs>, dir: &Path, manifest: &Manifest) -> Result<(), Error> {
+    // Whoever wrote the manifest may have died before its name was durable. If a power loss brought back the one before,
+    // what that one names must still be there.
+    fs.sync_dir(dir)?;
     for name in fs.list(dir)? {
         let path = dir.join(&name);
         if io::is_temp_name(&name) {

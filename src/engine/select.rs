@@ -4,7 +4,6 @@ use super::Engine;
 use super::error::Error;
 use super::merge::{Join, Source, SourceKind};
 use super::view::View;
-use crate::head;
 use crate::index::LabelMatcher;
 use crate::model::labels::{Labels, LabelsRef};
 use crate::model::matcher::Matcher;
@@ -278,10 +277,9 @@ impl SeriesCursor {
                 }
                 SourceKind::Head(_) => {
                     for generation in &self.view.generations {
-                        let data = self.engine.head.data(generation, id, self.from, self.to);
-                        let Some(data) = data else { continue };
-                        head::decode_data(&data, self.from, self.to, &mut self.part)
-                            .expect("BUG: a chunk of the head does not decode");
+                        self.engine
+                            .head
+                            .read(generation, id, self.from, self.to, &mut self.part);
                         add(&mut self.part, out, &mut parts);
                     }
                 }

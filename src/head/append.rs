@@ -15,13 +15,14 @@ use crate::index::{LiveIndex, PairId};
 use crate::model::histogram::Histogram;
 use crate::model::sample::Value;
 use crate::wal::batch::{BatchEncoder, Chain, LoggedFloat};
+use std::hint::black_box;
 use std::sync::{Arc, MutexGuard, PoisonError, RwLockReadGuard};
 
 /// Entries that go into one record of the log when a batch may be too large for one.
 pub(super) const RECORD_ENTRIES_MAX: usize = 32 * 1024;
 
-/// Stands for an entry that was refused before its series was looked up.
-const REFUSED: u32 = u32::MAX;
+/// Series whose memory is asked for before the first of them is worked on.
+const TOUCHED_AT_ONCE: usize = 32;
 
 impl Head {
     /// Admits and applies entries, leaving their record in the writer's encoder.
@@ -34,29 +35,28 @@ impl Head {
         report: &mut CommitReport,
     ) {
         self.resolve(writer, stage, entries, now, report);
+        let order = std::mem::take(&mut writer.order);
         let (mut time_min, mut time_max) = (i64::MAX, i64::MIN);
-        for (entry, id) in entries.iter().zip(&writer.ids) {
-            if *id != REFUSED {
-                time_min = time_min.min(entry.timestamp);
-                time_max = time_max.max(entry.timestamp);
-            }
+        for entry in order
+            .iter()
+            .filter_map(|target| entries.get(target.entry as usize))
+        {
+            time_min = time_min.min(entry.timestamp);
+            time_max = time_max.max(entry.timestamp);
         }
         writer.live.note_times(time_min, time_max);
         let before = report.floats + report.histograms;
-        let ids = std::mem::take(&mut writer.ids);
         let mut applier = Applier::new(self, writer);
-        for (entry, id) in entries.iter().zip(&ids) {
-            if *id != REFUSED {
-                applier.apply(stage, entry, *id, report);
-            }
+        for run in order.chunk_by(|a, b| place_of(a.id).0 == place_of(b.id).0) {
+            applier.apply(stage, entries, run, report);
         }
         drop(applier);
-        writer.ids = ids;
+        writer.order = order;
         let added = report.floats + report.histograms - before;
         writer.live.note_samples(added as u64);
     }
 
-    /// Finds the series of every entry, or makes it; the ids are left in `writer.ids`.
+    /// Finds the series of every entry, or makes it; what is not refused is left in `writer.order`, by series.
     fn resolve(
         &self,
         writer: &mut Writer,
@@ -65,18 +65,17 @@ impl Head {
         now: i64,
         report: &mut CommitReport,
     ) {
-        let mut ids = std::mem::take(&mut writer.ids);
-        ids.clear();
+        let mut order = std::mem::take(&mut writer.order);
+        order.clear();
         let latest = self
             .limits
             .future_max
             .map_or(i64::MAX, |most| now.saturating_add(most));
         let mut before = None;
         let mut index = None;
-        for entry in entries {
+        for (entry, number) in entries.iter().zip(0..) {
             if entry.timestamp > latest {
                 report.reject(Reject::TooFarInFuture, || stage.describe(entry));
-                ids.push(REFUSED);
                 continue;
             }
             let id = match writer.map.find_after(before, entry.hash) {
@@ -88,20 +87,36 @@ impl Head {
                     }
                     Err(CreateError(reason)) => {
                         report.reject(reason, || stage.describe(entry));
-                        ids.push(REFUSED);
                         continue;
                     }
                 },
             };
             writer.map.learn(before, id);
             before = Some(id);
-            ids.push(id);
+            order.push(Target { id, entry: number });
         }
-        writer.ids = ids;
+        if !order.is_sorted_by_key(Target::key) {
+            order.sort_unstable_by_key(Target::key);
+        }
+        writer.order = order;
     }
 }
 
-/// Applies entries whose series are known; keeps the lock of a slab while entries stay in it.
+/// An entry of a batch and its series.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Target {
+    id: u32,
+    entry: u32,
+}
+
+impl Target {
+    /// By series, so that a slab is locked once; entries of one series stay in the order of the batch.
+    fn key(&self) -> u64 {
+        u64::from(self.id) << 32 | u64::from(self.entry)
+    }
+}
+
+/// Applies entries whose series are known.
 struct Applier<'a> {
     head: &'a Head,
     slabs: &'a [Arc<Slab>],
@@ -113,7 +128,6 @@ struct Applier<'a> {
     chain: u32,
     /// Sequence of the current log file; 0 without a log.
     file: u32,
-    locked: Option<(usize, MutexGuard<'a, SlabSeries>)>,
     index: Option<RwLockReadGuard<'a, LiveIndex>>,
 }
 
@@ -129,29 +143,44 @@ impl<'a> Applier<'a> {
             frozen: writer.frozen.as_deref(),
             chain: writer.chain,
             file: writer.file,
-            locked: None,
             index: None,
         }
     }
 
-    #[inline]
-    fn apply(&mut self, stage: &Stage, entry: &Entry, id: u32, report: &mut CommitReport) {
-        let (slab, place) = place_of(id);
-        let mut guard = match self.locked.take() {
-            Some((index, guard)) if index == slab => guard,
-            other => {
-                drop(other);
-                self.lock(slab)
-            }
-        };
-        if let Some(series) = guard.series.get_mut(place) {
-            match &entry.payload {
-                Payload::Float(bits) => self.float(series, stage, entry, *bits, id, report),
-                Payload::Histogram(histogram) => self.histogram(series, stage, entry, histogram, id, report),
-                Payload::Exemplar(exemplar) => self.exemplar(series, exemplar, id, report),
+    /// Applies entries of one slab.
+    fn apply(&mut self, stage: &Stage, entries: &[Entry], run: &[Target], report: &mut CommitReport) {
+        let Some(first) = run.first() else { return };
+        let mut guard = self.lock(place_of(first.id).0);
+        for block in run.chunks(TOUCHED_AT_ONCE) {
+            // Reads that do not wait for each other bring everything to the cache that the entries then need in turn.
+            black_box(block.iter().fold(0, |sum, target| {
+                let series = guard.series.get(place_of(target.id).1);
+                sum ^ series.map_or(0, Series::touch)
+            }));
+            for target in block {
+                let series = guard.series.get_mut(place_of(target.id).1);
+                let entry = entries.get(target.entry as usize);
+                if let (Some(series), Some(entry)) = (series, entry) {
+                    self.apply_one(series, stage, entry, target.id, report);
+                }
             }
         }
-        self.locked = Some((slab, guard));
+    }
+
+    #[inline]
+    fn apply_one(
+        &mut self,
+        series: &mut Series,
+        stage: &Stage,
+        entry: &Entry,
+        id: u32,
+        report: &mut CommitReport,
+    ) {
+        match &entry.payload {
+            Payload::Float(bits) => self.float(series, stage, entry, *bits, id, report),
+            Payload::Histogram(histogram) => self.histogram(series, stage, entry, histogram, id, report),
+            Payload::Exemplar(exemplar) => self.exemplar(series, exemplar, id, report),
+        }
     }
 
     /// Locks a slab and moves what belongs to a frozen generation out of the way.

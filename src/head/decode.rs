@@ -53,11 +53,16 @@ pub(crate) fn decode_data(data: &SeriesData, from: i64, to: i64, out: &mut Sampl
     }
     out.starts = data.starts.clone();
     out.trim(from, to);
-    if !data.late.is_empty() {
-        let late = late_samples(&data.late, from, to);
+    join_late(&data.late, from, to, out);
+    Ok(())
+}
+
+/// Merges late samples within `from..=to` into the ordered ones.
+pub(super) fn join_late(late: &LateSamples, from: i64, to: i64, out: &mut Samples) {
+    if !late.is_empty() {
+        let late = late_samples(late, from, to);
         *out = Samples::join(vec![std::mem::take(out), late]);
     }
-    Ok(())
 }
 
 fn late_samples(late: &LateSamples, from: i64, to: i64) -> Samples {

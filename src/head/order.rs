@@ -62,34 +62,59 @@ impl LabelOrder {
             let key = |number: u32| self.pairs_of(number).iter().map(|pair| index.pair(*pair));
             order.sort_by(|a, b| key(*a).cmp(key(*b)));
         } else {
-            let ranks = self.rank_pairs(index);
-            let ranks_of = |number: u32| &ranks[self.range_of(number)];
-            // The first two ranks settle most comparisons within the array that is sorted.
-            let key = |number: u32| {
-                let ranks = ranks_of(number);
-                let rank = |place: usize| ranks.get(place).map_or(0, |rank| u64::from(*rank) + 1);
-                (rank(0) << 32 | rank(1), number)
-            };
-            let mut keyed: Vec<(u64, u32)> = order.iter().map(|number| key(*number)).collect();
-            keyed.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| ranks_of(a.1).cmp(ranks_of(b.1))));
+            let ranks = Ranks::new(index, &self.pairs);
+            // The first ranks, packed, settle nearly every comparison within the array that is sorted.
+            let key = |number: u32| (ranks.packed(self.pairs_of(number)), number);
+            let mut keyed: Vec<(u128, u32)> = order.iter().map(|number| key(*number)).collect();
+            keyed.sort_by(|a, b| {
+                let rest = || ranks.of(self.pairs_of(a.1)).cmp(ranks.of(self.pairs_of(b.1)));
+                a.0.cmp(&b.0).then_with(rest)
+            });
             order.clear();
             order.extend(keyed.iter().map(|key| key.1));
         }
         self.order = order;
     }
+}
 
-    /// The pairs as ranks in the order of (name, value): comparing ranks is comparing labels.
-    fn rank_pairs(&self, index: &LiveIndex) -> Vec<u32> {
-        let mut distinct = self.pairs.clone();
-        distinct.sort_unstable();
-        distinct.dedup();
-        distinct.sort_by(|a, b| index.pair(*a).cmp(&index.pair(*b)));
-        let highest = distinct.iter().map(|pair| pair.0).max().unwrap_or(0);
+/// The pairs in use, ranked in the order of (name, value): comparing ranks is comparing labels.
+struct Ranks {
+    /// By pair id, from 1 on; 0 where the pair is not in use.
+    rank_of: Vec<u32>,
+    bits: u32,
+}
+
+impl Ranks {
+    fn new(index: &LiveIndex, pairs: &[PairId]) -> Self {
+        let highest = pairs.iter().map(|pair| pair.0).max().unwrap_or(0);
         let mut rank_of = vec![0u32; highest as usize + 1];
-        for (rank, pair) in distinct.iter().enumerate() {
-            rank_of[pair.0 as usize] = rank as u32;
+        for pair in pairs {
+            rank_of[pair.0 as usize] = 1;
         }
-        self.pairs.iter().map(|pair| rank_of[pair.0 as usize]).collect()
+        let used = rank_of.iter().enumerate().filter(|rank| *rank.1 != 0);
+        let mut distinct: Vec<PairId> = used.map(|(id, _)| PairId(id as u32)).collect();
+        distinct.sort_by(|a, b| index.pair(*a).cmp(&index.pair(*b)));
+        for (rank, pair) in distinct.iter().enumerate() {
+            rank_of[pair.0 as usize] = rank as u32 + 1;
+        }
+        let bits = u32::BITS - (distinct.len() as u32).leading_zeros();
+        Self {
+            rank_of,
+            bits: bits.max(1),
+        }
+    }
+
+    fn of<'a>(&'a self, pairs: &'a [PairId]) -> impl Iterator<Item = u32> + 'a {
+        pairs.iter().map(|pair| self.rank_of[pair.0 as usize])
+    }
+
+    /// As many of the first ranks as fit. An absent one is below all others, as a shorter label set is.
+    fn packed(&self, pairs: &[PairId]) -> u128 {
+        let mut ranks = self.of(pairs);
+        let fits = u128::BITS / self.bits;
+        (0..fits).fold(0, |packed, _| {
+            packed << self.bits | u128::from(ranks.next().unwrap_or(0))
+        })
     }
 }
 

@@ -1,11 +1,15 @@
 //! Reading from the head: which series match, their labels in label order, and their data in a generation.
 
 use super::Head;
+use super::decode::decode_data;
+use super::freeze::frozen_data;
 use super::order::LabelOrder;
 use super::series::SeriesData;
 use super::slab::{Generation, SlabSeries, place_of};
 use crate::index::{LabelMatcher, LiveIndex};
+use crate::model::samples::Samples;
 use roaring::RoaringBitmap;
+use std::ops::Range;
 use std::sync::{Arc, MutexGuard, PoisonError, RwLockReadGuard};
 
 /// Series of the head in label order. Their ids and pairs stay theirs as long as this lives.
@@ -33,10 +37,19 @@ impl HeadSelection {
         self.ids.get(self.order.at(position)?).copied()
     }
 
-    /// Writes the canonical labels of the series at `position`.
-    pub(crate) fn labels(&self, head: &Head, position: usize, out: &mut Vec<u8>) {
-        out.clear();
-        self.order.labels(&head.read_index(), position, out);
+    /// Appends the canonical labels of the series at `positions`, and where each ends.
+    pub(crate) fn labels(
+        &self,
+        head: &Head,
+        positions: Range<usize>,
+        out: &mut Vec<u8>,
+        ends: &mut Vec<usize>,
+    ) {
+        let index = head.read_index();
+        for position in positions {
+            self.order.labels(&index, position, out);
+            ends.push(out.len());
+        }
     }
 }
 
@@ -108,7 +121,35 @@ impl Head {
         }
         drop(locked);
         let frozen = generation.frozen_slab(slab_index)?;
-        super::freeze::frozen_data(&frozen, place as u32).cloned()
+        frozen_data(&frozen, place as u32).cloned()
+    }
+
+    /// The samples of series `id` in `generation` within `from..=to`, in place of what `out` holds. Chunks of the live
+    /// generation are decoded under the slab's lock, which takes less than copying them.
+    pub(crate) fn read(&self, generation: &Generation, id: u32, from: i64, to: i64, out: &mut Samples) {
+        out.clear();
+        let (slab_index, place) = place_of(id);
+        let slabs = self.slabs.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(slab) = slabs.get(slab_index) else { return };
+        let locked = slab.lock();
+        let decoded = if locked.generation == generation.number {
+            locked
+                .series
+                .get(place)
+                .map(|series| series.decode(from, to, out))
+        } else if locked.generation < generation.number {
+            None
+        } else {
+            drop(locked);
+            let frozen = generation.frozen_slab(slab_index);
+            let data = frozen
+                .as_ref()
+                .and_then(|frozen| frozen_data(frozen, place as u32));
+            data.map(|data| decode_data(data, from, to, out))
+        };
+        decoded
+            .unwrap_or(Ok(()))
+            .expect("BUG: a chunk of the head does not decode");
     }
 
     /// Those of `ids` that have samples in one of `generations` within `from..=to`.

@@ -9,14 +9,14 @@ use super::series::Series;
 use super::slab::{SLAB_SERIES, SlabSeries, place_of};
 use super::writer::Writer;
 use crate::base::bytes::Corrupt;
-use crate::index::PairId;
+use crate::index::{LiveIndex, PairId};
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::LabelHash;
 use crate::model::metadata::Metadata;
 use crate::model::sample::Value;
 use crate::wal::batch::LoggedFloat;
 use crate::wal::batch_decode::{self, BatchVisitor, Chains, LoggedHistogram};
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError, RwLockWriteGuard};
 
 const UNKNOWN: u32 = u32::MAX;
 /// Floats that are applied together, so that a large record takes little memory.
@@ -43,6 +43,7 @@ pub(crate) struct ReplayCounts {
 pub(crate) struct Replayer<'a> {
     head: &'a Head,
     writer: MutexGuard<'a, Writer>,
+    index: RwLockWriteGuard<'a, LiveIndex>,
     chains: Chains,
     /// By id of the file.
     series: Vec<u32>,
@@ -61,6 +62,7 @@ impl<'a> Replayer<'a> {
         Self {
             head,
             writer: head.lock_writer(),
+            index: head.index.write().unwrap_or_else(PoisonError::into_inner),
             chains: Chains::default(),
             series: Vec::new(),
             pairs: Vec::new(),
@@ -163,8 +165,7 @@ impl<'a> Replayer<'a> {
 
 impl BatchVisitor for Replayer<'_> {
     fn pair(&mut self, id: u32, name: &str, value: &str) -> Result<(), Corrupt> {
-        let mut index = self.head.index.write().unwrap_or_else(PoisonError::into_inner);
-        let (pair, _) = index.intern(name, value);
+        let (pair, _) = self.index.intern(name, value);
         if self.pairs.len() <= id as usize {
             self.pairs.resize(id as usize + 1, None);
         }
@@ -190,9 +191,12 @@ impl BatchVisitor for Replayer<'_> {
                     };
                     self.scratch.push(pair);
                 }
-                let mut index = self.head.index.write().unwrap_or_else(PoisonError::into_inner);
-                self.head
-                    .place(&mut self.writer, &mut index, self.scratch.as_slice().into(), hash)
+                self.head.place(
+                    &mut self.writer,
+                    &mut self.index,
+                    self.scratch.as_slice().into(),
+                    hash,
+                )
             }
         };
         if let Some(slot) = self.series.get_mut(id as usize) {

@@ -4,11 +4,14 @@
 //! do not have stands behind one pointer. Ordered floats go to the open chunk, which is a valid Prometheus chunk at
 //! every moment; a sample older than the newest goes to an ordered map and is merged when it is read or flushed.
 
+use super::decode::{decode_chunk, join_late};
+use crate::base::bytes::Corrupt;
 use crate::chunk::{Appended, Encoding, HistogramAppender, XorAppender, first_header};
 use crate::index::PairId;
 use crate::model::exemplar::Exemplar;
 use crate::model::histogram::Histogram;
 use crate::model::sample::{STALE_NAN_BITS, Value};
+use crate::model::samples::Samples;
 use crate::model::starts::StartRuns;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -71,6 +74,7 @@ pub(crate) struct OpenHistogram {
 }
 
 #[derive(Debug, Default)]
+#[repr(align(64))]
 pub(crate) struct Series {
     pub(crate) pairs: Box<[PairId]>,
     /// Sequence number of the WAL file that defines this series, 0 = none.
@@ -150,6 +154,12 @@ impl Series {
 
     fn last_histogram(&self) -> Option<&Arc<Histogram>> {
         self.extra.as_ref()?.last_histogram.as_ref()
+    }
+
+    /// Reads a little of everything that an append needs; the result means nothing.
+    #[inline]
+    pub(crate) fn touch(&self) -> u64 {
+        self.open.touch() ^ self.last_bits ^ u64::from(self.chain) ^ u64::from(self.has_last)
     }
 
     /// What a float at `timestamp` would be.
@@ -339,6 +349,36 @@ impl Series {
             self.special = false;
         }
         data
+    }
+
+    /// The samples of the generation within `from..=to`, in place of what `out` holds.
+    pub(crate) fn decode(&self, from: i64, to: i64, out: &mut Samples) -> Result<(), Corrupt> {
+        out.clear();
+        let wanted = |first: i64, last: i64| last >= from && first <= to;
+        let sealed = self.extra.as_ref().map_or(0, |extra| extra.sealed.len());
+        let most = (sealed + 1) * usize::from(CHUNK_SAMPLES_MAX);
+        out.timestamps.reserve(most);
+        out.bits.reserve(most);
+        if let Some(extra) = &self.extra {
+            let within = |chunk: &&SealedChunk| wanted(chunk.first_timestamp, chunk.last_timestamp);
+            for chunk in extra.sealed.iter().filter(within) {
+                decode_chunk(chunk.encoding, &chunk.bytes, out)?;
+            }
+            if let Some(open) = &extra.histogram
+                && wanted(open.first_timestamp, open.appender.last_timestamp())
+            {
+                decode_chunk(Encoding::of(open.appender.kind()), open.appender.bytes(), out)?;
+            }
+            out.starts.clone_from(&extra.starts);
+        }
+        if self.open.count() > 0 && wanted(self.open_first, self.open.last().0) {
+            self.open.decode_into(&mut out.timestamps, &mut out.bits)?;
+        }
+        out.trim(from, to);
+        if let Some(extra) = &self.extra {
+            join_late(&extra.late, from, to, out);
+        }
+        Ok(())
     }
 
     /// A copy of the data of the generation, for a reader; chunks that end before `from` or begin after `to` are left

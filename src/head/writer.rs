@@ -1,5 +1,6 @@
 //! What the writer's lock guards: the series map, the log, and the encoder of the record being made.
 
+use super::append::Target;
 use super::report::CommitReport;
 use super::series_map::SeriesMap;
 use super::slab::{Generation, Slab};
@@ -44,7 +45,7 @@ pub(crate) struct Writer {
     next_id: u32,
     free_ids: Vec<u32>,
     /// Reused from batch to batch.
-    pub(super) ids: Vec<u32>,
+    pub(super) order: Vec<Target>,
     pub(super) pairs: Vec<PairId>,
     payload: Vec<u8>,
 }
@@ -68,7 +69,7 @@ impl Writer {
             marked_lsn: 0,
             next_id: 0,
             free_ids: Vec::new(),
-            ids: Vec::new(),
+            order: Vec::new(),
             pairs: Vec::new(),
             payload: Vec::new(),
         }

@@ -3,6 +3,7 @@
 //! A crash leaves the old file, or none, and perhaps a temporary name, which is removed at the next opening of the
 //! folder ([`is_temp_name`]).
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -101,7 +102,12 @@ impl AtomicFile {
         self.file.sync_data()?;
         self.fs.rename(&self.temp, &self.path)?;
         self.is_finished = true;
-        self.fs.sync_dir(parent(&self.path))?;
+        let synced = self.fs.sync_dir(parent(&self.path));
+        synced.map_err(|error| FsError {
+            // Which of two files a power loss leaves is not known now: no longer a mere lack of space.
+            source: io::Error::other(error.source),
+            ..error
+        })?;
         Ok(self.written)
     }
 

@@ -15,7 +15,7 @@
 //! * Above D the first missing or broken record ends the log: a torn tail, of which nothing was promised.
 //!
 //! After replay new records go to a new file, so old files are never cut or extended. What is not known to be durable
-//! in the last old file is written again in place and synced first: the page cache may show bytes whose sync failed.
+//! in the last old file is written again in place and synced first, by way of a copy.
 
 pub(crate) mod batch;
 pub(crate) mod batch_decode;
@@ -25,6 +25,7 @@ mod frame;
 pub(crate) mod histogram;
 mod replay;
 mod scan;
+mod tail;
 mod writer;
 
 use std::io;
@@ -35,6 +36,7 @@ pub(crate) use checkpoint::{CheckpointWriter, read_checkpoint};
 pub(crate) use commit::GroupCommit;
 pub(crate) use frame::MAX_PAYLOAD_BYTES;
 pub(crate) use replay::{Gap, Record, ReplayError, ReplayFrom, Replayed, Visitor, replay};
+pub(crate) use tail::restore_tails;
 pub(crate) use writer::{WalOptions, WalWriter};
 
 use crate::io::{Fs, FsError};

@@ -11,11 +11,8 @@ use std::sync::Arc;
 
 use super::frame::{ALIGNMENT, FileHeader, FileKind, KIND_MARK, RECORDS_START};
 use super::scan::{Frames, max_records, read_file_header};
-use super::{Lsn, WalError, WalOptions, WalWriter, file_name, list_files};
+use super::{Lsn, WalError, WalOptions, WalWriter, file_name, list_files, tail};
 use crate::io::{Fs, FsError, is_temp_name};
-
-/// Bytes written again at a time.
-const REWRITE_BYTES: u64 = 1 << 20;
 
 /// A record as it was appended.
 #[derive(Debug, Clone, Copy)]
@@ -212,8 +209,7 @@ impl Replayed {
         WalWriter::create(fs, dir, options, self.next_sequence, self.next_lsn)
     }
 
-    /// Makes the replayed records durable. Those not known to be are written again over themselves: after a failed
-    /// sync the page cache may show bytes that are not on the disk and that a mere sync would not write.
+    /// Makes the replayed records durable. Those not known to be are written again over themselves.
     fn secure(&self, fs: &Arc<dyn Fs>, dir: &Path) -> Result<(), FsError> {
         for name in fs.list(dir)?.iter().filter(|name| is_temp_name(name)) {
             fs.remove(&dir.join(name))?;
@@ -233,22 +229,8 @@ impl Replayed {
             }
             start = place + header.record_bytes() as u64;
         }
-        rewrite(&**fs, path, start..*end)
+        tail::rewrite(fs, path, start..*end)
     }
-}
-
-/// Writes a range of a file over itself and syncs it.
-fn rewrite(fs: &dyn Fs, path: &Path, range: Range<u64>) -> Result<(), FsError> {
-    let file = fs.open_write(path)?;
-    let mut bytes = Vec::new();
-    let mut at = range.start;
-    while at < range.end {
-        bytes.resize((range.end - at).min(REWRITE_BYTES) as usize, 0);
-        file.read_at(at, &mut bytes)?;
-        file.write_at(at, &bytes)?;
-        at += bytes.len() as u64;
-    }
-    file.sync_data()
 }
 
 impl<'v, V: Visitor> Pass<'v, V> {

@@ -2,7 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "damages files as a disk would")]
 
-use narthex::{Db, Options, labels};
+use narthex::{Db, Durability, Matcher, Options, labels};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -182,6 +182,34 @@ fn verify_names_damage_in_the_log() {
 }
 
 #[test]
+fn verify_names_damage_in_a_checkpoint() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let options = Options::new(folder.path())
+        .background(false)
+        .checkpoint_bytes_min(1);
+    let db = Db::open(options).expect("a new database");
+    write(&db, 0, 20);
+    assert!(db.step().expect("a step"), "a checkpoint was due");
+    db.close().expect("a clean close");
+    let checkpoint = file(folder.path(), "checkpoint-", ".ckpt");
+    let name = checkpoint
+        .file_name()
+        .expect("a name")
+        .to_string_lossy()
+        .into_owned();
+    assert_eq!(on_folder("verify", folder.path()).code, 0);
+    // A record; then both copies of the header.
+    for places in [&[8192 + 40][..], &[3, 4096 + 3]] {
+        places.iter().for_each(|at| flip(&checkpoint, *at));
+        let ran = on_folder("verify", folder.path());
+        assert_eq!((ran.code, ran.err.as_str()), (1, ""), "{places:?}: {}", ran.out);
+        assert!(ran.out.contains(&name), "{places:?}: {}", ran.out);
+        places.iter().for_each(|at| flip(&checkpoint, *at));
+    }
+    assert_eq!(on_folder("verify", folder.path()).code, 0);
+}
+
+#[test]
 fn verify_names_damage_in_the_manifest() {
     let folder = folder();
     let manifest = folder.path().join("MANIFEST");
@@ -262,4 +290,43 @@ fn stats_and_verify_work_beside_an_open_database() {
         );
     }
     db.close().expect("a clean close");
+}
+
+/// The timestamps of one series, by a reader that opens the folder now, which it must find sound.
+fn timestamps_seen(folder: &Path) -> Vec<i64> {
+    let reader = Db::open_read_only(folder).expect("the folder opens");
+    assert_eq!(reader.verify().expect("a report").faults, Vec::<String>::new());
+    let found = reader.select(&[Matcher::eq("host", "b")], ..).expect("a cursor");
+    let series = found.map(|series| series.expect("a series"));
+    let samples = series.flat_map(|series| series.samples().collect::<Vec<_>>());
+    samples.map(|sample| sample.timestamp).collect()
+}
+
+#[test]
+fn a_reader_beside_a_flushing_writer_sees_no_damage_and_no_holes() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let options = Options::new(folder.path())
+        .durability(Durability::Never)
+        .wal_sizes(1 << 20, 1 << 18)
+        .background(false);
+    let db = Db::open(options).expect("a new database");
+    write(&db, 0, 1);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut seen_before = 0;
+            for _ in 0..60 {
+                let seen = timestamps_seen(folder.path());
+                let expected: Vec<i64> = (0..seen.len() as i64).map(|minute| minute * 60_000).collect();
+                assert_eq!(seen, expected);
+                assert!(seen.len() >= seen_before, "what was seen once stays");
+                seen_before = seen.len();
+            }
+        });
+        let mut minute = 1;
+        while !reader.is_finished() {
+            write(&db, minute, minute + 50);
+            db.flush().expect("a flush");
+            minute += 50;
+        }
+    });
 }

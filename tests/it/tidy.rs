@@ -5,7 +5,7 @@
 mod docs;
 mod layers;
 mod sources;
-mod text;
+pub(crate) mod text;
 
 use std::fmt::Write as _;
 

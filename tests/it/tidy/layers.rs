@@ -15,6 +15,7 @@ const RANKS: &[&[&str]] = &[
     &["rollup"],
     &["engine", "records", "promql"],
     &["db"],
+    &["fuzzing"],
     &["remote", "config"],
     &["api"],
     &["cli"],
