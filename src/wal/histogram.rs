@@ -71,7 +71,7 @@ pub(crate) fn read(cursor: &mut Cursor<'_>) -> Result<Histogram, Corrupt> {
             negative: read_list(cursor, read_f64)?,
         }
     };
-    Ok(Histogram {
+    let histogram = Histogram {
         reset_hint,
         schema,
         zero_threshold,
@@ -80,7 +80,12 @@ pub(crate) fn read(cursor: &mut Cursor<'_>) -> Result<Histogram, Corrupt> {
         negative_spans,
         custom_values,
         counts,
-    })
+    };
+    // The chunks of the head rely on spans and buckets that fit each other.
+    match histogram.validate() {
+        Ok(()) => Ok(histogram),
+        Err(_) => Err(cursor.corrupt("histogram")),
+    }
 }
 
 fn write_f64(out: &mut Vec<u8>, value: f64) {
@@ -131,4 +136,36 @@ fn read_list<'a, T>(
         items.push(item(cursor)?);
     }
     Ok(items)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn histogram(positive: Vec<i64>) -> Histogram {
+        Histogram {
+            reset_hint: ResetHint::Unknown,
+            schema: 0,
+            zero_threshold: 0.001,
+            sum: 1.0,
+            positive_spans: vec![Span { offset: 0, length: 2 }],
+            negative_spans: vec![],
+            custom_values: vec![],
+            counts: Counts::Int {
+                count: 2,
+                zero_count: 0,
+                positive,
+                negative: vec![],
+            },
+        }
+    }
+
+    #[test]
+    fn a_histogram_that_contradicts_itself_is_not_taken() {
+        for (positive, is_taken) in [(vec![1, 0], true), (vec![1], false), (vec![1, 0, 0], false)] {
+            let mut bytes = Vec::new();
+            write(&mut bytes, &histogram(positive));
+            assert_eq!(read(&mut Cursor::new(&bytes)).is_ok(), is_taken);
+        }
+    }
 }
