@@ -6,7 +6,6 @@ mod concurrency;
 mod corruption;
 mod crash;
 mod examples;
-mod examples;
 mod faults;
 mod golden;
 mod limits;
