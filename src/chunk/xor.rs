@@ -152,8 +152,8 @@ impl XorAppender {
 
     /// Reads where the next append will write; the result means nothing.
     #[inline]
-    pub(crate) fn touch(&self) -> u8 {
-        self.bytes.last().copied().unwrap_or(self.free)
+    pub(crate) fn touch(&self) -> u64 {
+        self.bytes.last().copied().map_or(0, u64::from) ^ self.value
     }
 
     /// Timestamp and value bits of the last sample; zeros in an empty chunk.

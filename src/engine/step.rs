@@ -31,8 +31,9 @@ impl Engine {
         if self.is_flush_due() {
             return self.freeze(&mut maintenance);
         }
-        if maintenance.evict_from.is_some() {
-            return Ok(self.evict(&mut maintenance));
+        // A cursor may hold up the eviction for long; the log must not grow for that.
+        if self.evict(&mut maintenance) {
+            return Ok(true);
         }
         if self.is_checkpoint_due(&maintenance) {
             return self.checkpoint(&mut maintenance).map(|()| true);

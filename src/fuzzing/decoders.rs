@@ -105,7 +105,8 @@ pub fn histogram_column(bytes: &[u8]) {
 /// The three sections of an index: u16 length of the symbols, u16 length of the series, then the three of them.
 pub fn index_sections(bytes: &[u8]) {
     let mut cursor = Cursor::new(bytes);
-    let mut take = || -> Result<(&[u8], &[u8], &[u8]), Corrupt> {
+    type Sections<'a> = (&'a [u8], &'a [u8], &'a [u8]);
+    let mut take = || -> Result<Sections<'_>, Corrupt> {
         let (symbols, series) = (cursor.u16("length")?, cursor.u16("length")?);
         let symbols = cursor.take(usize::from(symbols), "symbols")?;
         let series = cursor.take(usize::from(series), "series")?;

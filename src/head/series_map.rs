@@ -19,6 +19,8 @@ pub(crate) struct SeriesMap {
     successor: Vec<u32>,
     /// First of a batch last time.
     first: u32,
+    /// Whether the last guess was right. In random order a guess is one more cache miss.
+    in_order: bool,
     count: usize,
 }
 
@@ -30,6 +32,7 @@ impl Default for SeriesMap {
             hashes: Vec::new(),
             successor: Vec::new(),
             first: NONE,
+            in_order: true,
             count: 0,
         }
     }
@@ -57,12 +60,14 @@ impl SeriesMap {
     /// The id of `hash`, which in the sender's order comes after `before` (`None`: is the first of its batch).
     #[inline]
     pub(crate) fn find_after(&self, before: Option<u32>, hash: LabelHash) -> Option<u32> {
-        let guess = match before {
-            None => self.first,
-            Some(before) => self.successor.get(before as usize).copied().unwrap_or(NONE),
-        };
-        if self.hashes.get(guess as usize) == Some(&hash) {
-            return Some(guess);
+        if self.in_order {
+            let guess = match before {
+                None => self.first,
+                Some(before) => self.successor.get(before as usize).copied().unwrap_or(NONE),
+            };
+            if self.hashes.get(guess as usize) == Some(&hash) {
+                return Some(guess);
+            }
         }
         self.find(hash)
     }
@@ -84,10 +89,11 @@ impl SeriesMap {
             None => Some(&mut self.first),
             Some(before) => self.successor.get_mut(before as usize),
         };
-        if let Some(slot) = slot
-            && *slot != id
-        {
-            *slot = id;
+        if let Some(slot) = slot {
+            self.in_order = *slot == id;
+            if !self.in_order {
+                *slot = id;
+            }
         }
     }
 

@@ -28,10 +28,20 @@ struct DiskFile {
 
 #[derive(Debug)]
 struct DiskLock {
-    _file: fs::File,
+    file: fs::File,
 }
 
 impl LockGuard for DiskLock {}
+
+impl Drop for DiskLock {
+    /// Closing alone would not do: a child process that another thread is starting holds a copy of the file until it
+    /// runs its program, and the lock with it.
+    fn drop(&mut self) {
+        if let Err(error) = uninterrupted(|| rustix::fs::flock(&self.file, FlockOperation::Unlock)) {
+            tracing::debug!(%error, "the folder's lock ends with the file");
+        }
+    }
+}
 
 /// Adds the operation and the path to a failure.
 fn named<T>(op: &'static str, path: &Path, result: io::Result<T>) -> Result<T, FsError> {
@@ -202,6 +212,6 @@ impl Fs for DiskFs {
         let file = named("open", path, options.open(path))?;
         let locked = uninterrupted(|| rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive));
         named("lock", path, locked)?;
-        Ok(Box::new(DiskLock { _file: file }))
+        Ok(Box::new(DiskLock { file }))
     }
 }

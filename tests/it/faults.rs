@@ -252,14 +252,12 @@ fn check_healed(fs: &SimFs, met: &Met) -> Result<(), String> {
     Ok(())
 }
 
-/// Errors that may come when this call fails so: a full disk met while space is made or a file is written is no reason
-/// to stop, unless head and log may have come apart.
+/// A full disk is met once and no more: nothing stops. After a failed sync, and after a failed write, which may be the
+/// log's, it is not known what is on the disk, whatever the number of the error.
 fn check_outcome(call: Call, fault: Fault, met: &Met) -> Result<(), String> {
-    let makes_room = matches!(call, Call::CreateNew | Call::Preallocate);
-    if fault == Fault::Enospc
-        && makes_room
-        && (met.is_poisoned || met.ledger.outcomes.contains_key("Poisoned"))
-    {
+    let may_stop = matches!(call, Call::SyncData | Call::SyncDir | Call::WriteAt);
+    let errors: usize = met.ledger.outcomes.values().sum();
+    if fault == Fault::Enospc && !may_stop && (errors > 1 || met.ledger.outcomes.contains_key("Poisoned")) {
         return Err(format!("a full disk stopped writing: {:?}", met.ledger.outcomes));
     }
     Ok(())

@@ -13,6 +13,7 @@ mod model;
 mod ordering;
 mod play;
 mod reading;
+mod regressions;
 mod surface;
 mod tidy;
 mod world;

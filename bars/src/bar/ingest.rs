@@ -3,7 +3,7 @@
 //! CPU is that of the whole process until nothing is left to flush, the generator's share included; that share is
 //! measured apart and printed. The scrape that creates the series is counted by `new-series` alone.
 
-use super::{Scale, write_batch, write_tick, write_tick_in_order};
+use super::{Order, Scale, write_batch, write_tick};
 use crate::adapter::{Policy, Setup, Store, everything};
 use crate::fleet::{BATCH_SAMPLES, Fleet};
 use crate::measure::{Stopwatch, Times, thread_cpu};
@@ -11,6 +11,7 @@ use crate::report::{Bar, Report};
 use crate::rng::Rng;
 use anyhow::{Result, anyhow};
 use clap::ValueEnum;
+use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 const FLUSHES: usize = 3;
@@ -57,29 +58,21 @@ fn open(folder: &std::path::Path, policy: Policy) -> Result<Store> {
     Store::open(&Setup::new(folder).policy(policy))
 }
 
-fn orders(series: usize) -> Vec<Vec<u32>> {
-    let mut rng = Rng::new(5);
-    let mut order: Vec<u32> = (0..series as u32).collect();
-    let mut shuffled = || {
-        rng.shuffle(&mut order);
-        order.clone()
-    };
-    (0..ORDERS).map(|_| shuffled()).collect()
-}
-
 /// Existing series over at least three flushes.
 fn steady(scale: &Scale, mode: Mode, report: &mut Report) -> Result<()> {
     let folder = scale.folder()?;
     let store = open(folder.path(), Policy::IntervalMs(100))?;
     let mut fleet = Fleet::new(scale.of(100_000, 200), 0, 1);
-    let orders = orders(fleet.series());
+    let mut rng = Rng::new(5);
+    let orders = if mode == Mode::Random { ORDERS } else { 0 };
+    let mut orders: Vec<_> = (0..orders).map(|_| Order::shuffled(&fleet, &mut rng)).collect();
     write_tick(&store, &mut fleet)?;
     let (watch, mut rename_cpu) = (Stopwatch::start(), Duration::ZERO);
     while store.segments()? < FLUSHES && fleet.tick() < scale.of(TICKS_MAX, 200) {
         match mode {
             Mode::Random => {
-                let order = &orders[fleet.tick() as usize % ORDERS];
-                write_tick_in_order(&store, &mut fleet, order)?;
+                let order = &mut orders[fleet.tick() as usize % ORDERS];
+                order.write_tick(&store, &mut fleet)?;
             }
             _ => write_tick(&store, &mut fleet)?,
         }
@@ -102,7 +95,7 @@ fn steady(scale: &Scale, mode: Mode, report: &mut Report) -> Result<()> {
     report.figure(format!("{name}, wall"), samples / wall_s, "samples/s");
     report.figure(
         format!("{name}, generator's share"),
-        generator_ns(&mut fleet),
+        generator_ns(&mut fleet, orders.first_mut()),
         "ns/sample",
     );
     let flushes = store.segments()?;
@@ -127,12 +120,15 @@ fn check_all_there(store: &Store, written: usize, report: &mut Report) -> Result
 }
 
 /// What making a sample costs without a database.
-fn generator_ns(fleet: &mut Fleet) -> f64 {
+fn generator_ns(fleet: &mut Fleet, mut order: Option<&mut Order>) -> f64 {
     let start = thread_cpu();
     for _ in 0..5 {
         fleet.advance();
-        for series in 0..fleet.series() {
-            std::hint::black_box(fleet.sample(series));
+        match &mut order {
+            Some(order) => order.generate(fleet),
+            None => (0..fleet.series()).for_each(|series| {
+                black_box(fleet.sample(series));
+            }),
         }
     }
     (thread_cpu() - start).as_nanos() as f64 / (5 * fleet.series()) as f64

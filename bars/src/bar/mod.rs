@@ -11,7 +11,9 @@ pub mod restart;
 
 use crate::adapter::Store;
 use crate::fleet::{BATCH_SAMPLES, Fleet};
+use crate::rng::Rng;
 use anyhow::{Context, Result};
+use narthex::Labels;
 use std::path::PathBuf;
 
 /// How much data, and where.
@@ -76,16 +78,54 @@ pub fn write_batch(store: &Store, fleet: &mut Fleet, first: usize) -> Result<usi
     Ok(end)
 }
 
-/// The next scrape in the given order of series.
-pub fn write_tick_in_order(store: &Store, fleet: &mut Fleet, order: &[u32]) -> Result<()> {
-    fleet.advance();
-    for batch in order.chunks(BATCH_SAMPLES) {
-        store.commit_all(batch.len(), |writer| {
-            for &series in batch {
-                let (timestamp, value) = fleet.sample(series as usize);
-                writer.push(fleet.labels(series as usize), timestamp, value);
-            }
-        })?;
+/// An order of a fleet's series, with their labels in memory as they are sent: a client's own cache misses are not the
+/// database's.
+pub struct Order {
+    /// By series: where it stands.
+    places: Vec<u32>,
+    labels: Vec<Labels>,
+    samples: Vec<(i64, f64)>,
+}
+
+impl Order {
+    /// A random one.
+    pub fn shuffled(fleet: &Fleet, rng: &mut Rng) -> Self {
+        let mut order: Vec<u32> = (0..fleet.series() as u32).collect();
+        rng.shuffle(&mut order);
+        let mut places = vec![0; order.len()];
+        for (place, series) in order.iter().enumerate() {
+            places[*series as usize] = place as u32;
+        }
+        let labels = order.iter().map(|series| fleet.labels(*series as usize).clone());
+        Self {
+            labels: labels.collect(),
+            samples: vec![(0, 0.0); order.len()],
+            places,
+        }
     }
-    Ok(())
+
+    /// Makes the fleet's next samples.
+    pub fn generate(&mut self, fleet: &mut Fleet) {
+        for (series, place) in self.places.iter().enumerate() {
+            self.samples[*place as usize] = fleet.sample(series);
+        }
+    }
+
+    /// Writes the fleet's next scrape.
+    pub fn write_tick(&mut self, store: &Store, fleet: &mut Fleet) -> Result<()> {
+        fleet.advance();
+        self.generate(fleet);
+        let batches = self
+            .labels
+            .chunks(BATCH_SAMPLES)
+            .zip(self.samples.chunks(BATCH_SAMPLES));
+        for (labels, samples) in batches {
+            store.commit_all(labels.len(), |writer| {
+                for (labels, (timestamp, value)) in labels.iter().zip(samples) {
+                    writer.push(labels, *timestamp, *value);
+                }
+            })?;
+        }
+        Ok(())
+    }
 }

@@ -31,6 +31,7 @@ struct Told {
     memory_before: u64,
     samples_acked: u64,
     ticks: i64,
+    opened_ms: f64,
     answered_ms: Option<f64>,
     series: usize,
     samples: u64,
@@ -38,6 +39,7 @@ struct Told {
 
 /// One kill and what followed.
 struct Outcome {
+    opened_ms: f64,
     ready_ms: f64,
     memory_times: f64,
 }
@@ -61,9 +63,9 @@ pub fn run(scale: &Scale, ticks: &[i64], seed: u64) -> Result<bool> {
         );
         let each: Vec<_> = outcomes
             .iter()
-            .map(|kill| format!("{:.0}", kill.ready_ms))
+            .map(|kill| format!("{:.0} of {:.0}", kill.opened_ms, kill.ready_ms))
             .collect();
-        report.note(format!("{series} x {ticks}: {} ms", each.join(", ")));
+        report.note(format!("{series} x {ticks}: opened after {} ms", each.join(", ")));
     }
     Ok(report.print())
 }
@@ -97,6 +99,7 @@ fn kills(scale: &Scale, ticks: i64, rng: &mut Rng, report: &mut Report) -> Resul
         );
         let memory = |told: &Told, bytes: u64| bytes.saturating_sub(told.memory_before) as f64;
         outcomes.push(Outcome {
+            opened_ms: ready.opened_ms,
             ready_ms: ready.answered_ms.context("the reader gave no answer")?,
             memory_times: memory(&ready, peak) / memory(&killed, killed.samples).max(1.0),
         });
@@ -198,6 +201,7 @@ fn hear(output: ChildStdout, told: &Mutex<Told>) {
             Some(&"before") => told.memory_before = number(1) as u64,
             Some(&"acked") => told.samples_acked = number(1) as u64,
             Some(&"tick") => told.ticks = number(1) as i64,
+            Some(&"opened") => told.opened_ms = number(1),
             Some(&"answered") => (told.answered_ms, told.series) = (Some(number(1)), number(2) as usize),
             Some(&"counted") => told.samples = number(1) as u64,
             _ => {}
@@ -236,6 +240,7 @@ pub fn read_once(folder: &Path, since_ms: i64) -> Result<bool> {
     println!("before {}", memory()?);
     let start = Instant::now();
     let store = Store::open(&setup(folder))?;
+    println!("opened {}", start.elapsed().as_secs_f64() * 1e3);
     let (series, _) = store.scan(&[everything()], since_ms..=i64::MAX)?;
     println!("answered {} {series}", start.elapsed().as_secs_f64() * 1e3);
     let (_, samples) = store.scan(&[everything()], i64::MIN..=i64::MAX)?;

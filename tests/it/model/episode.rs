@@ -62,6 +62,9 @@ impl<'a> Episode<'a> {
             dice,
         };
         episode.open();
+        if episode.dice.percent(5) {
+            episode.write_many_series();
+        }
         episode
     }
 

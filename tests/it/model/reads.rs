@@ -73,7 +73,7 @@ impl Episode<'_> {
             1 => other % 3 == 1,
             2 => (5..15).contains(&other) && other != number,
             3 => other % 2 == 1 && !other.to_string().starts_with('1'),
-            4 => other % 2 == 0,
+            4 => other.is_multiple_of(2),
             _ => true,
         };
         (matchers, wanted)

@@ -31,6 +31,9 @@ impl Episode<'_> {
             self.now += 1;
         }
         let mut draft = self.draft();
+        if self.dice.percent(3) {
+            self.push_run(&mut draft);
+        }
         for _ in 0..1 + self.dice.below(14) {
             match self.dice.below(100) {
                 0..=87 => self.push_sample(&mut draft),
@@ -39,6 +42,49 @@ impl Episode<'_> {
             }
         }
         self.commit(draft);
+    }
+
+    /// More series than the others, which leave memory after a while: the head needs several of its slabs.
+    pub(super) fn write_many_series(&mut self) {
+        let mut draft = self.draft();
+        for number in 1_000..2_500 {
+            let sample = Sample {
+                timestamp: self.now * TICK,
+                value: Value::Float(number as f64),
+                start_timestamp: 0,
+            };
+            self.coverage.count(Kind::Write);
+            self.push(&mut draft, (number, sample.timestamp), &sample);
+        }
+        self.commit(draft);
+    }
+
+    /// So many samples of one series that chunks are full.
+    fn push_run(&mut self, draft: &mut Draft) {
+        let number = self.dice.below(SERIES);
+        let from = self
+            .newest
+            .get(&number)
+            .copied()
+            .unwrap_or(0)
+            .max(self.now * TICK);
+        if from == i64::MAX {
+            return;
+        }
+        for index in 1..60 + self.dice.below(240) as i64 {
+            let Some(timestamp) = from.checked_add(index * 50) else {
+                return;
+            };
+            let sample = Sample {
+                timestamp,
+                value: self.value(number),
+                start_timestamp: 0,
+            };
+            self.coverage.count(Kind::Write);
+            self.touch((number, timestamp), Kind::Write);
+            self.push(draft, (number, timestamp), &sample);
+        }
+        self.now += 2;
     }
 
     fn draft(&mut self) -> Draft {
@@ -215,17 +261,20 @@ impl Episode<'_> {
     }
 
     fn push_exemplar(&mut self, draft: &mut Draft) {
-        let number = self.dice.below(SERIES);
+        let number = self.dice.below(4);
         let exemplar = Exemplar {
             labels: labels! { "trace_id" => ["a", "b", ""][self.dice.below(3)] },
-            timestamp: (self.now - self.dice.below(4) as i64) * TICK,
-            value: self.dice.below(3) as f64,
+            timestamp: (self.now - self.dice.below(3) as i64) * TICK,
+            value: self.dice.below(2) as f64,
         };
         self.coverage.count(Kind::Exemplar);
         draft.batch.push_exemplar(&series(number), &exemplar);
-        if let Some(added) = self.twin.add_exemplar(number, &exemplar) {
-            draft.exemplars += 1;
-            draft.added.push(added);
+        match self.twin.add_exemplar(number, &exemplar) {
+            Some(added) => {
+                draft.exemplars += 1;
+                draft.added.push(added);
+            }
+            None => *self.coverage.colliding.entry(Kind::Exemplar).or_default() += 1,
         }
     }
 
@@ -244,9 +293,12 @@ impl Episode<'_> {
     fn commit(&mut self, mut draft: Draft) {
         let now = narthex::Clock::now_ms(&*self.clock);
         for (metric, entry) in std::mem::take(&mut draft.entries) {
-            if let Some(added) = self.twin.add_metadata(&metric, now, &entry) {
-                draft.metadata += 1;
-                draft.added.push(added);
+            match self.twin.add_metadata(&metric, now, &entry) {
+                Some(added) => {
+                    draft.metadata += 1;
+                    draft.added.push(added);
+                }
+                None => *self.coverage.colliding.entry(Kind::Metadata).or_default() += 1,
             }
         }
         let report = draft.batch.commit();

@@ -52,7 +52,7 @@ pub(crate) fn series(number: usize) -> Labels {
     labels! {
         "__name__" => ["requests_total", "memory_bytes", "latency_seconds"][number % 3],
         "instance" => &format!("host-{}", number / 5),
-        "zone" => if number % 2 == 0 { "süd" } else { "" },
+        "zone" => if number.is_multiple_of(2) { "süd" } else { "" },
         "number" => &number.to_string(),
     }
 }

@@ -1,0 +1,284 @@
+//! What the oracle, crash and fault tests found, each as small as it can be told.
+
+use crate::play::{self, DIR, Dice, read_all, series, small_options};
+use narthex::testing::{Call, CrashMode, Fault, Record, SimFs};
+use narthex::{
+    Counts, Db, Durability, Error, Exemplar, Fs, Histogram, Labels, ManualClock, Metadata, ResetHint, Span,
+    labels, stale_nan,
+};
+use std::path::Path;
+use std::sync::Arc;
+
+fn open(fs: &SimFs) -> Db {
+    let options = small_options(fs, &Arc::new(ManualClock::new(0)));
+    Db::open(options.durability(Durability::Always)).expect("open")
+}
+
+/// Writes one float and says how many were new, the same and refused.
+fn push(db: &Db, labels: &Labels, timestamp: i64, value: f64) -> (usize, usize, usize) {
+    let mut batch = db.batch();
+    batch.push(labels, timestamp, value);
+    let report = batch.commit().expect("commit");
+    (report.floats, report.duplicates, report.rejected_count())
+}
+
+fn names(fs: &SimFs, prefix: &str) -> usize {
+    let names = fs.list(Path::new(DIR)).expect("the folder is there");
+    names.iter().filter(|name| name.starts_with(prefix)).count()
+}
+
+fn histogram(sum: f64, spans: &[(i32, u32)], counts: &[i64]) -> Histogram {
+    let before = std::iter::once(&0).chain(counts);
+    Histogram {
+        reset_hint: ResetHint::Unknown,
+        schema: 0,
+        zero_threshold: 0.001,
+        sum,
+        positive_spans: spans
+            .iter()
+            .map(|&(offset, length)| Span { offset, length })
+            .collect(),
+        negative_spans: Vec::new(),
+        custom_values: Vec::new(),
+        counts: Counts::Int {
+            count: counts.iter().sum::<i64>() as u64,
+            zero_count: 0,
+            positive: counts
+                .iter()
+                .zip(before)
+                .map(|(now, before)| now - before)
+                .collect(),
+            negative: Vec::new(),
+        },
+    }
+}
+
+/// A chunk gives a histogram empty buckets and takes all but the marker from a stale one.
+#[test]
+fn a_repeated_histogram_is_found_in_its_chunk() {
+    let db = open(&SimFs::new());
+    let written = [
+        histogram(1.0, &[(0, 1)], &[1]),
+        histogram(2.0, &[(0, 3)], &[1, 1, 1]),
+        histogram(stale_nan(), &[(0, 3)], &[2, 2, 2]),
+        histogram(stale_nan(), &[(1, 1)], &[7]),
+    ];
+    for duplicates in [0, 4] {
+        let mut batch = db.batch();
+        for (tick, histogram) in written.iter().enumerate() {
+            batch.push_histogram(&series(4), tick as i64, histogram);
+        }
+        let report = batch.commit().expect("commit");
+        assert_eq!(
+            (report.duplicates, report.rejected_count()),
+            (duplicates, 0),
+            "{report:?}"
+        );
+    }
+}
+
+/// The series has no newest sample in the log, only one that came late to what is in a segment.
+#[test]
+fn a_late_sample_is_judged_after_a_reopening() {
+    let fs = SimFs::new();
+    let db = open(&fs);
+    push(&db, &series(0), 30, 3.0);
+    db.flush().expect("flush");
+    assert_eq!(push(&db, &series(0), 20, 2.0), (1, 0, 0));
+    db.close().expect("close");
+    let db = open(&fs);
+    assert_eq!(push(&db, &series(0), 20, 2.0), (0, 1, 0), "a repeat");
+    assert_eq!(push(&db, &series(0), 20, 9.0), (0, 0, 1), "a conflict");
+    db.flush().expect("flush");
+    assert_eq!(read_all(&db)[&(0, 20)].0, play::Seen::Float(2f64.to_bits()));
+}
+
+#[test]
+fn a_float_where_the_newest_histogram_was_flushed_is_a_conflict() {
+    let db = open(&SimFs::new());
+    let mut batch = db.batch();
+    batch.push_histogram(&series(0), 30, &histogram(1.0, &[(0, 1)], &[1]));
+    batch.commit().expect("commit");
+    db.flush().expect("flush");
+    assert_eq!(push(&db, &series(0), 30, 1.0), (0, 0, 1));
+}
+
+/// Samples and metadata were two records, between which a power loss could cut.
+#[test]
+fn a_batch_with_metadata_is_one_record() {
+    let db = open(&SimFs::new());
+    let mut lsns = Vec::new();
+    for tick in 0..3 {
+        let mut batch = db.batch();
+        batch.push(&series(0), tick, 1.0);
+        batch.push_metadata(&format!("metric_{tick}"), &Metadata::default());
+        lsns.push(batch.commit().expect("commit").lsn);
+    }
+    assert_eq!(lsns, [1, 2, 3]);
+}
+
+#[test]
+fn an_exemplar_in_two_places_is_shown_once() {
+    let db = open(&SimFs::new());
+    let exemplar = |id: &str| Exemplar {
+        labels: labels! { "trace_id" => id },
+        timestamp: 10,
+        value: 1.0,
+    };
+    for ids in [vec!["a", "b"], vec!["a"]] {
+        let mut batch = db.batch();
+        batch.push(&series(0), 10, 1.0);
+        ids.iter()
+            .for_each(|id| batch.push_exemplar(&series(0), &exemplar(id)));
+        batch.commit().expect("commit");
+        db.flush().expect("flush");
+    }
+    let found = db.exemplars(&[], ..).expect("exemplars");
+    assert_eq!(found, [(series(0), vec![exemplar("a"), exemplar("b")])]);
+}
+
+/// The replayed log is no gap only because a checkpoint holds what was before it.
+#[test]
+fn a_checkpoint_without_a_segment_is_no_damage() {
+    let fs = SimFs::new();
+    let db = open(&fs);
+    for tick in 0..400 {
+        push(&db, &series(tick as usize % 7), tick, tick as f64 * 1.7);
+    }
+    while db.step().expect("step") {}
+    assert_eq!((names(&fs, "checkpoint-"), names(&fs, "segment-")), (1, 0));
+    let before = read_all(&db);
+    db.close().expect("close");
+    let db = open(&fs);
+    assert_eq!(db.recovery().gaps, Vec::<String>::new());
+    assert_eq!(read_all(&db), before);
+}
+
+/// The last batch of a log is durable, but no later record says so: an opening writes it again, over itself.
+#[test]
+fn a_power_loss_while_opening_takes_nothing_that_was_acknowledged() {
+    let fs = SimFs::new();
+    let db = open(&fs);
+    (0..40).for_each(|tick| {
+        push(&db, &series(tick as usize % 3), tick, tick as f64);
+    });
+    let mut dice = Dice(1);
+    let image = fs.crash(0, CrashMode::LoseAll);
+    let opened = image.kill();
+    opened.record(Record::Changes);
+    drop(open(&opened));
+    opened.record(Record::Nothing);
+    for point in opened.take_crash_points() {
+        for _ in 0..40 {
+            let crashed = point.crash(dice.next(), CrashMode::Garbage);
+            assert_eq!(
+                read_all(&open(&crashed)).len(),
+                40,
+                "call {} ({:?})",
+                point.index,
+                point.call
+            );
+        }
+    }
+}
+
+/// The process dies with the manifest renamed and the folder not synced; the next opening tidies up; the power fails.
+#[test]
+fn an_opening_removes_nothing_that_the_manifest_before_still_names() {
+    let fs = SimFs::new();
+    let db = open(&fs);
+    (0..40).for_each(|tick| {
+        push(&db, &series(0), tick, tick as f64);
+    });
+    fs.record(Record::Changes);
+    db.flush().expect("flush");
+    fs.record(Record::Nothing);
+    for died in fs.take_crash_points() {
+        let image = died.kill();
+        image.record(Record::Changes);
+        drop(open(&image));
+        image.record(Record::Nothing);
+        for point in image.take_crash_points() {
+            for seed in 0..4 {
+                let crashed = point.crash(seed, CrashMode::Scatter);
+                assert_eq!(
+                    read_all(&open(&crashed)).len(),
+                    40,
+                    "died {} failed {}",
+                    died.index,
+                    point.index
+                );
+            }
+        }
+    }
+}
+
+/// The folders above a new database are part of its name.
+#[test]
+fn a_new_database_survives_with_its_folders() {
+    let fs = SimFs::new();
+    let db = open(&fs);
+    push(&db, &series(0), 1, 1.0);
+    let crashed = fs.crash(0, CrashMode::LoseAll);
+    assert_eq!(read_all(&open(&crashed)).len(), 1);
+}
+
+/// Whatever file of a flush or checkpoint meets the full disk, the next attempt succeeds.
+#[test]
+fn a_full_disk_puts_off_a_flush_and_a_checkpoint() {
+    let fill = |db: &Db, from: i64| {
+        (from..from + 300).for_each(|tick| {
+            push(db, &series(tick as usize % 7), tick, tick as f64 * 1.7);
+        });
+    };
+    let flush = |db: &Db| db.flush();
+    let checkpoint = |db: &Db| db.step().map(|_| ());
+    for work in [&flush as &dyn Fn(&Db) -> Result<(), Error>, &checkpoint] {
+        let fs = SimFs::new();
+        let db = open(&fs);
+        fill(&db, 0);
+        let from = fs.call_count();
+        work(&db).expect("without faults");
+        let makes_room = |call: &Call| matches!(call, Call::CreateNew | Call::Preallocate);
+        let calls: Vec<u64> = (from..fs.call_count())
+            .filter(|index| makes_room(&fs.calls()[*index as usize]))
+            .collect();
+        assert!(
+            calls.len() >= 3,
+            "a log file, a segment or checkpoint, the manifest"
+        );
+        for index in calls {
+            let fs = SimFs::new();
+            let db = open(&fs);
+            fill(&db, 0);
+            fs.fail_nth(index, Fault::Enospc);
+            match work(&db) {
+                Ok(()) | Err(Error::OutOfSpace(_)) => {}
+                other => panic!("call {index}: {other:?}"),
+            }
+            fill(&db, 300);
+            work(&db).expect("there is space again");
+            fill(&db, 600);
+            assert_eq!(read_all(&db).len(), 900);
+        }
+    }
+}
+
+/// An eviction that waits for a cursor must not hold up the checkpoints behind it.
+#[test]
+fn checkpoints_come_while_a_cursor_is_open() {
+    let fs = SimFs::new();
+    let db = open(&fs);
+    push(&db, &series(0), 1, stale_nan());
+    db.flush().expect("flush");
+    push(&db, &series(1), 2, 1.0);
+    let cursor = db.select(&[], ..).expect("select");
+    for tick in 0..600 {
+        push(&db, &series(1 + tick as usize % 7), 10 + tick, tick as f64 * 1.7);
+    }
+    for _ in 0..5 {
+        db.step().expect("step");
+    }
+    assert_eq!(names(&fs, "checkpoint-"), 1);
+    drop(cursor);
+}
