@@ -184,10 +184,10 @@ impl Store {
         let (mut count, mut samples, mut bits) = (0, 0, 0);
         let (mut cursor, mut series) = (self.db.select(matchers, range)?, Series::default());
         while cursor.next_into(&mut series)? {
-            for sample in series.samples() {
+            series.samples().for_each(|sample| {
                 bits ^= sample.value.as_float().unwrap_or(0.0).to_bits() ^ sample.timestamp as u64;
                 samples += 1;
-            }
+            });
             count += 1;
         }
         std::hint::black_box(bits);

@@ -355,6 +355,11 @@ impl Series {
     pub(crate) fn decode(&self, from: i64, to: i64, out: &mut Samples) -> Result<(), Corrupt> {
         out.clear();
         let wanted = |first: i64, last: i64| last >= from && first <= to;
+        let sealed = self.extra.iter().flat_map(|extra| &extra.sealed);
+        let sealed = sealed.filter(|chunk| wanted(chunk.first_timestamp, chunk.last_timestamp));
+        let most: usize = sealed.map(|chunk| usize::from(chunk.count)).sum();
+        out.timestamps.reserve(most + usize::from(self.open.count()));
+        out.bits.reserve(most + usize::from(self.open.count()));
         if let Some(extra) = &self.extra {
             let within = |chunk: &&SealedChunk| wanted(chunk.first_timestamp, chunk.last_timestamp);
             for chunk in extra.sealed.iter().filter(within) {

@@ -159,9 +159,9 @@ fn a_checkpoint_without_a_segment_is_no_damage() {
 fn a_power_loss_while_opening_takes_nothing_that_was_acknowledged() {
     let fs = SimFs::new();
     let db = open(&fs);
-    (0..40).for_each(|tick| {
+    for tick in 0..40 {
         push(&db, &series(tick as usize % 3), tick, tick as f64);
-    });
+    }
     let mut dice = Dice(1);
     let image = fs.crash(0, CrashMode::LoseAll);
     let opened = image.kill();
@@ -187,9 +187,9 @@ fn a_power_loss_while_opening_takes_nothing_that_was_acknowledged() {
 fn an_opening_removes_nothing_that_the_manifest_before_still_names() {
     let fs = SimFs::new();
     let db = open(&fs);
-    (0..40).for_each(|tick| {
+    for tick in 0..40 {
         push(&db, &series(0), tick, tick as f64);
-    });
+    }
     fs.record(Record::Changes);
     db.flush().expect("flush");
     fs.record(Record::Nothing);
@@ -227,9 +227,9 @@ fn a_new_database_survives_with_its_folders() {
 #[test]
 fn a_full_disk_puts_off_a_flush_and_a_checkpoint() {
     let fill = |db: &Db, from: i64| {
-        (from..from + 300).for_each(|tick| {
+        for tick in from..from + 300 {
             push(db, &series(tick as usize % 7), tick, tick as f64 * 1.7);
-        });
+        }
     };
     let flush = |db: &Db| db.flush();
     let checkpoint = |db: &Db| db.step().map(|_| ());

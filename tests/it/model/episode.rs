@@ -4,7 +4,7 @@ use super::twin::{Place, Twin};
 use super::{Coverage, Kind};
 use crate::play::{Dice, from_environment, small_options};
 use narthex::testing::SimFs;
-use narthex::{Compressor, Db, Durability, ManualClock, Options};
+use narthex::{Compressor, Db, Durability, Exemplar, ManualClock, Options};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +25,8 @@ pub(super) struct Episode<'a> {
     pub(super) coverage: &'a mut Coverage,
     /// The tick at which new samples come.
     pub(super) now: i64,
+    /// Exemplars that were written, some to be written again.
+    pub(super) exemplars: Vec<(usize, Exemplar)>,
     /// How a place was taken.
     taken: BTreeMap<Place, Kind>,
     /// What was done last to a series.
@@ -52,6 +54,7 @@ impl<'a> Episode<'a> {
             twin: Twin::default(),
             coverage,
             now: 10_000 + dice.below(1000) as i64,
+            exemplars: Vec::new(),
             taken: BTreeMap::new(),
             last: BTreeMap::new(),
             newest: BTreeMap::new(),

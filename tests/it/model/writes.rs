@@ -261,21 +261,25 @@ impl Episode<'_> {
     }
 
     fn push_exemplar(&mut self, draft: &mut Draft) {
-        let number = self.dice.below(4);
-        let exemplar = Exemplar {
-            labels: labels! { "trace_id" => ["a", "b", ""][self.dice.below(3)] },
-            timestamp: (self.now - self.dice.below(3) as i64) * TICK,
-            value: self.dice.below(2) as f64,
+        let is_repeat = self.dice.percent(40) && !self.exemplars.is_empty();
+        let (number, exemplar) = if is_repeat {
+            *self.coverage.colliding.entry(Kind::Exemplar).or_default() += 1;
+            self.dice.pick(&self.exemplars).clone()
+        } else {
+            let exemplar = Exemplar {
+                labels: labels! { "trace_id" => ["a", "b", ""][self.dice.below(3)] },
+                timestamp: (self.now - self.dice.below(3) as i64) * TICK,
+                value: self.dice.below(2) as f64,
+            };
+            (self.dice.below(SERIES / 4), exemplar)
         };
         self.coverage.count(Kind::Exemplar);
         draft.batch.push_exemplar(&series(number), &exemplar);
-        match self.twin.add_exemplar(number, &exemplar) {
-            Some(added) => {
-                draft.exemplars += 1;
-                draft.added.push(added);
-            }
-            None => *self.coverage.colliding.entry(Kind::Exemplar).or_default() += 1,
+        if let Some(added) = self.twin.add_exemplar(number, &exemplar) {
+            draft.exemplars += 1;
+            draft.added.push(added);
         }
+        self.exemplars.push((number, exemplar));
     }
 
     fn push_metadata(&mut self, draft: &mut Draft) {
