@@ -198,6 +198,12 @@ fn create_manifest(options: &Options, dir: &Path) -> Result<Manifest, Error> {
         let source = std::io::Error::new(ErrorKind::InvalidData, what);
         return Err(FsError::new("open", path, source).into());
     }
+    let is_segment = |name: &String| names::segment_sequence(name).is_some();
+    if let Some(name) = options.fs.list(dir)?.into_iter().find(is_segment) {
+        let what = "there are segments but no manifest; restore the manifest or move the segments away";
+        let source = std::io::Error::new(ErrorKind::InvalidData, what);
+        return Err(FsError::new("open", dir.join(name), source).into());
+    }
     // Whoever made the folder may have died before its name was durable.
     sync_name(&options.fs, dir)?;
     let created_ms = options.clock.now_ms();

@@ -16,8 +16,8 @@
 //! Footer: u64 offset of the table, u32 number of sections, u32 zero, u64 checksum of the table and of the 16 bytes
 //! before, magic.
 //!
-//! Data blob: u8 compressor, u32 raw length, u64 checksum of the stored bytes, seeded with the blob's offset; then the
-//! stored bytes. The length of a blob stands where it is referred to.
+//! Data blob: u8 compressor, u32 raw length, u64 checksum of the stored bytes, seeded with the blob's
+//! offset XOR raw length << 32 XOR compressor << 24; then the stored bytes. The length of a blob stands where it is referred to.
 
 #![deny(clippy::indexing_slicing, clippy::unwrap_used)]
 
@@ -181,6 +181,11 @@ fn read_entry(cursor: &mut Cursor<'_>) -> Result<Section, Corrupt> {
     })
 }
 
+/// The checksum of a blob also covers where it stands and the bytes before it.
+fn blob_seed(offset: u64, compressor: Compressor, raw_length: usize) -> u64 {
+    offset ^ (raw_length as u64) << 32 ^ (compressor as u64) << 24
+}
+
 /// A data blob that will stand at `offset`.
 pub(crate) fn write_blob(raw: &[u8], compressor: Compressor, offset: u64, out: &mut Vec<u8>) {
     let compressed;
@@ -193,7 +198,8 @@ pub(crate) fn write_blob(raw: &[u8], compressor: Compressor, offset: u64, out: &
     };
     out.push(used as u8);
     out.extend_from_slice(&(raw.len() as u32).to_le_bytes());
-    out.extend_from_slice(&hash::checksum_seeded(stored, offset).to_le_bytes());
+    let seed = blob_seed(offset, used, raw.len());
+    out.extend_from_slice(&hash::checksum_seeded(stored, seed).to_le_bytes());
     out.extend_from_slice(stored);
 }
 
@@ -209,7 +215,7 @@ pub(crate) fn read_blob(
     let raw_length = cursor.u32("blob length")? as usize;
     let checksum = cursor.u64("blob checksum")?;
     let stored = cursor.rest();
-    if verify && checksum != hash::checksum_seeded(stored, offset) {
+    if verify && checksum != hash::checksum_seeded(stored, blob_seed(offset, compressor, raw_length)) {
         return Err(Corrupt::new("checksum of a data blob", 0));
     }
     if compressor == Compressor::None && raw_length != stored.len() {

@@ -433,3 +433,32 @@ fn an_invalid_regular_expression_is_named() {
     named(db.label_values("job", &matchers, .., list).unwrap_err());
     named(db.exemplars(&matchers, ..).unwrap_err());
 }
+
+/// Segments without a manifest are somebody's data: a new database is not begun beside them.
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "takes files away behind the database's back"
+)]
+fn segments_without_a_manifest_are_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(Options::new(dir.path()).background(false)).unwrap();
+    let mut batch = db.batch();
+    batch.push(&narthex::labels! { "__name__" => "x" }, 1, 1.0);
+    batch.commit().unwrap();
+    db.flush().unwrap();
+    db.close().unwrap();
+    let names = |suffix: &str| -> Vec<std::path::PathBuf> {
+        let all = std::fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        all.filter(|path| path.to_string_lossy().ends_with(suffix))
+            .collect()
+    };
+    for path in names("MANIFEST").into_iter().chain(names(".log")) {
+        std::fs::remove_file(path).unwrap();
+    }
+    let error = Db::open(Options::new(dir.path()).background(false)).unwrap_err();
+    assert!(error.to_string().contains("segments but no manifest"), "{error}");
+    assert_eq!(names(".seg").len(), 1);
+}
