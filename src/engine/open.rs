@@ -161,35 +161,23 @@ fn limits(options: &Options, manifest: &Manifest) -> Limits {
 }
 
 fn lock_folder(fs: &Arc<dyn Fs>, dir: &Path) -> Result<FolderLock, Error> {
-    create_folder(fs, dir)?;
+    fs.create_dir_all(dir)?;
     FolderLock::acquire(&**fs, dir).map_err(|error| match error {
         LockError::Held(_) => Error::Locked(dir.to_owned()),
         LockError::Fs(error) => Error::Fs(error),
     })
 }
 
-/// Creates the folder and those above it. Without the syncs a power loss could take the whole database with it.
-fn create_folder(fs: &Arc<dyn Fs>, dir: &Path) -> Result<(), Error> {
-    let mut missing = Vec::new();
-    for folder in dir.ancestors().filter(|folder| !folder.as_os_str().is_empty()) {
-        if fs.exists(folder)? {
-            break;
+/// Makes the names of the folder and of those above it survive a power loss, or one could take the whole database with
+/// it: whoever made them may have died before they were durable. Folders that may not be opened were not made here.
+fn secure_folder(fs: &Arc<dyn Fs>, dir: &Path) -> Result<(), Error> {
+    for above in dir.ancestors().filter_map(Path::parent) {
+        match fs.sync_dir(above) {
+            Err(error) if error.source.kind() == ErrorKind::PermissionDenied => {}
+            other => other?,
         }
-        missing.push(folder);
-    }
-    fs.create_dir_all(dir)?;
-    for folder in missing.into_iter().rev() {
-        sync_name(fs, folder)?;
     }
     Ok(())
-}
-
-/// Makes the name of a folder survive a power loss.
-fn sync_name(fs: &Arc<dyn Fs>, folder: &Path) -> Result<(), Error> {
-    match folder.parent() {
-        Some(above) => Ok(fs.sync_dir(above)?),
-        None => Ok(()),
-    }
 }
 
 fn create_manifest(options: &Options, dir: &Path) -> Result<Manifest, Error> {
@@ -204,8 +192,7 @@ fn create_manifest(options: &Options, dir: &Path) -> Result<Manifest, Error> {
         let source = std::io::Error::new(ErrorKind::InvalidData, what);
         return Err(FsError::new("open", dir.join(name), source).into());
     }
-    // Whoever made the folder may have died before its name was durable.
-    sync_name(&options.fs, dir)?;
+    secure_folder(&options.fs, dir)?;
     let created_ms = options.clock.now_ms();
     let unique = match options.identity {
         Some(identity) => format!("{created_ms} {identity}"),
@@ -382,12 +369,10 @@ fn read_checkpoint(
     Ok(0)
 }
 
-/// Whether a file is damaged or gone, rather than unreadable for now.
+/// Whether a file is damaged or gone, rather than unreadable for now. A read that came back short is the latter: no
+/// more is ever asked for than the file has.
 fn is_damage(error: &FsError) -> bool {
-    matches!(
-        error.source.kind(),
-        ErrorKind::InvalidData | ErrorKind::NotFound | ErrorKind::UnexpectedEof
-    )
+    matches!(error.source.kind(), ErrorKind::InvalidData | ErrorKind::NotFound)
 }
 
 /// Copies damaged bytes of the log to the quarantine folder before the log is removed by the next flush.

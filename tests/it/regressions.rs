@@ -213,14 +213,49 @@ fn an_opening_removes_nothing_that_the_manifest_before_still_names() {
     }
 }
 
-/// The folders above a new database are part of its name.
+/// The folders above a new database are part of its name, also when the process that made them died at once.
 #[test]
 fn a_new_database_survives_with_its_folders() {
     let fs = SimFs::new();
+    fs.record(Record::Changes);
+    drop(open(&fs));
+    for died in fs.take_crash_points() {
+        let image = died.kill();
+        let db = open(&image);
+        push(&db, &series(0), 1, 1.0);
+        let crashed = image.crash(0, CrashMode::LoseAll);
+        assert_eq!(read_all(&open(&crashed)).len(), 1, "died at call {}", died.index);
+    }
+}
+
+/// A checkpoint that could not be read for once was put aside as damaged, with all that was in it.
+#[test]
+fn a_short_read_while_opening_loses_nothing() {
+    let fs = SimFs::new();
     let db = open(&fs);
-    push(&db, &series(0), 1, 1.0);
-    let crashed = fs.crash(0, CrashMode::LoseAll);
-    assert_eq!(read_all(&open(&crashed)).len(), 1);
+    for tick in 0..400 {
+        push(&db, &series(tick as usize % 7), tick, tick as f64 * 1.7);
+    }
+    while db.step().expect("step") {}
+    push(&db, &series(0), 1_000, 1.0);
+    db.close().expect("close");
+    assert_eq!(names(&fs, "checkpoint-"), 1);
+    let whole = fs.kill();
+    drop(open(&whole));
+    for index in 0..whole.call_count() {
+        for fault in [Fault::ShortRead, Fault::Eio] {
+            let image = fs.kill();
+            image.fail_nth(index, fault);
+            let options = small_options(&image, &Arc::new(ManualClock::new(0)));
+            drop(Db::open(options));
+            image.clear_faults();
+            assert_eq!(
+                read_all(&open(&image)).len(),
+                401,
+                "call {index} failed with {fault:?}"
+            );
+        }
+    }
 }
 
 /// Whatever file of a flush or checkpoint meets the full disk, the next attempt succeeds.
