@@ -22,7 +22,7 @@ pub fn run(scale: &Scale, ticks: &[usize]) -> Result<bool> {
 }
 
 pub fn run_one(scale: &Scale, ticks: usize) -> Result<bool> {
-    let mut fleet = Fleet::new(scale.of(1_000_000, 2_000), 0, 1);
+    let mut fleet = Fleet::made_apart(scale.of(1_000_000, 2_000), 0, 1);
     let folder = scale.folder()?;
     let before = memory()?;
     let store = Store::open(&Setup::new(folder.path()).policy(Policy::IntervalMs(100)))?;

@@ -226,7 +226,7 @@ fn setup(folder: &Path) -> Setup {
 
 /// The child that is killed: writes scrape after scrape from `first_tick` on.
 pub fn write_until_killed(scale: &Scale, folder: &Path, first_tick: i64) -> Result<bool> {
-    let mut fleet = Fleet::new(scale.of(1_000_000, 500), 0, 1);
+    let mut fleet = Fleet::made_apart(scale.of(1_000_000, 500), 0, 1);
     fleet.skip_to(first_tick);
     println!("before {}", memory()?);
     let store = Store::open(&setup(folder))?;
