@@ -172,7 +172,7 @@ impl Histogram {
 
     /// Whether both say the same: all bits are equal, empty buckets aside, which a chunk may add, or both are stale
     /// markers, of which a chunk keeps no more than that.
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
+    pub fn is_same(&self, other: &Self) -> bool {
         if self.is_stale() && other.is_stale() {
             return true;
         }
