@@ -12,7 +12,7 @@ impl Engine {
     /// everything the batch rests on: samples that were there already came with records before this point of the log.
     pub(crate) fn append(&self, stage: &Stage, durability: Durability) -> Result<CommitReport, Error> {
         let mut report = {
-            let mut writer = self.head.lock_writer();
+            let mut writer = self.head.lock_for_commit();
             self.check_writable()?;
             let before = writer.written_bytes();
             match self.head.commit(&mut writer, stage, self.now()) {

@@ -40,7 +40,7 @@ impl Checkpointer {
     /// The record of one slab; `false` when there is no such slab. The writer waits meanwhile, so the slab is complete
     /// up to the last LSN.
     pub(crate) fn slab(&mut self, head: &Head, slab_index: usize, out: &mut Vec<u8>) -> bool {
-        let writer = head.lock_writer();
+        let writer = head.lock_in_background();
         let Some(slab) = writer.slabs.get(slab_index) else {
             return false;
         };
@@ -61,6 +61,7 @@ impl Checkpointer {
         }
         drop(locked);
         drop(index);
+        drop(writer);
         self.encoder.finish(out);
         true
     }

@@ -10,7 +10,7 @@ impl Head {
     /// cursor, nothing is dropped. Returns how many there were,
     /// or `None` when nothing could be dropped now.
     pub(crate) fn evict_slab(&self, slab_index: usize, idle_before: i64) -> Option<usize> {
-        let mut writer = self.lock_writer();
+        let mut writer = self.lock_in_background();
         let Some(slab) = writer.slabs.get(slab_index).cloned() else {
             return Some(0);
         };

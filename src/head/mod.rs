@@ -29,10 +29,15 @@ use self::metadata::MetadataHistory;
 use self::slab::{Generation, Slab};
 use self::writer::Writer;
 use crate::index::LiveIndex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 pub(crate) use decode::decode_data;
 pub use memory::HeadMemory;
+
+/// How long background work waits at a time for commits to pass, and how often.
+const GIVE_WAY: std::time::Duration = std::time::Duration::from_micros(50);
+const GIVE_WAY_MAX: usize = 40;
 
 /// The series in memory and their samples.
 #[derive(Debug)]
@@ -43,6 +48,8 @@ pub(crate) struct Head {
     metadata: Mutex<MetadataState>,
     /// Cloned by every cursor; while there are clones, no id is given to another series.
     pin: Arc<()>,
+    /// Commits that wait for the writer's lock; work in the background lets them go first.
+    waiting: AtomicUsize,
     writer: Mutex<Writer>,
 }
 
@@ -62,8 +69,29 @@ impl Head {
             slabs: RwLock::default(),
             metadata: Mutex::default(),
             pin: Arc::default(),
+            waiting: AtomicUsize::new(0),
             writer: Mutex::new(Writer::new(live)),
         }
+    }
+
+    /// Takes the writer's lock for a commit.
+    pub(crate) fn lock_for_commit(&self) -> MutexGuard<'_, Writer> {
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        let writer = self.lock_writer();
+        self.waiting.fetch_sub(1, Ordering::AcqRel);
+        writer
+    }
+
+    /// Takes the writer's lock for one piece of background work. The lock itself is not fair: who takes it again and
+    /// again can keep others from it for as long as the whole work takes, so commits that wait are let through first.
+    fn lock_in_background(&self) -> MutexGuard<'_, Writer> {
+        for _ in 0..GIVE_WAY_MAX {
+            if self.waiting.load(Ordering::Acquire) == 0 {
+                break;
+            }
+            std::thread::sleep(GIVE_WAY);
+        }
+        self.lock_writer()
     }
 
     /// Takes the writer's lock. A panic within a commit may leave a batch half applied, which is for the engine to
