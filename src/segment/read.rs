@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 /// Groups and columns that a reader keeps.
 const CACHED_GROUPS: usize = 64;
-const CACHED_COLUMNS: usize = 64;
+const CACHED_COLUMNS: usize = 256;
 
 /// What a reader of one segment keeps between rows.
 #[derive(Debug, Default)]
