@@ -329,9 +329,12 @@ fn note(warnings: &mut Vec<Warning>, warning: Warning) {
 /// Takes over a part: into `out` while it follows on what is there, else into `parts`, to be merged.
 fn add(part: &mut Samples, out: &mut Samples, parts: &mut Vec<Samples>) {
     let Some((first, _)) = part.bounds() else { return };
-    if out.is_empty() && parts.is_empty() {
+    if !parts.is_empty() {
+        parts.push(std::mem::take(part));
+    } else if out.is_empty() && out.timestamps.capacity() <= part.timestamps.capacity() {
         std::mem::swap(part, out);
-    } else if parts.is_empty() && out.bounds().is_some_and(|bounds| bounds.1 < first) {
+    } else if out.bounds().is_none_or(|bounds| bounds.1 < first) {
+        // Also into an empty `out` that is larger, which the series before needed for its parts.
         out.extend(part, first);
     } else {
         parts.push(std::mem::take(part));

@@ -7,6 +7,7 @@
 //! end of the file. `docs/format/segment.md` describes every byte.
 
 pub(crate) mod bounds;
+mod cache;
 pub(crate) mod compress;
 mod events;
 pub(crate) mod layout;

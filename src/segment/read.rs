@@ -1,49 +1,28 @@
 //! Reading the samples of rows.
 //!
 //! Neighbours in label order are mostly neighbours in a group too. The first row of a group is decoded alone, with what
-//! it refers to; when a second one is asked for, the whole group is decoded and kept for the rest.
+//! it refers to; when a second one is asked for, the whole group is decoded and kept for the rest (see `cache`).
 
 #![deny(clippy::indexing_slicing, clippy::unwrap_used)]
 
+use super::cache::{ColumnCache, GroupCache};
 use super::layout;
 use super::reader::{HistogramPlace, Quarantined, Segment, SegmentError, Slice};
 use crate::base::bytes::Corrupt;
-use crate::column::{ColumnSetReader, DecodeScratch, GroupReader, TimeColumn, TimeRef, histogram_column};
+use crate::column::{ColumnSetReader, DecodeScratch, TimeColumn, histogram_column};
 use crate::io::Region;
 use crate::model::samples::Samples;
 use crate::segment::compress::Compressor;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Groups and columns that a reader keeps.
-const CACHED_GROUPS: usize = 64;
-const CACHED_COLUMNS: usize = 256;
-
 /// What a reader of one segment keeps between rows.
 #[derive(Debug, Default)]
 pub(crate) struct ReadCache {
-    groups: Vec<CachedGroup>,
-    columns: Vec<CachedColumn>,
+    groups: GroupCache,
+    columns: ColumnCache,
     column_set: Option<(u32, Region)>,
     scratch: DecodeScratch,
-    /// Counts uses, to tell which entry was not used for longest.
-    now: u64,
-}
-
-#[derive(Debug)]
-struct CachedGroup {
-    key: (u32, u32),
-    used: u64,
-    bytes: Region,
-    /// Time reference and values by slot, once the whole group is decoded.
-    decoded: Vec<(TimeRef, Vec<u64>)>,
-}
-
-#[derive(Debug)]
-struct CachedColumn {
-    key: (u32, u32),
-    used: u64,
-    column: TimeColumn,
 }
 
 impl Segment {
@@ -105,49 +84,31 @@ impl Segment {
         cache: &mut ReadCache,
         out: &mut Samples,
     ) -> Result<(), SegmentError> {
-        cache.now += 1;
         let range = self.group_range(slice, group)?;
         let at = |corrupt: Corrupt| self.corrupt(range.start, corrupt);
-        let index = self.cache_group(slice, (slice_number, group), range.clone(), cache)?;
-        let ReadCache {
-            groups,
-            columns,
-            column_set,
-            scratch,
-            now,
-        } = cache;
-        let Some(cached) = groups.get_mut(index) else {
+        let key = (slice_number, group);
+        if !cache.groups.find(key) {
+            let number = slice_number as usize * (self.groups() + 1) + group as usize;
+            cache.groups.insert(key, self.blob(range.clone(), Some(number))?);
+        }
+        let Some((cached, is_first)) = cache.groups.latest() else {
             return Ok(());
         };
-        let first_use = cached.used == 0;
-        cached.used = *now;
-        let time = if first_use {
-            let reader = GroupReader::open(&cached.bytes).map_err(at)?;
-            let time = reader.time_ref(slot).map_err(at)?.clone();
-            reader.decode_values(slot, scratch, &mut out.bits).map_err(at)?;
-            time
-        } else {
-            cached.decode_all(scratch).map_err(at)?;
-            let Some((time, values)) = cached.decoded.get(slot) else {
-                return Ok(());
-            };
-            out.bits.extend_from_slice(values);
-            time.clone()
-        };
+        let time = cached
+            .read(slot, is_first, &mut cache.scratch, &mut out.bits)
+            .map_err(at)?;
         if time.rows() == 0 {
             return Ok(());
         }
         let key = (slice_number, time.column);
-        let index = match columns.iter().position(|column| column.key == key) {
-            Some(index) => index,
-            None => self.cache_column(slice, key, columns, column_set)?,
-        };
-        let Some(column) = columns.get_mut(index) else {
+        if cache.columns.get(key).is_none() {
+            let column = self.read_column(slice, key, &mut cache.column_set)?;
+            cache.columns.insert(key, column);
+        }
+        let Some(column) = cache.columns.get(key) else {
             return Ok(());
         };
-        column.used = *now;
-        time.materialize(&column.column, &mut out.timestamps)
-            .map_err(at)?;
+        time.materialize(column, &mut out.timestamps).map_err(at)?;
         if out.timestamps.len() != out.bits.len() {
             return Err(at(Corrupt::new(
                 "times and values of a series differ in number",
@@ -157,38 +118,12 @@ impl Segment {
         Ok(())
     }
 
-    /// Index of the group in the cache, which reads it if need be.
-    fn cache_group(
+    fn read_column(
         &self,
         slice: &Slice,
         key: (u32, u32),
-        range: Range<u64>,
-        cache: &mut ReadCache,
-    ) -> Result<usize, SegmentError> {
-        if let Some(index) = cache.groups.iter().position(|group| group.key == key) {
-            return Ok(index);
-        }
-        let _ = slice;
-        let number = key.0 as usize * (self.groups() + 1) + key.1 as usize;
-        let bytes = self.blob(range, Some(number))?;
-        let group = CachedGroup {
-            key,
-            used: 0,
-            bytes,
-            decoded: Vec::new(),
-        };
-        Ok(insert_oldest(&mut cache.groups, CACHED_GROUPS, group, |group| {
-            group.used
-        }))
-    }
-
-    fn cache_column(
-        &self,
-        slice: &Slice,
-        key: (u32, u32),
-        columns: &mut Vec<CachedColumn>,
         column_set: &mut Option<(u32, Region)>,
-    ) -> Result<usize, SegmentError> {
+    ) -> Result<TimeColumn, SegmentError> {
         let bytes = match column_set {
             Some((number, bytes)) if *number == key.0 => bytes,
             _ => {
@@ -202,10 +137,7 @@ impl Segment {
         ColumnSetReader::open(bytes)
             .and_then(|set| set.decode(key.1, &mut column))
             .map_err(|corrupt| self.corrupt(slice.columns.start, corrupt))?;
-        let cached = CachedColumn { key, used: 0, column };
-        Ok(insert_oldest(columns, CACHED_COLUMNS, cached, |column| {
-            column.used
-        }))
+        Ok(column)
     }
 
     fn histogram_place(&self, row: u32, slice: u32) -> Result<Option<HistogramPlace>, SegmentError> {
@@ -251,37 +183,4 @@ impl Segment {
             compressor.decompress(stored, raw_length).map_err(at)?,
         ))
     }
-}
-
-impl CachedGroup {
-    fn decode_all(&mut self, scratch: &mut DecodeScratch) -> Result<(), Corrupt> {
-        if !self.decoded.is_empty() {
-            return Ok(());
-        }
-        let reader = GroupReader::open(&self.bytes)?;
-        let mut values = reader.values(scratch);
-        for slot in 0..reader.series_count() {
-            let mut out = Vec::new();
-            values.decode(slot, &mut out)?;
-            self.decoded.push((reader.time_ref(slot)?.clone(), out));
-        }
-        Ok(())
-    }
-}
-
-/// Adds an entry in place of the one not used for longest once there are `most`; returns its index.
-fn insert_oldest<T>(entries: &mut Vec<T>, most: usize, entry: T, used: impl Fn(&T) -> u64) -> usize {
-    if entries.len() < most {
-        entries.push(entry);
-        return entries.len() - 1;
-    }
-    let oldest = entries
-        .iter()
-        .enumerate()
-        .min_by_key(|(_, entry)| used(entry))
-        .map_or(0, |(index, _)| index);
-    if let Some(slot) = entries.get_mut(oldest) {
-        *slot = entry;
-    }
-    oldest
 }
