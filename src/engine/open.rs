@@ -46,7 +46,12 @@ impl Engine {
             let opened = Self::open_folder(options.clone(), dir);
             let has_moved_on = match &opened {
                 Ok(engine) => Manifest::read(&options.fs, dir)?.as_ref() != Some(&*engine.lock_manifest()),
-                Err(Error::Fs(error)) => is_damage(error),
+                Err(Error::Fs(error)) => {
+                    matches!(
+                        error.source.kind(),
+                        ErrorKind::NotFound | ErrorKind::UnexpectedEof
+                    )
+                }
                 Err(_) => false,
             };
             if !has_moved_on || attempt == READ_ONLY_ATTEMPTS {
