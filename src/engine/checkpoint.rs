@@ -50,15 +50,14 @@ impl Engine {
         let options = open::wal_options(&self.options, &self.lock_manifest());
         let mut file = CheckpointWriter::create(&self.options.fs, path, &options, sequence, start_lsn)?;
         let mut checkpointer = Checkpointer::new();
-        let mut payload = Vec::new();
-        checkpointer.metadata(&self.head, &mut payload);
+        let mut records = Vec::new();
+        checkpointer.metadata(&self.head, &mut records);
         let mut slab = 0;
         loop {
-            if !payload.is_empty() {
-                file.append(RECORD_CHECKPOINT, &payload)?;
+            for record in records.drain(..) {
+                file.append(RECORD_CHECKPOINT, &record)?;
             }
-            payload.clear();
-            if !checkpointer.slab(&self.head, slab, &mut payload) {
+            if !checkpointer.slab(&self.head, slab, &mut records) {
                 return Ok(file.finish()?);
             }
             slab += 1;

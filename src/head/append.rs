@@ -18,9 +18,6 @@ use crate::wal::batch::{BatchEncoder, Chain, LoggedFloat};
 use std::hint::black_box;
 use std::sync::{Arc, MutexGuard, PoisonError, RwLockReadGuard};
 
-/// Entries that go into one record of the log when a batch may be too large for one.
-pub(super) const RECORD_ENTRIES_MAX: usize = 32 * 1024;
-
 /// Series whose memory is asked for before the first of them is worked on.
 const TOUCHED_AT_ONCE: usize = 32;
 

@@ -6,6 +6,9 @@ use super::slab::SLAB_SERIES;
 use crate::wal::batch::BatchEncoder;
 use std::sync::PoisonError;
 
+/// A record is ended once it has so many bytes: well below what a record may have, and with room for a large series.
+const RECORD_BYTES: usize = 8 << 20;
+
 /// Makes the records of a checkpoint file. The log was rotated before, so that what comes after a slab was written is
 /// in the files that stay.
 #[derive(Debug)]
@@ -25,21 +28,22 @@ impl Checkpointer {
         }
     }
 
-    /// The first record: the metadata that the next segment must hold.
-    pub(crate) fn metadata(&mut self, head: &Head, out: &mut Vec<u8>) {
+    /// The first records: the metadata that the next segment must hold.
+    pub(crate) fn metadata(&mut self, head: &Head, out: &mut Vec<Vec<u8>>) {
         let state = head.metadata.lock().unwrap_or_else(PoisonError::into_inner);
         for (metric, entries) in &state.live {
             for (time, entry) in entries {
                 self.encoder.metadata(metric, *time, entry);
+                self.cut_record(RECORD_BYTES, out);
             }
         }
         drop(state);
-        self.encoder.finish(out);
+        self.cut_record(1, out);
     }
 
-    /// The record of one slab; `false` when there is no such slab. The writer waits meanwhile, so the slab is complete
+    /// The records of one slab; `false` when there is no such slab. The writer waits meanwhile, so the slab is complete
     /// up to the last LSN.
-    pub(crate) fn slab(&mut self, head: &Head, slab_index: usize, out: &mut Vec<u8>) -> bool {
+    pub(crate) fn slab(&mut self, head: &Head, slab_index: usize, out: &mut Vec<Vec<u8>>) -> bool {
         let writer = head.lock_in_background();
         let Some(slab) = writer.slabs.get(slab_index) else {
             return false;
@@ -58,11 +62,21 @@ impl Checkpointer {
             self.state.clear();
             series.write_state(&mut self.state);
             self.encoder.state(id, &self.state);
+            self.cut_record(RECORD_BYTES, out);
         }
         drop(locked);
         drop(index);
         drop(writer);
-        self.encoder.finish(out);
+        self.cut_record(1, out);
         true
+    }
+
+    /// Ends the record at hand if it has that many bytes.
+    fn cut_record(&mut self, bytes_min: usize, out: &mut Vec<Vec<u8>>) {
+        if self.encoder.bytes() >= bytes_min {
+            let mut record = Vec::with_capacity(self.encoder.bytes() + 64);
+            self.encoder.finish(&mut record);
+            out.push(record);
+        }
     }
 }

@@ -39,8 +39,10 @@ pub(crate) struct Stage {
     pub(crate) metadata: Vec<(String, Metadata)>,
     /// Refusals that were clear before the commit.
     pub(crate) report: CommitReport,
-    /// Bytes of histograms, exemplars and metadata in the log, at most.
-    extra_log_bytes: usize,
+    /// Bytes of histograms and exemplars in the log, at most.
+    payload_log_bytes: usize,
+    /// The same of metadata.
+    metadata_log_bytes: usize,
 }
 
 /// Buckets that a stored histogram may have.
@@ -48,6 +50,11 @@ const HISTOGRAM_BUCKETS_MAX: usize = 4096;
 
 /// Bytes of label text one batch may hold; offsets are 32 bits.
 const LABEL_BYTES_MAX: usize = 1 << 31;
+/// Bytes of one label set, so that its definition fits a record of the log whatever the limits are.
+const LABEL_SET_BYTES_MAX: usize = 4 << 20;
+
+/// What an entry without labels and payload can write to the log, at most.
+const ENTRY_LOG_BYTES: usize = 64;
 
 impl Stage {
     pub(crate) fn clear(&mut self) {
@@ -55,7 +62,8 @@ impl Stage {
         self.entries.clear();
         self.metadata.clear();
         self.report = CommitReport::default();
-        self.extra_log_bytes = 0;
+        self.payload_log_bytes = 0;
+        self.metadata_log_bytes = 0;
     }
 
     #[inline]
@@ -85,6 +93,11 @@ impl Stage {
         if self.labels.len() + bytes.len() > LABEL_BYTES_MAX {
             return self.report.reject(Reject::InvalidLabels, || {
                 "more than 2 GiB of labels in one batch".into()
+            });
+        }
+        if bytes.len() > LABEL_SET_BYTES_MAX {
+            return self.report.reject(Reject::InvalidLabels, || {
+                format!("a label set of {} bytes at {timestamp}", bytes.len())
             });
         }
         let hash = LabelHash(hash::hash_128(bytes));
@@ -122,29 +135,20 @@ impl Stage {
             });
         }
         let histogram = histogram.with_canonical_spans().reduced();
-        let buckets =
-            histogram.positive_spans.len() * 4 + histogram.custom_values.len() + bucket_count(&histogram);
-        self.extra_log_bytes += 128 + 10 * (buckets + histogram.negative_spans.len() * 4);
-        self.push(
-            labels,
-            timestamp,
-            start_timestamp,
-            Payload::Histogram(Arc::new(histogram)),
-        );
+        let payload = Payload::Histogram(Arc::new(histogram));
+        self.payload_log_bytes += payload.log_bytes_max();
+        self.push(labels, timestamp, start_timestamp, payload);
     }
 
     pub(crate) fn push_exemplar(&mut self, labels: LabelsRef<'_>, exemplar: Exemplar) {
-        self.extra_log_bytes += 64 + exemplar.labels.as_bytes().len();
-        self.push(
-            labels,
-            exemplar.timestamp,
-            0,
-            Payload::Exemplar(Arc::new(exemplar)),
-        );
+        let timestamp = exemplar.timestamp;
+        let payload = Payload::Exemplar(Arc::new(exemplar));
+        self.payload_log_bytes += payload.log_bytes_max();
+        self.push(labels, timestamp, 0, payload);
     }
 
     pub(crate) fn push_metadata(&mut self, metric: &str, metadata: Metadata) {
-        self.extra_log_bytes += 64 + metric.len() + metadata.help.len() + metadata.unit.len();
+        self.metadata_log_bytes += 64 + metric.len() + metadata.help.len() + metadata.unit.len();
         self.metadata.push((metric.to_owned(), metadata));
     }
 
@@ -165,7 +169,46 @@ impl Stage {
     /// What the commit can at most write to the log: every series and pair may have to be defined anew. A pair takes at
     /// least four bytes of a label set; its definition takes five bytes more than its text, the reference to it five.
     pub(crate) fn log_bytes_max(&self) -> u64 {
-        (256 + 64 * self.entries.len() + 4 * self.labels.len() + self.extra_log_bytes) as u64
+        let entries = ENTRY_LOG_BYTES * self.entries.len() + 4 * self.labels.len() + self.payload_log_bytes;
+        (256 + entries + self.metadata_log_bytes) as u64
+    }
+
+    /// What the metadata can at most write to the log.
+    pub(crate) fn metadata_log_bytes_max(&self) -> usize {
+        self.metadata_log_bytes
+    }
+
+    /// The entries in pieces, each with what it can at most write to the log: `bytes_max`, if it has more than one.
+    pub(crate) fn pieces(&self, bytes_max: usize) -> impl Iterator<Item = (&[Entry], usize)> {
+        let mut rest = self.entries.as_slice();
+        std::iter::from_fn(move || {
+            let (mut bytes, mut count) = (0, 0);
+            for entry in rest {
+                let labels = self.labels_of(entry).as_bytes().len();
+                let more = ENTRY_LOG_BYTES + 4 * labels + entry.payload.log_bytes_max();
+                if count > 0 && bytes + more > bytes_max {
+                    break;
+                }
+                (bytes, count) = (bytes + more, count + 1);
+            }
+            let (piece, behind) = rest.split_at(count);
+            rest = behind;
+            (count > 0).then_some((piece, bytes))
+        })
+    }
+}
+
+impl Payload {
+    /// What it adds to an entry in the log, at most.
+    fn log_bytes_max(&self) -> usize {
+        match self {
+            Self::Float(_) => 0,
+            Self::Histogram(histogram) => {
+                let spans = histogram.positive_spans.len() + histogram.negative_spans.len();
+                128 + 10 * (4 * spans + histogram.custom_values.len() + bucket_count(histogram))
+            }
+            Self::Exemplar(exemplar) => 64 + exemplar.labels.as_bytes().len(),
+        }
     }
 }
 
@@ -178,5 +221,32 @@ fn bucket_count(histogram: &Histogram) -> usize {
         Counts::Float {
             positive, negative, ..
         } => positive.len() + negative.len(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_all_entries_in_order_and_not_too_large() {
+        let mut stage = Stage::default();
+        for number in 0..1000 {
+            let labels = crate::labels! { "n" => &"x".repeat(number % 50) };
+            stage.push(labels.as_ref(), number as i64, 0, Payload::Float(0));
+        }
+        for bytes_max in [1, 500, 4096, usize::MAX] {
+            let mut next = 0;
+            for (piece, bytes) in stage.pieces(bytes_max) {
+                assert!(bytes <= bytes_max || piece.len() == 1);
+                for entry in piece {
+                    assert_eq!(entry.timestamp, next);
+                    next += 1;
+                }
+            }
+            assert_eq!(next, 1000);
+        }
+        assert_eq!(stage.pieces(usize::MAX).count(), 1);
+        assert_eq!(Stage::default().pieces(1).count(), 0);
     }
 }

@@ -1,11 +1,11 @@
 //! What the writer's lock guards: the series map, the log, and the encoder of the record being made.
 
+use super::Head;
 use super::append::Target;
 use super::report::CommitReport;
 use super::series_map::SeriesMap;
 use super::slab::{Generation, Slab};
 use super::stage::Stage;
-use super::{Head, append};
 use crate::index::PairId;
 use crate::wal::batch::BatchEncoder;
 use crate::wal::{GroupCommit, MAX_PAYLOAD_BYTES, RECORD_BATCH, WalError, WalWriter};
@@ -18,6 +18,11 @@ const CHAIN_BYTES_MIN: u64 = 4 << 20;
 const CHAIN_BYTES_PER_SERIES: u64 = 64;
 /// A log file that is large enough is closed when it holds this many times its own definitions.
 const FILE_BYTES_PER_DEFINITION_BYTE: u64 = 6;
+
+/// Entries of a batch are appended in pieces that write so much at most, between which a record may be cut.
+const PIECE_BYTES: usize = 16 << 20;
+/// Heads of the parts of a record.
+const RECORD_HEADS_BYTES: usize = 256;
 
 /// State behind the writer's lock.
 #[derive(Debug)]
@@ -159,6 +164,14 @@ impl Writer {
         Ok(())
     }
 
+    /// Writes the record at hand if so many more bytes might not fit it.
+    fn cut_record_before(&mut self, bytes: usize) -> Result<(), WalError> {
+        if self.encoder.bytes() + bytes + RECORD_HEADS_BYTES > MAX_PAYLOAD_BYTES {
+            self.write_record()?;
+        }
+        Ok(())
+    }
+
     /// Writes the record that the encoder holds, if it holds anything.
     pub(super) fn write_record(&mut self) -> Result<(), WalError> {
         let Some(log) = self.log.as_mut() else {
@@ -233,22 +246,19 @@ impl Head {
             source,
             is_applied: true,
         };
+        let metadata_bytes = stage.metadata_log_bytes_max();
+        if metadata_bytes + RECORD_HEADS_BYTES > MAX_PAYLOAD_BYTES {
+            let bytes = metadata_bytes;
+            return Err(refused(WalError::TooLarge { bytes }));
+        }
         writer.reserve(stage.log_bytes_max()).map_err(refused)?;
         let mut report = stage.report.clone();
-        // One record, so that a crash leaves the batch whole or not at all. Only a batch that might not fit is cut.
-        let fits = stage.log_bytes_max() <= MAX_PAYLOAD_BYTES as u64;
-        let entries_max = if fits {
-            usize::MAX
-        } else {
-            append::RECORD_ENTRIES_MAX
-        };
-        let mut records = stage.entries.chunks(entries_max).peekable();
-        while let Some(entries) = records.next() {
+        // One record, so that a crash leaves the batch whole or not at all. Only a batch that does not fit is cut.
+        for (entries, bytes_max) in stage.pieces(PIECE_BYTES) {
+            writer.cut_record_before(bytes_max).map_err(failed)?;
             self.append(writer, stage, entries, now, &mut report);
-            if records.peek().is_some() {
-                writer.write_record().map_err(failed)?;
-            }
         }
+        writer.cut_record_before(metadata_bytes).map_err(failed)?;
         self.append_metadata(writer, stage, now, &mut report);
         writer.write_record().map_err(failed)?;
         report.accepted = report.floats + report.histograms + report.duplicates;

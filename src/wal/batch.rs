@@ -272,6 +272,19 @@ impl BatchEncoder {
         self.pairs.bytes.len() + self.series.bytes.len()
     }
 
+    /// Bytes of the payload so far, but for some of its heads.
+    pub(crate) fn bytes(&self) -> usize {
+        let parts = [
+            &self.pairs,
+            &self.series,
+            &self.samples,
+            &self.histograms,
+            &self.exemplars,
+            &self.metadata,
+        ];
+        self.state.len() + parts.iter().map(|part| part.bytes.len()).sum::<usize>()
+    }
+
     /// Writes the payload to `out` and forgets it, ready for the next batch.
     pub(crate) fn finish(&mut self, out: &mut Vec<u8>) {
         self.end_run();

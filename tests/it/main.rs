@@ -13,6 +13,7 @@ mod model;
 mod ordering;
 mod play;
 mod reading;
+mod records;
 mod regressions;
 mod surface;
 mod tidy;
