@@ -82,6 +82,21 @@ impl Batch {
         }
     }
 
+    /// Adds a correction: a float that takes its place in the series whatever is there, now or in segments.
+    pub fn correct(&mut self, labels: &Labels, timestamp: i64, value: f64) {
+        let sample = Sample {
+            timestamp,
+            value: Value::Float(value),
+            start_timestamp: 0,
+        };
+        self.correct_sample(labels, &sample);
+    }
+
+    /// The same for a sample of either kind, with its start timestamp.
+    pub fn correct_sample(&mut self, labels: &Labels, sample: &Sample) {
+        self.stage.push_correction(labels.as_ref(), sample);
+    }
+
     /// Adds an exemplar of a series.
     pub fn push_exemplar(&mut self, labels: &Labels, exemplar: &Exemplar) {
         self.stage.push_exemplar(labels.as_ref(), exemplar.clone());

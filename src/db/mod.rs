@@ -8,6 +8,7 @@ use crate::engine::Engine;
 use crate::engine::RecoveryReport;
 use crate::engine::background::Background;
 use crate::engine::chunks::ChunkCursor;
+use crate::engine::deletions::DeletionInfo;
 use crate::engine::error::Error;
 use crate::engine::inventory::SegmentInfo;
 use crate::engine::listing::{ListOptions, Listing};
@@ -18,6 +19,7 @@ use crate::engine::verify::VerifyReport;
 use crate::head::HeadMemory;
 use crate::head::stage::Stage;
 use crate::io::FsError;
+use crate::model::deletion::Selector;
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
@@ -172,6 +174,33 @@ impl Db {
     /// What was said of metrics, with history: by metric, each change with the time at which it came.
     pub fn metadata(&self, metric: Option<&str>) -> BTreeMap<String, Vec<(i64, Metadata)>> {
         self.engine().metadata(metric)
+    }
+
+    /// Hides the samples that matching series have within `range`, at once and for every reader that comes after: in
+    /// samples, exemplars and listings. What is written later is visible, wherever its timestamp lies. Durable as the
+    /// database's policy says. Returns the id by which [`Db::undelete`] withdraws it.
+    pub fn delete(&self, matchers: &[Matcher], range: impl RangeBounds<i64>) -> Result<u64, Error> {
+        let selector = Selector::Matchers(matchers.to_vec());
+        self.engine()
+            .delete(selector, range, self.engine().options.durability)
+    }
+
+    /// The same for the one series that has exactly these labels; a range of one timestamp deletes a point.
+    pub fn delete_series(&self, labels: &Labels, range: impl RangeBounds<i64>) -> Result<u64, Error> {
+        let selector = Selector::Series(labels.clone());
+        self.engine()
+            .delete(selector, range, self.engine().options.durability)
+    }
+
+    /// Withdraws a deletion: what it hid shows again wherever nothing was written since. `false` when there is no such
+    /// deletion in force, because it was withdrawn before or all that it hid is gone.
+    pub fn undelete(&self, id: u64) -> Result<bool, Error> {
+        self.engine().undelete(id, self.engine().options.durability)
+    }
+
+    /// The deletions that still hide something or could be withdrawn, oldest first.
+    pub fn deletions(&self) -> Vec<DeletionInfo> {
+        self.engine().deletions()
     }
 
     /// Writes everything in memory to a segment.

@@ -25,19 +25,25 @@ impl Engine {
             }
         };
         report.durability = durability;
+        self.wait_stored(report.lsn, durability)?;
+        Ok(report)
+    }
+
+    /// Returns when everything up to `lsn` is stored as `durability` asks.
+    pub(super) fn wait_stored(&self, lsn: u64, durability: Durability) -> Result<(), Error> {
         match (durability, &self.commit) {
             (Durability::Always, Some(commit)) => {
                 commit
-                    .wait_durable(report.lsn)
+                    .wait_durable(lsn)
                     .map_err(|error| self.poisoning(error.into()))?;
             }
             (Durability::Interval(_), Some(_)) => self.sync_wanted.store(true, Ordering::Release),
             _ => {}
         }
-        Ok(report)
+        Ok(())
     }
 
-    fn append_failed(&self, error: crate::head::writer::CommitError) -> Error {
+    pub(super) fn append_failed(&self, error: crate::head::writer::CommitError) -> Error {
         match error.source {
             // Samples were applied whose record is not in the log: only a new replay makes both one again.
             source if error.is_applied => {

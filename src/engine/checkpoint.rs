@@ -1,7 +1,7 @@
 //! Checkpoint: the head in one file, so that a restart replays little.
 
 use super::error::Error;
-use super::{Engine, Maintenance, open};
+use super::{Engine, Maintenance, deletions, open};
 use crate::head::checkpoint::Checkpointer;
 use crate::segment::names;
 use crate::wal::{CheckpointWriter, RECORD_CHECKPOINT};
@@ -33,6 +33,7 @@ impl Engine {
             let mut next = manifest.clone();
             let old = std::mem::replace(&mut next.checkpoint, sequence);
             next.log_floor = floor;
+            next.deletions = deletions::entries(&self.view.load(), start_lsn - 1);
             if let Err(error) = next.write(&self.options.fs, dir) {
                 if let Error::OutOfSpace(_) = error {
                     self.discard(&path);

@@ -1,9 +1,12 @@
 //! Exemplars and metadata, from head and segments.
 
 use super::Engine;
+use super::deletions;
 use super::error::Error;
 use super::merge::{Join, SourceKind};
 use super::select::{bounds, matching_rows};
+use super::view::View;
+use crate::head::slab::Generation;
 use crate::index::LabelMatcher;
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::Labels;
@@ -45,15 +48,21 @@ impl Engine {
         while join.next(&self.head, &mut failed) {
             let mut exemplars: Vec<Exemplar> = Vec::new();
             for (source, id) in &join.current {
-                if let Some(found) = by_source.get(*source).and_then(|rows| rows.get(id)) {
-                    exemplars.extend_from_slice(found);
-                }
-                if matches!(join.sources[*source].kind, SourceKind::Head(_)) {
-                    let data = view
-                        .generations
-                        .iter()
-                        .map(|one| self.head.data(one, *id, i64::MIN, i64::MAX));
-                    data.flatten().for_each(|data| exemplars.extend(data.exemplars));
+                match &join.sources[*source].kind {
+                    SourceKind::Segment { masks, .. } => {
+                        let found = by_source.get(*source).and_then(|rows| rows.get(id));
+                        let hidden: Vec<(i64, i64)> = masks.hidden(*id).collect();
+                        let is_shown = |one: &&Exemplar| {
+                            let within = |range: &(i64, i64)| (range.0..=range.1).contains(&one.timestamp);
+                            !hidden.iter().any(within)
+                        };
+                        exemplars.extend(found.into_iter().flatten().filter(is_shown).cloned());
+                    }
+                    SourceKind::Head(_) => {
+                        for generation in &view.generations {
+                            self.head_exemplars(&view, generation, *id, &mut exemplars);
+                        }
+                    }
                 }
             }
             exemplars.retain(|exemplar| (from..=to).contains(&exemplar.timestamp));
@@ -68,6 +77,20 @@ impl Engine {
         match failed.pop() {
             Some(error) => Err(error),
             None => Ok(all),
+        }
+    }
+
+    /// The exemplars of a series in a generation that no deletion hides.
+    fn head_exemplars(&self, view: &View, generation: &Generation, id: u32, out: &mut Vec<Exemplar>) {
+        let lsn = generation.last_lsn();
+        let Some(data) = self.head.data(generation, id, i64::MIN, i64::MAX) else {
+            return;
+        };
+        let hidden = data.rare.iter().flat_map(|rare| &rare.hidden);
+        let parts = hidden.map(|hidden| (hidden.lsn - 1, &hidden.data.exemplars));
+        for (lsn, exemplars) in parts.chain([(lsn, &data.exemplars)]) {
+            let is_shown = |one: &&Exemplar| !deletions::is_hidden_in_head(view, id, lsn, one.timestamp);
+            out.extend(exemplars.iter().filter(is_shown).cloned());
         }
     }
 

@@ -3,9 +3,10 @@
 use super::error::Error;
 use super::manifest::SegmentEntry;
 use super::view::View;
-use super::{Engine, Maintenance};
+use super::{Engine, Maintenance, deletions};
 use crate::base::bytes::Corrupt;
 use crate::head::freeze::{Frozen, FrozenSeries};
+use crate::head::series_data::SeriesData;
 use crate::head::{self, Head};
 use crate::io;
 use crate::model::exemplar::Exemplar;
@@ -40,12 +41,11 @@ impl Engine {
             .head
             .freeze(&mut writer)
             .map_err(|error| self.poisoning(error.into()))?;
-        let view = self.view.load();
         let generations = vec![frozen.generation.clone(), writer.live_generation()];
-        self.view.store(Arc::new(View {
-            segments: view.segments.clone(),
-            generations,
-        }));
+        self.change_view(|view| View {
+            generations: generations.clone(),
+            ..view.clone()
+        });
         self.log_bytes.store(0, Ordering::Relaxed);
         maintenance.frozen = Some(frozen);
         Ok(true)
@@ -74,29 +74,49 @@ impl Engine {
     fn write_frozen(&self, frozen: &Frozen) -> Result<(), Error> {
         let Some(dir) = self.dir() else { return Ok(()) };
         let series = self.head.collect_frozen(&frozen.generation);
-        let source = FrozenSource {
-            head: &self.head,
-            series,
-            metadata: &frozen.metadata,
-        };
-        let segment = if source.len() == 0 && frozen.metadata.is_empty() {
-            None
-        } else {
-            Some(self.write_source(dir, frozen, &source)?)
-        };
-        self.commit_flush(dir, frozen, segment)
+        let mut segments = Vec::new();
+        let written = self.write_sources(dir, frozen, &series, &mut segments);
+        let committed = written.and_then(|()| self.commit_flush(dir, frozen, &segments));
+        if let Err(Error::OutOfSpace(_)) = &committed {
+            for segment in &segments {
+                self.discard(segment.path());
+                self.discard(&names::summary(dir, segment.sequence));
+            }
+        }
+        committed
+    }
+
+    /// What each deletion hid, as a segment that ends before the deletion; then everything else.
+    fn write_sources(
+        &self,
+        dir: &Path,
+        frozen: &Frozen,
+        series: &FrozenSeries,
+        segments: &mut Vec<Arc<Segment>>,
+    ) -> Result<(), Error> {
+        let mut sequence = self.lock_manifest().next_sequence;
+        let none = BTreeMap::new();
+        for lsn in series.hidden() {
+            let source = FrozenSource::new(&self.head, series, Some(lsn), &none);
+            segments.push(self.write_source(dir, sequence, frozen, lsn - 1, &source)?);
+            sequence += 1;
+        }
+        let source = FrozenSource::new(&self.head, series, None, &frozen.metadata);
+        if source.len() > 0 || !frozen.metadata.is_empty() {
+            segments.push(self.write_source(dir, sequence, frozen, frozen.last_lsn, &source)?);
+        }
+        Ok(())
     }
 
     fn write_source(
         &self,
         dir: &Path,
+        sequence: u64,
         frozen: &Frozen,
+        lsn_last: u64,
         source: &FrozenSource<'_>,
     ) -> Result<Arc<Segment>, Error> {
-        let (sequence, database_id) = {
-            let manifest = self.lock_manifest();
-            (manifest.next_sequence, manifest.database_id)
-        };
+        let database_id = self.lock_manifest().database_id;
         let created_ms = self.options.clock.now_ms();
         let ulid = meta::make_ulid(
             created_ms,
@@ -108,7 +128,7 @@ impl Engine {
             external_labels: self.options.external_labels.clone(),
             sources: vec![ulid],
             lsn_first: frozen.generation.first_lsn,
-            lsn_last: frozen.last_lsn,
+            lsn_last,
             created_ms,
             ..SegmentMeta::default()
         };
@@ -117,7 +137,7 @@ impl Engine {
             data_compressor: self.options.data_compressor,
         };
         let path = names::segment(dir, sequence);
-        let bounds = frozen.generation.bounds().unwrap_or((0, 0));
+        let bounds = source.bounds().unwrap_or((0, 0));
         let (meta, bytes) = write_segment(&self.options.fs, &path, source, meta, bounds, &options)?;
         let text = summary::text(&meta, self.precision.as_str(), bytes);
         // The page for people is a convenience: without it nothing is lost.
@@ -134,46 +154,36 @@ impl Engine {
     }
 
     /// The manifest, then the view, then what is not needed any more.
-    fn commit_flush(&self, dir: &Path, frozen: &Frozen, segment: Option<Arc<Segment>>) -> Result<(), Error> {
-        let writer_generation = self.view.load().generations.last().cloned();
-        let Some(live) = writer_generation else {
+    fn commit_flush(&self, dir: &Path, frozen: &Frozen, segments: &[Arc<Segment>]) -> Result<(), Error> {
+        let Some(live) = self.view.load().generations.last().cloned() else {
             return Ok(());
         };
         let old_checkpoint = {
             let mut manifest = self.lock_manifest();
             let mut next = manifest.clone();
-            if let Some(segment) = &segment {
-                next.segments.push(SegmentEntry {
-                    sequence: segment.sequence,
-                    ulid: segment.meta.ulid,
-                    bytes: segment.file_bytes(),
-                    time_min: segment.meta.time_min,
-                    time_max: segment.meta.time_max,
-                    lsn_first: segment.meta.lsn_first,
-                    lsn_last: segment.meta.lsn_last,
-                    level: segment.meta.level,
-                });
+            for segment in segments {
+                next.segments.push(SegmentEntry::of(segment));
                 next.next_sequence = segment.sequence + 1;
             }
             next.flushed_lsn = frozen.last_lsn;
             next.log_floor = live.first_wal_file;
+            next.deletions = deletions::entries(&self.view.load(), frozen.last_lsn);
+            next.deletions
+                .retain(|entry| !deletions::is_spent(entry, next.flushed_lsn, &next.segments));
             let old_checkpoint = std::mem::take(&mut next.checkpoint);
-            if let Err(error) = next.write(&self.options.fs, dir) {
-                if let (Error::OutOfSpace(_), Some(segment)) = (&error, &segment) {
-                    self.discard(segment.path());
-                    self.discard(&names::summary(dir, segment.sequence));
-                }
-                return Err(error);
-            }
+            next.write(&self.options.fs, dir)?;
             *manifest = next;
             old_checkpoint
         };
-        let mut segments = self.view.load().segments.clone();
-        segments.extend(segment);
-        self.view.store(Arc::new(View {
-            segments,
-            generations: vec![live.clone()],
-        }));
+        self.change_view(|view| {
+            let mut all = view.segments.clone();
+            all.extend_from_slice(segments);
+            View {
+                segments: all,
+                generations: vec![live.clone()],
+                deletions: self.unspent(view),
+            }
+        });
         self.remove_log(dir, live.first_wal_file, old_checkpoint);
         Ok(())
     }
@@ -199,33 +209,85 @@ impl Engine {
     }
 }
 
-/// A frozen generation as the source of a segment.
+/// The part of a frozen generation that becomes a segment: what a deletion hid, or what is left.
 struct FrozenSource<'a> {
     head: &'a Head,
-    series: FrozenSeries,
+    series: &'a FrozenSeries,
+    hidden: Option<u64>,
+    /// Positions in `series`.
+    rows: Vec<u32>,
     metadata: &'a BTreeMap<String, Vec<(i64, Metadata)>>,
+}
+
+impl<'a> FrozenSource<'a> {
+    fn new(
+        head: &'a Head,
+        series: &'a FrozenSeries,
+        hidden: Option<u64>,
+        metadata: &'a BTreeMap<String, Vec<(i64, Metadata)>>,
+    ) -> Self {
+        let mut source = Self {
+            head,
+            series,
+            hidden,
+            rows: Vec::new(),
+            metadata,
+        };
+        let with_data = |position: &u32| {
+            let data = source.part(*position);
+            data.is_some_and(|data| data.bounds().is_some())
+        };
+        source.rows = (0..series.len() as u32).filter(with_data).collect();
+        source
+    }
+
+    fn part(&self, position: u32) -> Option<&SeriesData> {
+        let data = self.series.data(position as usize)?;
+        let Some(lsn) = self.hidden else {
+            return Some(data);
+        };
+        let hidden = data.rare.as_ref()?.hidden.iter();
+        hidden
+            .filter(|hidden| hidden.lsn == lsn)
+            .map(|hidden| &hidden.data)
+            .next()
+    }
+
+    fn data(&self, row: u32) -> Option<&SeriesData> {
+        self.part(*self.rows.get(row as usize)?)
+    }
+
+    /// First and last timestamp of the samples.
+    fn bounds(&self) -> Option<(i64, i64)> {
+        let bounds = self
+            .rows
+            .iter()
+            .filter_map(|position| self.part(*position)?.bounds());
+        bounds.reduce(|all, one| (all.0.min(one.0), all.1.max(one.1)))
+    }
 }
 
 impl SeriesSource for FrozenSource<'_> {
     fn len(&self) -> u32 {
-        self.series.len() as u32
+        self.rows.len() as u32
     }
 
     fn labels(&self, row: u32, out: &mut Vec<u8>) {
-        self.series.labels(self.head, row as usize, out);
+        if let Some(position) = self.rows.get(row as usize) {
+            self.series.labels(self.head, *position as usize, out);
+        }
     }
 
     fn runs(&self, row: u32, each: &mut dyn FnMut(Run)) {
-        let Some(data) = self.series.data(row as usize) else {
-            return;
-        };
+        let Some(data) = self.data(row) else { return };
         for chunk in &data.chunks {
             each(Run {
                 first: chunk.first_timestamp,
                 samples: u64::from(chunk.count),
             });
         }
-        for first in data.late.keys() {
+        let corrections = data.rare.iter().flat_map(|rare| rare.corrections.keys());
+        for first in data.late.keys().chain(corrections) {
             each(Run {
                 first: *first,
                 samples: 1,
@@ -234,7 +296,7 @@ impl SeriesSource for FrozenSource<'_> {
     }
 
     fn samples(&self, row: u32, from: i64, to: i64, out: &mut Samples) -> Result<(), Corrupt> {
-        match self.series.data(row as usize) {
+        match self.data(row) {
             Some(data) => head::decode_data(data, from, to, out),
             None => {
                 out.clear();
@@ -244,8 +306,7 @@ impl SeriesSource for FrozenSource<'_> {
     }
 
     fn exemplars(&self, row: u32) -> Vec<Exemplar> {
-        self.series
-            .data(row as usize)
+        self.data(row)
             .map_or_else(Vec::new, |data| data.exemplars.clone())
     }
 

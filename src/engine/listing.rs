@@ -2,7 +2,7 @@
 
 use super::Engine;
 use super::error::Error;
-use super::merge::Join;
+use super::merge::{Join, SourceKind};
 use super::select::{Warning, bounds, matching_rows, warning};
 use super::view::View;
 use crate::base::bytes::Corrupt;
@@ -108,7 +108,8 @@ impl Engine {
         let segments = self.listed_segments(&view, &matchers, from, to, &mut listing.warnings);
         let index = self.head.read_index();
         let found = index.select(&matchers);
-        let head = self.head.within(&view.generations, &found, from, to);
+        let in_head = found.iter().filter(|id| self.is_in_head(&view, *id, (from, to)));
+        let head: RoaringBitmap = in_head.collect();
         let mut sources = vec![listed.of_head(&index, &head, options.prefix)];
         let mut names = vec![None];
         for one in &segments {
@@ -160,7 +161,7 @@ impl Engine {
             if segment.meta.time_min > to || segment.meta.time_max < from {
                 continue;
             }
-            match listed_rows(segment, matchers, from, to) {
+            match self.listed_rows(view, segment, matchers, (from, to)) {
                 Ok(rows) => listed.push(ListedSegment {
                     segment: segment.clone(),
                     rows,
@@ -169,6 +170,43 @@ impl Engine {
             }
         }
         listed
+    }
+
+    /// `None` when every row counts.
+    fn listed_rows(
+        &self,
+        view: &View,
+        segment: &Arc<Segment>,
+        matchers: &[LabelMatcher],
+        (from, to): (i64, i64),
+    ) -> Result<Option<RoaringBitmap>, SegmentError> {
+        let is_whole = from <= segment.meta.time_min && segment.meta.time_max <= to;
+        if matchers.is_empty() && is_whole && view.deletions.is_empty() {
+            return Ok(None);
+        }
+        let rows: RoaringBitmap = matching_rows(segment, matchers, from, to)?.into_iter().collect();
+        let invisible = self.invisible_rows(view, segment, &rows, (from, to))?;
+        Ok(Some(rows - invisible))
+    }
+
+    /// Whether the current series of a join has something to show; what cannot be read counts as shown.
+    fn is_listed(&self, view: &View, join: &Join, range: (i64, i64), warnings: &mut Vec<Warning>) -> bool {
+        join.current
+            .iter()
+            .any(|(source, id)| match &join.sources[*source].kind {
+                // Rows of segments were chosen by their bounds; series of the head may have nothing in the range.
+                SourceKind::Head(_) => self.is_in_head(view, *id, range),
+                SourceKind::Segment { segment, .. } => {
+                    let row = RoaringBitmap::from_iter([*id]);
+                    match self.invisible_rows(view, segment, &row, range) {
+                        Ok(invisible) => invisible.is_empty(),
+                        Err(error) => {
+                            warnings.push(warning(segment, &error));
+                            true
+                        }
+                    }
+                }
+            })
     }
 
     /// The label sets of matching series that have samples in `range`, in label order.
@@ -190,11 +228,7 @@ impl Engine {
             if options.is_cancelled.is_some_and(|is_cancelled| is_cancelled()) {
                 return Err(Error::Cancelled);
             }
-            // Rows of segments were chosen by their bounds; series of the head may have nothing in the range.
-            let last = join.current.last().copied();
-            let in_segments = last.is_some_and(|_| join.is_in_segment());
-            let in_head = || last.is_some_and(|(_, id)| self.head.is_within(&view.generations, id, from, to));
-            if !in_segments && !in_head() {
+            if !self.is_listed(&view, &join, (from, to), &mut listing.warnings) {
                 continue;
             }
             if options.limit != 0 && listing.items.len() == options.limit {
@@ -254,19 +288,4 @@ impl Listed<'_> {
             },
         }
     }
-}
-
-/// `None` when every row counts.
-fn listed_rows(
-    segment: &Segment,
-    matchers: &[LabelMatcher],
-    from: i64,
-    to: i64,
-) -> Result<Option<RoaringBitmap>, SegmentError> {
-    if matchers.is_empty() && from <= segment.meta.time_min && segment.meta.time_max <= to {
-        return Ok(None);
-    }
-    Ok(Some(
-        matching_rows(segment, matchers, from, to)?.into_iter().collect(),
-    ))
 }

@@ -16,6 +16,8 @@
 //! checkpoint     u64      sequence of the checkpoint that comes before it, 0 = none
 //! segments       u32 count, then per segment: u64 sequence, 16 bytes ULID, u64 length of the file,
 //!                i64 smallest and i64 largest timestamp, u64 first and u64 last LSN, u8 level
+//! deletions      u32 count, then per deletion: u64 LSN, u64 LSN of its undelete or 0, u32 length, the deletion as in
+//!                the log
 //! checksum       u64      of everything before
 //! ```
 
@@ -26,8 +28,10 @@ use super::options::Precision;
 use crate::base::bytes::{Corrupt, Cursor};
 use crate::base::hash;
 use crate::io::{self, Fs};
+use crate::model::deletion::Deletion;
 use crate::segment::names;
-use crate::segment::reader::CorruptFile;
+use crate::segment::reader::{CorruptFile, Segment};
+use crate::wal::deletion;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -47,6 +51,30 @@ pub(crate) struct SegmentEntry {
     pub(crate) level: u8,
 }
 
+impl SegmentEntry {
+    pub(super) fn of(segment: &Segment) -> Self {
+        Self {
+            sequence: segment.sequence,
+            ulid: segment.meta.ulid,
+            bytes: segment.file_bytes(),
+            time_min: segment.meta.time_min,
+            time_max: segment.meta.time_max,
+            lsn_first: segment.meta.lsn_first,
+            lsn_last: segment.meta.lsn_last,
+            level: segment.meta.level,
+        }
+    }
+}
+
+/// A deletion as the manifest names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DeletionEntry {
+    pub(crate) lsn: u64,
+    /// LSN of its undelete.
+    pub(crate) withdrawn: Option<u64>,
+    pub(crate) deletion: Deletion,
+}
+
 /// The state of a database on disk.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Manifest {
@@ -59,6 +87,8 @@ pub(crate) struct Manifest {
     pub(crate) checkpoint: u64,
     /// In order of their LSNs.
     pub(crate) segments: Vec<SegmentEntry>,
+    /// By LSN. Later ones are in the log.
+    pub(crate) deletions: Vec<DeletionEntry>,
 }
 
 impl Manifest {
@@ -87,6 +117,15 @@ impl Manifest {
             out.extend_from_slice(&segment.lsn_first.to_le_bytes());
             out.extend_from_slice(&segment.lsn_last.to_le_bytes());
             out.push(segment.level);
+        }
+        out.extend_from_slice(&(self.deletions.len() as u32).to_le_bytes());
+        for entry in &self.deletions {
+            let mut bytes = Vec::new();
+            deletion::write(&mut bytes, &entry.deletion);
+            out.extend_from_slice(&entry.lsn.to_le_bytes());
+            out.extend_from_slice(&entry.withdrawn.unwrap_or(0).to_le_bytes());
+            out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+            out.extend_from_slice(&bytes);
         }
         let checksum = hash::checksum(&out);
         out.extend_from_slice(&checksum.to_le_bytes());
@@ -117,6 +156,7 @@ impl Manifest {
             log_floor: cursor.u64("log floor")?,
             checkpoint: cursor.u64("checkpoint")?,
             segments: Vec::new(),
+            deletions: Vec::new(),
         };
         for _ in 0..cursor.u32("number of segments")? {
             manifest.segments.push(SegmentEntry {
@@ -130,8 +170,19 @@ impl Manifest {
                 level: cursor.u8("segment level")?,
             });
         }
+        for _ in 0..cursor.u32("number of deletions")? {
+            let lsn = cursor.u64("LSN of a deletion")?;
+            let withdrawn = Some(cursor.u64("LSN of an undelete")?).filter(|lsn| *lsn != 0);
+            let length = cursor.u32("length of a deletion")? as usize;
+            let mut bytes = Cursor::new(cursor.take(length, "deletion")?);
+            manifest.deletions.push(DeletionEntry {
+                lsn,
+                withdrawn,
+                deletion: deletion::read(&mut bytes)?,
+            });
+        }
         if !cursor.is_empty() {
-            return Err(cursor.corrupt("bytes after the segments"));
+            return Err(cursor.corrupt("bytes after the deletions"));
         }
         Ok(manifest)
     }
@@ -163,6 +214,7 @@ impl Manifest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::deletion::Selector;
 
     #[test]
     fn comes_back_whole_or_not_at_all() {
@@ -180,6 +232,16 @@ mod tests {
             database_id: 7,
             next_sequence: 4,
             segments: vec![entry],
+            deletions: vec![DeletionEntry {
+                lsn: 5,
+                withdrawn: Some(6),
+                deletion: Deletion {
+                    selector: Selector::Series(crate::labels! { "a" => "b" }),
+                    from: 1,
+                    to: 2,
+                    created_ms: 3,
+                },
+            }],
             ..Manifest::default()
         };
         let bytes = manifest.encode();

@@ -1,5 +1,6 @@
 //! Joins the matching series of segments and head in label order.
 
+use super::deletions::Masks;
 use super::error::Error;
 use crate::head::Head;
 use crate::head::read::HeadSelection;
@@ -32,18 +33,20 @@ pub(super) enum SourceKind {
         segment: Arc<Segment>,
         rows: Vec<u32>,
         cache: Box<ReadCache>,
+        masks: Masks,
     },
     Head(HeadSelection),
 }
 
 impl Source {
-    pub(super) fn segment(segment: Arc<Segment>, rows: Vec<u32>) -> Self {
+    pub(super) fn segment(segment: Arc<Segment>, rows: Vec<u32>, masks: Masks) -> Self {
         let length = rows.len();
         Self::new(
             SourceKind::Segment {
                 segment,
                 rows,
                 cache: Box::default(),
+                masks,
             },
             length,
         )
@@ -148,12 +151,6 @@ impl Join {
             current: Vec::new(),
             labels: Vec::new(),
         }
-    }
-
-    /// Whether a segment has the current series.
-    pub(super) fn is_in_segment(&self) -> bool {
-        let is_segment = |index: usize| matches!(self.sources[index].kind, SourceKind::Segment { .. });
-        self.current.iter().any(|(index, _)| is_segment(*index))
     }
 
     /// Goes to the next series; `false` at the end. A source that fails drops out and its error is given back once.

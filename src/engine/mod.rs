@@ -8,6 +8,7 @@ mod append;
 pub(crate) mod background;
 mod checkpoint;
 pub(crate) mod chunks;
+pub(crate) mod deletions;
 pub(crate) mod error;
 mod events;
 mod flush;
@@ -133,6 +134,11 @@ impl Engine {
 
     fn lock_maintenance(&self) -> MutexGuard<'_, Maintenance> {
         self.maintenance.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Replaces the view by a changed copy.
+    fn change_view(&self, change: impl Fn(&View) -> View) {
+        self.view.rcu(|view| change(view));
     }
 
     /// The view, and a pin taken before it: what is not in the view's segments stays in the head meanwhile.

@@ -5,12 +5,12 @@ use super::error::Error;
 use super::manifest::{Manifest, SegmentEntry};
 use super::options::Options;
 use super::view::View;
-use super::{Engine, Maintenance, RecoveryReport};
+use super::{Engine, Maintenance, RecoveryReport, deletions};
 use crate::base::bytes::Corrupt;
 use crate::base::hash;
 use crate::head::Head;
 use crate::head::limits::Limits;
-use crate::head::recover::Replayer;
+use crate::head::recover::{ReplayedDeletion, Replayer};
 use crate::head::slab::Generation;
 use crate::io::{self, FolderLock, Fs, FsError, LockError};
 use crate::segment::names;
@@ -32,7 +32,7 @@ impl Engine {
     /// Opens or creates the database that `options` name.
     pub(crate) fn open(options: Options) -> Result<Self, Error> {
         match options.dir.clone() {
-            None => Ok(Self::open_in_memory(options)),
+            None => Self::open_in_memory(options),
             Some(dir) if options.read_only => Self::open_beside_a_writer(&options, &dir),
             Some(dir) => Self::open_folder(options, &dir),
         }
@@ -61,22 +61,24 @@ impl Engine {
         }
     }
 
-    fn open_in_memory(options: Options) -> Self {
+    fn open_in_memory(options: Options) -> Result<Self, Error> {
         let manifest = Manifest {
             precision: options.precision.unwrap_or_default(),
             ..Manifest::default()
         };
         let live = Arc::new(Generation::new(1, 1, 0));
-        let head = Head::new(limits(&options, &manifest), live.clone());
-        Self::assemble(
-            options,
-            manifest,
-            head,
-            live,
-            Vec::new(),
-            RecoveryReport::default(),
-            None,
-        )
+        let head = Head::new(
+            limits(&options, &manifest),
+            options.compiled_overwrite_rules()?,
+            live.clone(),
+        );
+        let report = RecoveryReport::default();
+        let view = View {
+            segments: Vec::new(),
+            generations: vec![live],
+            deletions: Arc::default(),
+        };
+        Ok(Self::assemble(options, manifest, head, view, report, None))
     }
 
     fn open_folder(options: Options, dir: &Path) -> Result<Self, Error> {
@@ -112,16 +114,25 @@ impl Engine {
         let segments = open_segments(&options, dir, &manifest, &mut report);
         // 5. The head, from the checkpoint and the log.
         let live = Arc::new(Generation::new(1, manifest.flushed_lsn + 1, manifest.log_floor));
-        let head = Head::new(limits(&options, &manifest), live.clone());
+        let head = Head::new(
+            limits(&options, &manifest),
+            options.compiled_overwrite_rules()?,
+            live.clone(),
+        );
         know_metadata(&head, &segments);
-        let replayed = replay(&options, dir, &manifest, &head, &mut report)?;
+        let (replayed, deletions) = replay(&options, dir, &manifest, &head, &mut report)?;
+        let view = View {
+            segments,
+            generations: vec![live],
+            deletions: deletions::restored(deletions)?.into(),
+        };
         // 6. A new log file for what comes.
         let commit = if options.read_only {
             None
         } else {
             Some(resume(&options, dir, &manifest, &head, &replayed)?)
         };
-        let mut engine = Self::assemble(options, manifest, head, live, segments, report, commit);
+        let mut engine = Self::assemble(options, manifest, head, view, report, commit);
         engine._lock = lock;
         Ok(engine)
     }
@@ -130,8 +141,7 @@ impl Engine {
         options: Options,
         manifest: Manifest,
         head: Head,
-        live: Arc<Generation>,
-        segments: Vec<Arc<Segment>>,
+        view: View,
         recovery: RecoveryReport,
         commit: Option<Arc<wal::GroupCommit>>,
     ) -> Self {
@@ -139,10 +149,7 @@ impl Engine {
             precision: manifest.precision,
             options,
             head,
-            view: ArcSwap::from_pointee(View {
-                segments,
-                generations: vec![live],
-            }),
+            view: ArcSwap::from_pointee(view),
             manifest: Mutex::new(manifest),
             commit,
             poison: OnceLock::new(),
@@ -300,7 +307,7 @@ fn replay(
     manifest: &Manifest,
     head: &Head,
     report: &mut RecoveryReport,
-) -> Result<Replayed, Error> {
+) -> Result<(Replayed, Vec<ReplayedDeletion>), Error> {
     let fs = &*options.fs;
     let mut visitor = HeadVisitor {
         replayer: Replayer::new(head),
@@ -318,6 +325,9 @@ fn replay(
             report,
         )?);
     }
+    let known = manifest.deletions.iter();
+    let known = known.map(|entry| (entry.lsn, entry.deletion.clone(), entry.withdrawn));
+    visitor.replayer.know_deletions(known);
     visitor.sequence = 0;
     let from = ReplayFrom {
         sequence: manifest.log_floor,
@@ -340,7 +350,7 @@ fn replay(
         .tail
         .as_ref()
         .map_or(0, |tail| tail.offsets.end - tail.offsets.start);
-    Ok(replayed)
+    Ok((replayed, std::mem::take(&mut visitor.replayer.deletions)))
 }
 
 /// Reads the checkpoint and says which LSN comes after it. One that cannot be read is reported and put aside: the log
@@ -428,6 +438,8 @@ fn resume(
     let commit = log.commit().clone();
     let mut writer = head.lock_writer();
     writer.attach(log);
+    let newest = manifest.segments.iter().map(|segment| segment.time_max).max();
+    writer.note_flushed(newest.unwrap_or(i64::MIN));
     Ok(commit)
 }
 

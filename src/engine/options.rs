@@ -2,9 +2,12 @@
 
 use crate::base::clock::{Clock, SystemClock};
 use crate::head::limits::Limits;
+use crate::head::overwrite::{Overwrite, OverwriteRules};
 use crate::head::report::Durability;
+use crate::index::{LabelMatcher, RegexError};
 use crate::io::{DiskFs, Fs};
 use crate::model::labels::Labels;
+use crate::model::matcher::Matcher;
 use crate::segment::compress::Compressor;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -90,6 +93,8 @@ pub struct Options {
     pub(crate) limits: Limits,
     pub(crate) future_limit: Option<Duration>,
     pub(crate) series_idle: Duration,
+    pub(crate) overwrite: Overwrite,
+    pub(crate) overwrite_rules: Vec<(Vec<Matcher>, Overwrite)>,
     pub(crate) metadata_compressor: Compressor,
     pub(crate) data_compressor: Compressor,
     pub(crate) mmap: bool,
@@ -126,6 +131,8 @@ impl Options {
             limits: Limits::default(),
             future_limit: None,
             series_idle: Duration::from_secs(30 * 60),
+            overwrite: Overwrite::Reject,
+            overwrite_rules: Vec::new(),
             metadata_compressor: Compressor::Zstd,
             data_compressor: Compressor::None,
             mmap: true,
@@ -202,6 +209,33 @@ impl Options {
     pub fn series_idle(mut self, idle: Duration) -> Self {
         self.series_idle = idle;
         self
+    }
+
+    /// What becomes of a sample whose place holds another value. Default [`Overwrite::Reject`].
+    #[must_use]
+    pub fn overwrite(mut self, overwrite: Overwrite) -> Self {
+        self.overwrite = overwrite;
+        self
+    }
+
+    /// The same for the series that match, as they come to be in memory. Of several rules the first one counts.
+    #[must_use]
+    pub fn overwrite_rule(mut self, matchers: Vec<Matcher>, overwrite: Overwrite) -> Self {
+        self.overwrite_rules.push((matchers, overwrite));
+        self
+    }
+
+    pub(super) fn compiled_overwrite_rules(&self) -> Result<OverwriteRules, RegexError> {
+        let mut rules = OverwriteRules {
+            default: self.overwrite,
+            ..OverwriteRules::default()
+        };
+        for (matchers, overwrite) in &self.overwrite_rules {
+            rules
+                .rules
+                .push((LabelMatcher::compile_all(matchers)?, *overwrite));
+        }
+        Ok(rules)
     }
 
     /// Compressor of a segment's metadata. Default zstd.

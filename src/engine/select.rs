@@ -1,12 +1,15 @@
 //! Reading: the matching series in label order, each with its samples, from one view.
 
 use super::Engine;
+use super::deletions::{self, Masks};
 use super::error::Error;
 use super::merge::{Join, Source, SourceKind};
 use super::view::View;
+use crate::head::slab::Generation;
 use crate::index::LabelMatcher;
 use crate::model::labels::{Labels, LabelsRef};
 use crate::model::matcher::Matcher;
+use crate::model::parts::{self, Part};
 use crate::model::sample::Sample;
 use crate::model::samples::{Samples, SamplesIter};
 use crate::segment::read::ReadCache;
@@ -178,7 +181,10 @@ impl Engine {
         {
             match matching_rows(segment, matchers, from, to) {
                 Ok(rows) if rows.is_empty() => {}
-                Ok(rows) => sources.push(Source::segment(segment.clone(), rows)),
+                Ok(rows) => match Masks::over_segment(view, segment, from, to) {
+                    Ok(masks) => sources.push(Source::segment(segment.clone(), rows, masks)),
+                    Err(error) => warnings.push(warning(segment, &error)),
+                },
                 Err(error) => warnings.push(warning(segment, &error)),
             }
         }
@@ -255,41 +261,123 @@ impl SeriesCursor {
         }
     }
 
-    /// The samples of the current series: its parts in order of writing, the first one wins.
+    /// The samples of the current series: its parts in order of writing, settled place by place.
     fn read_current(&mut self, out: &mut Samples) -> Result<(), Error> {
         out.clear();
-        let mut parts = Vec::new();
-        for index in 0..self.join.current.len() {
-            let (source, id) = self.join.current[index];
-            match &mut self.join.sources[source].kind {
-                SourceKind::Segment { segment, cache, .. } => {
-                    let range = (self.from, self.to);
-                    read_row(
-                        segment,
-                        id,
-                        range,
-                        cache,
-                        &mut self.part,
-                        out,
-                        &mut parts,
-                        &mut self.warnings,
-                    );
-                }
-                SourceKind::Head(_) => {
-                    for generation in &self.view.generations {
-                        self.engine
-                            .head
-                            .read(generation, id, self.from, self.to, &mut self.part);
-                        add(&mut self.part, out, &mut parts);
+        let (mut parts, mut hidden) = (Vec::new(), Vec::new());
+        if self.view.deletions.is_empty() {
+            for index in 0..self.join.current.len() {
+                let (source, id) = self.join.current[index];
+                match &mut self.join.sources[source].kind {
+                    SourceKind::Segment { segment, cache, .. } => {
+                        let range = (self.from, self.to);
+                        read_row(
+                            segment,
+                            id,
+                            range,
+                            cache,
+                            &mut self.part,
+                            out,
+                            &mut parts,
+                            &mut self.warnings,
+                        );
+                    }
+                    SourceKind::Head(_) => {
+                        for generation in &self.view.generations {
+                            let (range, part) = ((self.from, self.to), &mut self.part);
+                            self.engine.head.read(generation, id, range, part, &mut hidden);
+                            add(part, out, &mut parts);
+                        }
                     }
                 }
             }
         }
-        if !parts.is_empty() {
+        // A deletion that came after this view hides nothing of it, but has moved samples of the live generation.
+        if !self.view.deletions.is_empty() || !hidden.is_empty() {
+            *out = parts::join(self.read_parts());
+        } else if !parts.is_empty() {
             parts.insert(0, std::mem::take(out));
             *out = Samples::join(parts);
         }
         Ok(())
+    }
+
+    /// What each source shows of the current series.
+    fn read_parts(&mut self) -> Vec<Part> {
+        let mut all = Vec::new();
+        let range = (self.from, self.to);
+        for index in 0..self.join.current.len() {
+            let (source, id) = self.join.current[index];
+            match &mut self.join.sources[source].kind {
+                SourceKind::Segment {
+                    segment,
+                    cache,
+                    masks,
+                    ..
+                } => {
+                    let (mut out, mut more) = (Samples::default(), Vec::new());
+                    let (part, warnings) = (&mut self.part, &mut self.warnings);
+                    read_row(segment, id, range, cache, part, &mut out, &mut more, warnings);
+                    more.insert(0, out);
+                    let mut part = Part {
+                        lsn: segment.meta.lsn_last,
+                        samples: Samples::join(more),
+                        marks: Vec::new(),
+                    };
+                    masks.apply(id, &mut part);
+                    all.push(part);
+                }
+                SourceKind::Head(_) => {
+                    for generation in &self.view.generations {
+                        all.extend(self.engine.head_parts(&self.view, generation, id, range));
+                    }
+                }
+            }
+        }
+        all
+    }
+}
+
+impl Engine {
+    /// What a generation shows of a series: what deletions hid, and everything else.
+    pub(super) fn head_parts(
+        &self,
+        view: &View,
+        generation: &Generation,
+        id: u32,
+        range: (i64, i64),
+    ) -> Vec<Part> {
+        let (mut samples, mut hidden) = (Samples::default(), Vec::new());
+        let lsn = generation.last_lsn();
+        self.head.read(generation, id, range, &mut samples, &mut hidden);
+        let hidden = hidden
+            .into_iter()
+            .map(|(deletion, samples)| (deletion - 1, samples));
+        let parts = hidden.chain([(lsn, samples)]).map(|(lsn, samples)| {
+            let mut part = Part {
+                lsn,
+                samples,
+                marks: Vec::new(),
+            };
+            deletions::apply_to_head(view, id, &mut part);
+            part
+        });
+        parts.collect()
+    }
+
+    /// Whether a series of the head shows samples within a time range.
+    pub(super) fn is_in_head(&self, view: &View, id: u32, (from, to): (i64, i64)) -> bool {
+        if view.deletions.is_empty() {
+            return self.head.is_within(&view.generations, id, from, to);
+        }
+        let mut generations = view.generations.iter();
+        generations.any(|generation| {
+            let overlaps = generation
+                .bounds()
+                .is_some_and(|bounds| bounds.0 <= to && bounds.1 >= from);
+            let parts = || self.head_parts(view, generation, id, (from, to));
+            overlaps && parts().iter().any(|part| !part.samples.is_empty())
+        })
     }
 }
 

@@ -8,12 +8,14 @@ use crate::column::{
 };
 use crate::head::series::Series;
 use crate::index::{LabelMatcher, SegmentIndex};
+use crate::model::deletion::Deletion;
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::METRIC_NAME;
 use crate::model::matcher::{MatchOp, Matcher};
 use crate::model::metadata::Metadata;
 use crate::wal::batch::LoggedFloat;
 use crate::wal::batch_decode::{self, BatchVisitor, Chains, LoggedHistogram};
+use crate::wal::deletion::LoggedCorrection;
 use roaring::RoaringBitmap;
 
 /// An XOR chunk: decoded as a whole, and resumed by the head.
@@ -214,6 +216,18 @@ impl BatchVisitor for Ignore {
 
     fn state(&mut self, _: u32, state: &[u8]) -> Result<(), Corrupt> {
         series_state(state);
+        Ok(())
+    }
+
+    fn correction(&mut self, _: LoggedCorrection) -> Result<(), Corrupt> {
+        Ok(())
+    }
+
+    fn deletion(&mut self, _: Deletion) -> Result<(), Corrupt> {
+        Ok(())
+    }
+
+    fn undelete(&mut self, _: u64) -> Result<(), Corrupt> {
         Ok(())
     }
 

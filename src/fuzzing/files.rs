@@ -7,6 +7,7 @@ use crate::base::hash;
 use crate::engine::manifest::Manifest;
 use crate::head::Head;
 use crate::head::limits::Limits;
+use crate::head::overwrite::OverwriteRules;
 use crate::head::recover::Replayer;
 use crate::head::slab::Generation;
 use crate::io::{Fs, FsError, SimFs};
@@ -138,7 +139,8 @@ pub fn checkpoint(bytes: &[u8]) {
 
 /// Payloads of records, each behind a u16 length, applied to a head one after the other.
 pub fn replay(bytes: &[u8]) {
-    let head = Head::new(Limits::default(), Arc::new(Generation::new(1, 1, 0)));
+    let live = Arc::new(Generation::new(1, 1, 0));
+    let head = Head::new(Limits::default(), OverwriteRules::default(), live);
     let mut replayer = Replayer::new(&head);
     replayer.begin_file();
     let mut cursor = Cursor::new(bytes);

@@ -6,6 +6,7 @@
 
 use super::Head;
 use super::create::CreateError;
+use super::overwrite::Overwrite;
 use super::report::{CommitReport, Reject};
 use super::series::{Admission, Series};
 use super::slab::{Generation, Slab, SlabSeries, place_of};
@@ -13,7 +14,7 @@ use super::stage::{Entry, Payload, Stage};
 use super::writer::Writer;
 use crate::index::{LiveIndex, PairId};
 use crate::model::histogram::Histogram;
-use crate::model::sample::Value;
+use crate::model::sample::{Class, Sample, Value};
 use crate::wal::batch::{BatchEncoder, Chain, LoggedFloat};
 use std::hint::black_box;
 use std::sync::{Arc, MutexGuard, PoisonError, RwLockReadGuard};
@@ -123,6 +124,7 @@ struct Applier<'a> {
     live: &'a Generation,
     frozen: Option<&'a Generation>,
     chain: u32,
+    flushed_max: i64,
     /// Sequence of the current log file; 0 without a log.
     file: u32,
     index: Option<RwLockReadGuard<'a, LiveIndex>>,
@@ -139,6 +141,7 @@ impl<'a> Applier<'a> {
             live: &writer.live,
             frozen: writer.frozen.as_deref(),
             chain: writer.chain,
+            flushed_max: writer.flushed_max,
             file: writer.file,
             index: None,
         }
@@ -177,6 +180,15 @@ impl<'a> Applier<'a> {
             Payload::Float(bits) => self.float(series, stage, entry, *bits, id, report),
             Payload::Histogram(histogram) => self.histogram(series, stage, entry, histogram, id, report),
             Payload::Exemplar(exemplar) => self.exemplar(series, exemplar, id, report),
+            Payload::Correction(value) => {
+                self.correct(
+                    series,
+                    Class::Correction,
+                    sample_of(entry, Value::clone(value)),
+                    id,
+                    report,
+                );
+            }
         }
     }
 
@@ -208,9 +220,15 @@ impl<'a> Applier<'a> {
             timestamp,
             bits,
             start_timestamp,
-            correction: false,
         };
-        match series.admit_float(timestamp, bits) {
+        let admission = series.admit_float(timestamp, bits);
+        if series.overwrite != Overwrite::Reject {
+            let sample = sample_of(entry, Value::Float(f64::from_bits(bits)));
+            if self.overwrite(series, admission, sample, id, report) {
+                return;
+            }
+        }
+        match admission {
             Admission::Ordered => {
                 if self.file != 0 {
                     let chained = series.chain == self.chain;
@@ -252,14 +270,19 @@ impl<'a> Applier<'a> {
     ) {
         let (timestamp, start_timestamp) = (entry.timestamp, entry.start_timestamp);
         let admission = series.admit_histogram(timestamp, histogram);
+        if series.overwrite != Overwrite::Reject {
+            let sample = sample_of(entry, Value::Histogram(histogram.clone()));
+            if self.overwrite(series, admission, sample, id, report) {
+                return;
+            }
+        }
         match admission {
             Admission::Same => report.duplicates += 1,
             Admission::Conflict => report.reject(Reject::Conflict, || stage.describe(entry)),
             Admission::Ordered | Admission::Late => {
                 if self.file != 0 {
                     self.define(series, id);
-                    self.encoder
-                        .histogram(id, timestamp, start_timestamp, histogram, false);
+                    self.encoder.histogram(id, timestamp, start_timestamp, histogram);
                 }
                 if admission == Admission::Ordered {
                     series.append_histogram(timestamp, histogram.clone(), start_timestamp);
@@ -269,6 +292,57 @@ impl<'a> Applier<'a> {
                 report.histograms += 1;
             }
         }
+    }
+
+    /// Treats a sample by the policy of its series; `false` leaves it to the usual way.
+    #[cold]
+    fn overwrite(
+        &mut self,
+        series: &mut Series,
+        admission: Admission,
+        sample: Sample,
+        id: u32,
+        report: &mut CommitReport,
+    ) -> bool {
+        let class = series.overwrite.class();
+        let timestamp = sample.timestamp;
+        let is_taken = admission == Admission::Conflict
+            || admission == Admission::Same && series.is_corrected(timestamp);
+        match class {
+            Class::Ordinary if admission == Admission::Conflict => report.duplicates += 1,
+            Class::Ordinary => return false,
+            _ if !is_taken && (admission == Admission::Same || timestamp > self.flushed_max) => return false,
+            Class::Maximum if admission == Admission::Conflict && !series.is_below(&sample) => {
+                report.duplicates += 1;
+            }
+            class => self.correct(series, class, sample, id, report),
+        }
+        true
+    }
+
+    /// Stores a sample that is not ordinary.
+    fn correct(
+        &mut self,
+        series: &mut Series,
+        class: Class,
+        sample: Sample,
+        id: u32,
+        report: &mut CommitReport,
+    ) {
+        if series.admit_correction(class, sample.timestamp, &sample.value) == Admission::Same {
+            report.duplicates += 1;
+            return;
+        }
+        if self.file != 0 {
+            self.define(series, id);
+            self.encoder.correction(id, class, &sample);
+        }
+        match sample.value {
+            Value::Float(_) => report.floats += 1,
+            Value::Histogram(_) => report.histograms += 1,
+        }
+        report.corrections += 1;
+        series.insert_correction(class, sample);
     }
 
     fn exemplar(
@@ -316,6 +390,14 @@ impl<'a> Applier<'a> {
         define_pairs(self.encoder, self.pair_files, self.file, index, pairs);
         self.encoder
             .define_series(id, self.map.hash_of(id).0, pairs.iter().map(|pair| pair.0));
+    }
+}
+
+fn sample_of(entry: &Entry, value: Value) -> Sample {
+    Sample {
+        timestamp: entry.timestamp,
+        value,
+        start_timestamp: entry.start_timestamp,
     }
 }
 

@@ -59,7 +59,12 @@ impl Head {
             slab.series.reserve_exact(more);
             slab.series.resize_with(place + 1, Series::default);
         }
+        let overwrite = self.overwrite.of(|name| {
+            let mut texts = pairs.iter().map(|pair| index.pair(*pair));
+            texts.find(|text| text.0 == name).map_or("", |text| text.1)
+        });
         slab.series[place] = Series::new(pairs);
+        slab.series[place].overwrite = overwrite;
         id
     }
 

@@ -1,6 +1,8 @@
 //! From chunks and late samples to samples in order of time.
 
-use super::series::{LateSamples, SealedChunk, SeriesData};
+use super::rare::{self, Rare};
+use super::series::{LateSamples, SealedChunk};
+use super::series_data::SeriesData;
 use crate::base::bytes::Corrupt;
 use crate::chunk::{self, Encoding};
 use crate::model::sample::Value;
@@ -54,6 +56,7 @@ pub(crate) fn decode_data(data: &SeriesData, from: i64, to: i64, out: &mut Sampl
     out.starts = data.starts.clone();
     out.trim(from, to);
     join_late(&data.late, from, to, out);
+    join_corrections(data.rare.as_deref(), from, to, out);
     Ok(())
 }
 
@@ -62,6 +65,15 @@ pub(super) fn join_late(late: &LateSamples, from: i64, to: i64, out: &mut Sample
     if !late.is_empty() {
         let late = late_samples(late, from, to);
         *out = Samples::join(vec![std::mem::take(out), late]);
+    }
+}
+
+/// Settles corrections within `from..=to` against the ordinary samples.
+pub(super) fn join_corrections(rare: Option<&Rare>, from: i64, to: i64, out: &mut Samples) {
+    let corrections = rare.map(|rare| &rare.corrections).filter(|all| !all.is_empty());
+    if let Some(corrections) = corrections {
+        let corrected = rare::corrected(corrections, from, to);
+        *out = Samples::join(vec![std::mem::take(out), corrected]);
     }
 }
 

@@ -2,10 +2,11 @@
 
 use super::Head;
 use super::metadata::MetadataHistory;
-use super::series::SeriesData;
+use super::series_data::SeriesData;
 use super::slab::{FrozenSlab, Generation, SLAB_SERIES, place_of};
 use super::writer::Writer;
 use crate::wal::WalError;
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 
 /// A frozen generation, ready to be written.
@@ -29,6 +30,13 @@ impl FrozenSeries {
         self.ids.len()
     }
 
+    /// LSNs of the deletions that hid some of it, ascending.
+    pub(crate) fn hidden(&self) -> BTreeSet<u64> {
+        let rare = (0..self.len()).filter_map(|position| self.data(position)?.rare.as_deref());
+        rare.flat_map(|rare| rare.hidden.iter().map(|hidden| hidden.lsn))
+            .collect()
+    }
+
     /// Appends the canonical labels of the series at `position` in label order.
     pub(crate) fn labels(&self, head: &Head, position: usize, out: &mut Vec<u8>) {
         let id = self.ids.get(position..=position).unwrap_or(&[]);
@@ -49,6 +57,8 @@ impl Head {
         let file = writer.log.as_ref().map_or(0, |log| log.sequence());
         let next = Arc::new(Generation::new(writer.live.number + 1, writer.last_lsn + 1, file));
         let frozen = std::mem::replace(&mut writer.live, next);
+        frozen.end(writer.last_lsn);
+        writer.note_flushed(frozen.bounds().map_or(i64::MIN, |bounds| bounds.1));
         writer.frozen = Some(frozen.clone());
         let mut metadata = self.metadata.lock().unwrap_or_else(PoisonError::into_inner);
         let metadata = std::mem::take(&mut metadata.live);

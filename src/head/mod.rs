@@ -8,16 +8,20 @@ pub(crate) mod append;
 pub(crate) mod checkpoint;
 mod create;
 mod decode;
+pub(crate) mod delete;
 mod evict;
 pub(crate) mod freeze;
 pub(crate) mod limits;
 mod memory;
 pub(crate) mod metadata;
 mod order;
+pub(crate) mod overwrite;
+pub(crate) mod rare;
 pub(crate) mod read;
 pub(crate) mod recover;
 pub(crate) mod report;
 pub(crate) mod series;
+pub(crate) mod series_data;
 mod series_map;
 pub(crate) mod slab;
 pub(crate) mod stage;
@@ -26,6 +30,7 @@ pub(crate) mod writer;
 
 use self::limits::Limits;
 use self::metadata::MetadataHistory;
+use self::overwrite::OverwriteRules;
 use self::slab::{Generation, Slab};
 use self::writer::Writer;
 use crate::index::LiveIndex;
@@ -43,6 +48,7 @@ const GIVE_WAY_MAX: usize = 40;
 #[derive(Debug)]
 pub(crate) struct Head {
     limits: Limits,
+    overwrite: OverwriteRules,
     index: RwLock<LiveIndex>,
     slabs: RwLock<Vec<Arc<Slab>>>,
     metadata: Mutex<MetadataState>,
@@ -62,9 +68,10 @@ struct MetadataState {
 
 impl Head {
     /// A head whose first generation is `live`.
-    pub(crate) fn new(limits: Limits, live: Arc<Generation>) -> Self {
+    pub(crate) fn new(limits: Limits, overwrite: OverwriteRules, live: Arc<Generation>) -> Self {
         Self {
             limits,
+            overwrite,
             index: RwLock::default(),
             slabs: RwLock::default(),
             metadata: Mutex::default(),

@@ -3,11 +3,11 @@
 use super::Head;
 use super::decode::decode_data;
 use super::freeze::frozen_data;
-use super::series::SeriesData;
+use super::rare::Rare;
+use super::series_data::SeriesData;
 use super::slab::{Generation, place_of};
 use crate::index::{LabelMatcher, LiveIndex};
 use crate::model::samples::Samples;
-use roaring::RoaringBitmap;
 use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLockReadGuard};
 
@@ -85,45 +85,40 @@ impl Head {
         frozen_data(&frozen, place as u32).cloned()
     }
 
-    /// The samples of series `id` in `generation` within `from..=to`, in place of what `out` holds. Chunks of the live
-    /// generation are decoded under the slab's lock, which takes less than copying them.
-    pub(crate) fn read(&self, generation: &Generation, id: u32, from: i64, to: i64, out: &mut Samples) {
+    /// The samples of series `id` in `generation` within `from..=to`, in place of what `out` holds, and what deletions
+    /// hid of them. Chunks of the live generation are decoded under the slab's lock, which takes less than copying them.
+    pub(crate) fn read(
+        &self,
+        generation: &Generation,
+        id: u32,
+        (from, to): (i64, i64),
+        out: &mut Samples,
+        hidden: &mut Vec<HiddenSamples>,
+    ) {
         out.clear();
         let (slab_index, place) = place_of(id);
         let slabs = self.slabs.read().unwrap_or_else(PoisonError::into_inner);
         let Some(slab) = slabs.get(slab_index) else { return };
         let locked = slab.lock();
-        let decoded = if locked.generation == generation.number {
-            locked
-                .series
-                .get(place)
-                .map(|series| series.decode(from, to, out))
-        } else if locked.generation < generation.number {
-            None
-        } else {
+        if locked.generation == generation.number {
+            let Some(series) = locked.series.get(place) else {
+                return;
+            };
+            series
+                .decode(from, to, out)
+                .expect("BUG: a chunk of the head does not decode");
+            decode_hidden(series.rare(), from, to, hidden);
+        } else if locked.generation > generation.number {
             drop(locked);
             let frozen = generation.frozen_slab(slab_index);
             let data = frozen
                 .as_ref()
                 .and_then(|frozen| frozen_data(frozen, place as u32));
-            data.map(|data| decode_data(data, from, to, out))
-        };
-        decoded
-            .unwrap_or(Ok(()))
-            .expect("BUG: a chunk of the head does not decode");
-    }
-
-    /// Those of `ids` that have samples in one of `generations` within `from..=to`.
-    pub(crate) fn within(
-        &self,
-        generations: &[Arc<Generation>],
-        ids: &RoaringBitmap,
-        from: i64,
-        to: i64,
-    ) -> RoaringBitmap {
-        ids.iter()
-            .filter(|id| self.is_within(generations, *id, from, to))
-            .collect()
+            if let Some(data) = data {
+                decode_data(data, from, to, out).expect("BUG: a chunk of the head does not decode");
+                decode_hidden(data.rare.as_deref(), from, to, hidden);
+            }
+        }
     }
 
     /// Whether series `id` has samples in one of `generations` within `from..=to`.
@@ -137,5 +132,18 @@ impl Head {
                     .data(generation, id, from, to)
                     .is_some_and(|data| data.has_samples_within(from, to))
         })
+    }
+}
+
+/// What one deletion hid of a series: its LSN, and the samples.
+pub(crate) type HiddenSamples = (u64, Samples);
+
+fn decode_hidden(rare: Option<&Rare>, from: i64, to: i64, out: &mut Vec<HiddenSamples>) {
+    for hidden in rare.iter().flat_map(|rare| &rare.hidden) {
+        let mut samples = Samples::default();
+        decode_data(&hidden.data, from, to, &mut samples).expect("BUG: a chunk of the head does not decode");
+        if !samples.is_empty() {
+            out.push((hidden.lsn, samples));
+        }
     }
 }

@@ -5,28 +5,37 @@
 //! already holds is skipped for that slab.
 
 use super::Head;
+use super::delete::by_slab;
 use super::series::Series;
-use super::slab::{SLAB_SERIES, SlabSeries, place_of};
+use super::slab::{Change, Hide, SLAB_SERIES, SlabSeries, place_of};
 use super::writer::Writer;
 use crate::base::bytes::Corrupt;
-use crate::index::{LiveIndex, PairId};
+use crate::index::{LabelMatcher, LiveIndex, PairId, RegexError};
+use crate::model::deletion::{Deletion, Selector};
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::LabelHash;
 use crate::model::metadata::Metadata;
 use crate::model::sample::Value;
 use crate::wal::batch::LoggedFloat;
 use crate::wal::batch_decode::{self, BatchVisitor, Chains, LoggedHistogram};
+use crate::wal::deletion::LoggedCorrection;
+use roaring::RoaringBitmap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard, PoisonError, RwLockWriteGuard};
 
 const UNKNOWN: u32 = u32::MAX;
 /// Floats that are applied together, so that a large record takes little memory.
 const FLOATS_APPLIED_MAX: usize = 32 * 1024;
 
-/// The form of the log has room for corrections, but nothing writes them yet.
-const UNKNOWN_CORRECTION: Corrupt = Corrupt {
-    what: "a correction, which this version does not know",
-    offset: 0,
-};
+/// A deletion that was replayed, with the series in memory that it is about.
+#[derive(Debug)]
+pub(crate) struct ReplayedDeletion {
+    pub(crate) lsn: u64,
+    pub(crate) deletion: Deletion,
+    pub(crate) ids: RoaringBitmap,
+    /// LSN of its undelete.
+    pub(crate) withdrawn: Option<u64>,
+}
 
 /// What a replay did, for the log and for `verify`.
 #[derive(Debug, Default, Clone)]
@@ -50,11 +59,14 @@ pub(crate) struct Replayer<'a> {
     pairs: Vec<Option<PairId>>,
     /// By slab number of the file: LSN up to which the checkpoint has it.
     complete: Vec<u64>,
+    /// By id of this head: the same, of a series whose state stood in the checkpoint.
+    restored: Vec<u64>,
     lsn: u64,
     /// Floats of the record, with the ids of this head; applied together.
     floats: Vec<LoggedFloat>,
     scratch: Vec<PairId>,
     pub(crate) counts: ReplayCounts,
+    pub(crate) deletions: Vec<ReplayedDeletion>,
 }
 
 impl<'a> Replayer<'a> {
@@ -67,11 +79,48 @@ impl<'a> Replayer<'a> {
             series: Vec::new(),
             pairs: Vec::new(),
             complete: Vec::new(),
+            restored: Vec::new(),
             lsn: 0,
             floats: Vec::new(),
             scratch: Vec::new(),
             counts: ReplayCounts::default(),
+            deletions: Vec::new(),
         }
+    }
+
+    /// The checkpoint was read, if there is one; these are the deletions that the manifest names.
+    pub(crate) fn know_deletions(&mut self, known: impl Iterator<Item = (u64, Deletion, Option<u64>)>) {
+        let mut hides: BTreeMap<usize, Vec<Arc<Hide>>> = BTreeMap::new();
+        for (lsn, deletion, withdrawn) in known {
+            let ids = self.wanted(&deletion).unwrap_or_default();
+            for (slab, places) in by_slab(&ids).filter(|_| withdrawn.is_none()) {
+                let (from, to) = (deletion.from, deletion.to);
+                hides.entry(slab).or_default().push(Arc::new(Hide {
+                    lsn,
+                    from,
+                    to,
+                    places,
+                }));
+            }
+            self.deletions.push(ReplayedDeletion {
+                lsn,
+                deletion,
+                ids,
+                withdrawn,
+            });
+        }
+        for (number, slab) in self.writer.slabs.iter().enumerate() {
+            let hides = hides.remove(&number).unwrap_or_default();
+            slab.lock().know(hides.into_iter());
+        }
+    }
+
+    /// The series in memory that a deletion is about.
+    fn wanted(&self, deletion: &Deletion) -> Result<RoaringBitmap, RegexError> {
+        Ok(match &deletion.selector {
+            Selector::Series(labels) => self.writer.map.find(labels.hash()).into_iter().collect(),
+            Selector::Matchers(matchers) => self.index.select(&LabelMatcher::compile_all(matchers)?),
+        })
     }
 
     /// A new file begins: its definitions are its own.
@@ -207,9 +256,6 @@ impl BatchVisitor for Replayer<'_> {
 
     #[inline]
     fn float(&mut self, sample: LoggedFloat, _late: bool) -> Result<(), Corrupt> {
-        if sample.correction {
-            return Err(UNKNOWN_CORRECTION);
-        }
         if !self.is_complete(sample.id)
             && let Some(id) = self.id_of(sample.id)
         {
@@ -222,9 +268,6 @@ impl BatchVisitor for Replayer<'_> {
     }
 
     fn histogram(&mut self, sample: LoggedHistogram) -> Result<(), Corrupt> {
-        if sample.correction {
-            return Err(UNKNOWN_CORRECTION);
-        }
         if self.is_complete(sample.id) {
             return Ok(());
         }
@@ -260,6 +303,66 @@ impl BatchVisitor for Replayer<'_> {
         Ok(())
     }
 
+    fn correction(&mut self, correction: LoggedCorrection) -> Result<(), Corrupt> {
+        if !self.is_complete(correction.id)
+            && let Some(id) = self.id_of(correction.id)
+        {
+            let timestamp = correction.sample.timestamp;
+            self.with_series(id, |series| {
+                series.insert_correction(correction.class, correction.sample)
+            });
+            self.writer.live.note_times(timestamp, timestamp);
+            self.writer.live.note_samples(1);
+            self.counts.samples += 1;
+        }
+        Ok(())
+    }
+
+    fn deletion(&mut self, deletion: Deletion) -> Result<(), Corrupt> {
+        self.apply_floats();
+        let lsn = self.lsn;
+        if self.deletions.iter().any(|known| known.lsn == lsn) {
+            return Ok(());
+        }
+        let ids = self
+            .wanted(&deletion)
+            .map_err(|_| Corrupt::new("a matcher of a deletion", 0))?;
+        for (index, places) in by_slab(&ids) {
+            let first = index as u32 * SLAB_SERIES;
+            let restored = |place: &u32| self.restored.get((first + place) as usize).copied().unwrap_or(0);
+            let only = places.iter().filter(|place| restored(place) < lsn).collect();
+            let (from, to) = (deletion.from, deletion.to);
+            let hide = Hide {
+                lsn,
+                from,
+                to,
+                places,
+            };
+            if let Some(slab) = self.writer.slabs.get(index) {
+                slab.lock().change(Change::Hide(Arc::new(hide), Some(only)));
+            }
+        }
+        self.deletions.push(ReplayedDeletion {
+            lsn,
+            deletion,
+            ids,
+            withdrawn: None,
+        });
+        Ok(())
+    }
+
+    fn undelete(&mut self, lsn: u64) -> Result<(), Corrupt> {
+        self.apply_floats();
+        let now = self.lsn;
+        if let Some(known) = self.deletions.iter_mut().find(|known| known.lsn == lsn) {
+            known.withdrawn.get_or_insert(now);
+            for slab in &self.writer.slabs {
+                slab.lock().change(Change::Show(lsn));
+            }
+        }
+        Ok(())
+    }
+
     fn metadata(&mut self, metric: &str, time: i64, metadata: Metadata) -> Result<(), Corrupt> {
         self.head.restore_metadata(metric, time, metadata);
         Ok(())
@@ -276,7 +379,14 @@ impl BatchVisitor for Replayer<'_> {
     }
 
     fn state(&mut self, id: u32, state: &[u8]) -> Result<(), Corrupt> {
+        let complete = self.complete.get((id / SLAB_SERIES) as usize).copied();
         let Some(id) = self.id_of(id) else { return Ok(()) };
+        if self.restored.len() <= id as usize {
+            self.restored.resize(id as usize + 1, 0);
+        }
+        if let Some(slot) = self.restored.get_mut(id as usize) {
+            *slot = complete.unwrap_or(0);
+        }
         let mut result = Ok((0, i64::MAX, i64::MIN));
         self.with_series(id, |series| result = series.restore(state));
         let (samples, time_min, time_max) = result?;

@@ -82,6 +82,8 @@ pub struct CommitReport {
     pub floats: usize,
     /// Histograms that were new.
     pub histograms: usize,
+    /// Those of the floats and histograms that were corrections.
+    pub corrections: usize,
     /// Exemplars that were new.
     pub exemplars: usize,
     /// Metadata entries that were new.

@@ -4,7 +4,10 @@
 //! do not have stands behind one pointer. Ordered floats go to the open chunk, which is a valid Prometheus chunk at
 //! every moment; a sample older than the newest goes to an ordered map and is merged when it is read or flushed.
 
-use super::decode::{decode_chunk, join_late};
+use super::decode::{decode_chunk, join_corrections, join_late};
+use super::overwrite::Overwrite;
+use super::rare::Rare;
+use super::series_data::SeriesData;
 use crate::base::bytes::Corrupt;
 use crate::chunk::{Appended, Encoding, HistogramAppender, XorAppender, first_header};
 use crate::index::PairId;
@@ -48,7 +51,7 @@ pub(crate) enum Admission {
     Ordered,
     /// Older than the newest and not there yet.
     Late,
-    /// The very same bits are there.
+    /// The very same bits are there, or a correction that the sample loses against.
     Same,
     /// Another value is there.
     Conflict,
@@ -64,6 +67,7 @@ pub(crate) struct Extra {
     pub(crate) exemplars: Vec<Exemplar>,
     /// The newest sample when it is a histogram.
     pub(crate) last_histogram: Option<Arc<Histogram>>,
+    pub(crate) rare: Option<Box<Rare>>,
 }
 
 /// An open histogram chunk.
@@ -83,8 +87,9 @@ pub(crate) struct Series {
     pub(crate) chain: u32,
     /// The slot is in use.
     pub(crate) alive: bool,
-    /// There are start timestamps or histograms, so that an append must look at `extra`.
-    special: bool,
+    /// There are start timestamps, histograms or corrections, so that an append must look at `extra`.
+    pub(super) special: bool,
+    pub(super) overwrite: Overwrite,
     /// There has been a sample since the series is in memory; `last_timestamp` means something.
     pub(crate) has_last: bool,
     pub(crate) last_timestamp: i64,
@@ -93,42 +98,6 @@ pub(crate) struct Series {
     pub(crate) open_first: i64,
     pub(crate) open: XorAppender,
     pub(crate) extra: Option<Box<Extra>>,
-}
-
-/// The data of a series in one generation, taken out of the head.
-#[derive(Debug, Default, Clone)]
-pub(crate) struct SeriesData {
-    pub(crate) chunks: Vec<SealedChunk>,
-    pub(crate) late: LateSamples,
-    pub(crate) starts: StartRuns,
-    pub(crate) exemplars: Vec<Exemplar>,
-}
-
-impl SeriesData {
-    /// Whether a sample lies within `from..=to`; chunks are decoded only where their bounds do not tell.
-    pub(crate) fn has_samples_within(&self, from: i64, to: i64) -> bool {
-        if self.late.range(from..=to).next().is_some() {
-            return true;
-        }
-        let mut overlapping = self
-            .chunks
-            .iter()
-            .filter(|one| one.first_timestamp <= to && one.last_timestamp >= from);
-        overlapping.any(|chunk| {
-            let ends = |timestamp: i64| (from..=to).contains(&timestamp);
-            ends(chunk.first_timestamp) || ends(chunk.last_timestamp) || {
-                let mut samples = crate::model::samples::Samples::default();
-                super::decode::decode_chunk(chunk.encoding, &chunk.bytes, &mut samples)
-                    .expect("BUG: a chunk of the head does not decode");
-                samples.trim(from, to);
-                !samples.is_empty()
-            }
-        })
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.chunks.is_empty() && self.late.is_empty() && self.exemplars.is_empty()
-    }
 }
 
 impl Series {
@@ -146,8 +115,10 @@ impl Series {
 
     /// Takes over restored parts.
     pub(super) fn adopt(&mut self, extra: Extra) {
-        self.special =
-            !extra.starts.is_unknown() || extra.histogram.is_some() || extra.last_histogram.is_some();
+        self.special = !extra.starts.is_unknown()
+            || extra.histogram.is_some()
+            || extra.last_histogram.is_some()
+            || extra.rare.is_some();
         let empty = extra.sealed.is_empty() && extra.late.is_empty() && extra.exemplars.is_empty();
         self.extra = (self.special || !empty).then(|| Box::new(extra));
     }
@@ -165,6 +136,11 @@ impl Series {
     /// What a float at `timestamp` would be.
     #[inline]
     pub(crate) fn admit_float(&self, timestamp: i64, bits: u64) -> Admission {
+        if self.special
+            && let Some(admission) = self.admit_beside_rare(timestamp, &Value::Float(f64::from_bits(bits)))
+        {
+            return admission;
+        }
         if !self.has_last || timestamp > self.last_timestamp {
             return Admission::Ordered;
         }
@@ -180,6 +156,11 @@ impl Series {
 
     /// What a histogram at `timestamp` would be.
     pub(crate) fn admit_histogram(&self, timestamp: i64, histogram: &Arc<Histogram>) -> Admission {
+        if self.special
+            && let Some(admission) = self.admit_beside_rare(timestamp, &Value::Histogram(histogram.clone()))
+        {
+            return admission;
+        }
         if !self.has_last || timestamp > self.last_timestamp {
             return Admission::Ordered;
         }
@@ -204,7 +185,7 @@ impl Series {
 
     /// The value at `timestamp` in this generation. After a replay both a chunk and the late samples may have one; the
     /// one in the chunk was first.
-    fn find(&self, timestamp: i64) -> Option<Value> {
+    pub(super) fn find(&self, timestamp: i64) -> Option<Value> {
         let late = || Some(self.extra.as_ref()?.late.get(&timestamp)?.value.clone());
         self.find_in_chunks(timestamp).or_else(late)
     }
@@ -320,6 +301,7 @@ impl Series {
                     || !extra.sealed.is_empty()
                     || !extra.late.is_empty()
                     || !extra.exemplars.is_empty()
+                    || extra.rare.is_some()
             })
     }
 
@@ -343,6 +325,7 @@ impl Series {
             late: std::mem::take(&mut extra.late),
             exemplars: std::mem::take(&mut extra.exemplars),
             starts: extra.starts.take(),
+            rare: extra.rare.take(),
         };
         if extra.last_histogram.is_none() {
             self.extra = None;
@@ -378,6 +361,7 @@ impl Series {
         out.trim(from, to);
         if let Some(extra) = &self.extra {
             join_late(&extra.late, from, to, out);
+            join_corrections(extra.rare.as_deref(), from, to, out);
         }
         Ok(())
     }
@@ -397,6 +381,7 @@ impl Series {
             );
             data.starts = extra.starts.clone();
             data.exemplars.clone_from(&extra.exemplars);
+            data.rare.clone_from(&extra.rare);
             data.chunks
                 .extend(extra.open_histogram_chunk().filter(|chunk| wanted(&chunk)));
         }
@@ -414,7 +399,7 @@ impl Series {
 }
 
 /// Histograms come out of a chunk with the same observations, not always in the same form.
-fn is_same(one: &Value, other: &Value) -> bool {
+pub(super) fn is_same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Histogram(one), Value::Histogram(other)) => one.is_same(other),
         _ => one == other,

@@ -5,7 +5,9 @@
 //! view holds the generations it was made with; for each slab it finds their data either still in the slab or already
 //! moved, never both and never neither, because the move happens under the slab's lock.
 
-use super::series::{Series, SeriesData};
+use super::series::Series;
+use super::series_data::SeriesData;
+use roaring::RoaringBitmap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -24,6 +26,69 @@ pub(crate) struct SlabSeries {
     /// The generation whose data the series hold.
     pub(crate) generation: u64,
     pub(crate) series: Vec<Series>,
+    /// Deletions of this generation that are in force, by LSN.
+    hides: Vec<Arc<Hide>>,
+    /// What whoever locks the slab next does to the series first, in order: a delete of a million series holds up no
+    /// commit for longer than the slabs take that the commit needs.
+    pending: Vec<Change>,
+}
+
+/// A deletion and the series of one slab that it is about.
+#[derive(Debug)]
+pub(crate) struct Hide {
+    pub(crate) lsn: u64,
+    pub(crate) from: i64,
+    pub(crate) to: i64,
+    /// Places of the series in the slab.
+    pub(crate) places: RoaringBitmap,
+}
+
+#[derive(Debug)]
+pub(crate) enum Change {
+    /// A deletion, and where only some of its series do not show it yet, their places.
+    Hide(Arc<Hide>, Option<RoaringBitmap>),
+    /// The deletion with that LSN is withdrawn.
+    Show(u64),
+}
+
+impl SlabSeries {
+    /// Remembers deletions in force that the series show already.
+    pub(crate) fn know(&mut self, hides: impl Iterator<Item = Arc<Hide>>) {
+        self.hides.extend(hides);
+        self.update_shown();
+    }
+
+    /// Has `change` made before anyone sees the series again.
+    pub(crate) fn change(&mut self, change: Change) {
+        self.pending.push(change);
+    }
+
+    #[cold]
+    fn make_changes(&mut self) {
+        for change in std::mem::take(&mut self.pending) {
+            match change {
+                Change::Hide(hide, only) => {
+                    for place in only.as_ref().unwrap_or(&hide.places) {
+                        if let Some(series) = self.series.get_mut(place as usize) {
+                            series.hide(hide.from, hide.to, hide.lsn);
+                        }
+                    }
+                    self.hides.push(hide);
+                }
+                Change::Show(lsn) => {
+                    self.hides.retain(|hide| hide.lsn != lsn);
+                    self.update_shown();
+                }
+            }
+        }
+    }
+
+    /// Has every series know which of its hidden samples show.
+    fn update_shown(&mut self) {
+        for (place, series) in (0..).zip(&mut self.series) {
+            series.update_shown(place, &self.hides);
+        }
+    }
 }
 
 /// Up to [`SLAB_SERIES`] series behind one lock.
@@ -45,7 +110,11 @@ impl Slab {
     /// A panic of another thread between two series leaves every series whole, so a poisoned lock is taken over.
     #[inline]
     pub(crate) fn lock(&self) -> MutexGuard<'_, SlabSeries> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut locked = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if !locked.pending.is_empty() {
+            locked.make_changes();
+        }
+        locked
     }
 }
 
@@ -68,6 +137,8 @@ pub(crate) struct Generation {
     time_min: AtomicI64,
     time_max: AtomicI64,
     samples: AtomicU64,
+    /// Last LSN in it, `u64::MAX` while it is live.
+    last_lsn: AtomicU64,
     frozen: RwLock<Vec<Option<Arc<FrozenSlab>>>>,
 }
 
@@ -81,6 +152,7 @@ impl Generation {
             time_min: AtomicI64::new(i64::MAX),
             time_max: AtomicI64::new(i64::MIN),
             samples: AtomicU64::new(0),
+            last_lsn: AtomicU64::new(u64::MAX),
             frozen: RwLock::default(),
         }
     }
@@ -106,6 +178,16 @@ impl Generation {
         self.samples.load(Ordering::Relaxed)
     }
 
+    /// Nothing is added after `last_lsn`.
+    pub(super) fn end(&self, last_lsn: u64) {
+        self.last_lsn.store(last_lsn, Ordering::Release);
+    }
+
+    /// Last LSN in it, `u64::MAX` while it is live.
+    pub(crate) fn last_lsn(&self) -> u64 {
+        self.last_lsn.load(Ordering::Acquire)
+    }
+
     /// Newest timestamp of the first batch.
     pub(crate) fn started(&self) -> Option<i64> {
         self.bounds().map(|_| self.started.load(Ordering::Relaxed))
@@ -128,6 +210,7 @@ impl Generation {
 
     /// Moves the data of `slab` here if it belongs to this generation, and gives the slab to `live`.
     pub(crate) fn freeze(&self, index: usize, slab: &mut SlabSeries, live: u64) {
+        slab.hides.clear();
         if slab.generation != self.number {
             slab.generation = live;
             return;

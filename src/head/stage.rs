@@ -8,6 +8,7 @@ use crate::model::exemplar::Exemplar;
 use crate::model::histogram::Histogram;
 use crate::model::labels::{LabelHash, Labels, LabelsRef};
 use crate::model::metadata::Metadata;
+use crate::model::sample::{Sample, Value};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -17,6 +18,8 @@ pub(crate) enum Payload {
     Float(u64),
     Histogram(Arc<Histogram>),
     Exemplar(Arc<Exemplar>),
+    /// A sample that takes its place whatever is there.
+    Correction(Arc<Value>),
 }
 
 /// One entry of a batch.
@@ -121,23 +124,34 @@ impl Stage {
         start_timestamp: i64,
         histogram: Histogram,
     ) {
-        let fault = match histogram.validate() {
-            Err(error) => Some(error.to_string()),
-            Ok(()) if bucket_count(&histogram) > HISTOGRAM_BUCKETS_MAX => {
-                Some(format!("more than {HISTOGRAM_BUCKETS_MAX} buckets"))
-            }
-            Ok(()) => None,
+        let histogram = match checked(&histogram) {
+            Ok(histogram) => histogram,
+            Err(fault) => return self.reject_histogram(labels, timestamp, &fault),
         };
-        if let Some(fault) = fault {
-            let labels = Labels::from_canonical(labels.as_bytes());
-            return self.report.reject(Reject::InvalidHistogram, || {
-                format!("{labels} at {timestamp}: {fault}")
-            });
-        }
-        let histogram = histogram.with_canonical_spans().reduced();
         let payload = Payload::Histogram(Arc::new(histogram));
         self.payload_log_bytes += payload.log_bytes_max();
         self.push(labels, timestamp, start_timestamp, payload);
+    }
+
+    pub(crate) fn push_correction(&mut self, labels: LabelsRef<'_>, sample: &Sample) {
+        let (timestamp, start_timestamp) = (sample.timestamp, sample.start_timestamp);
+        let value = match &sample.value {
+            Value::Float(_) => sample.value.clone(),
+            Value::Histogram(histogram) => match checked(histogram) {
+                Ok(histogram) => Value::Histogram(Arc::new(histogram)),
+                Err(fault) => return self.reject_histogram(labels, timestamp, &fault),
+            },
+        };
+        let payload = Payload::Correction(Arc::new(value));
+        self.payload_log_bytes += payload.log_bytes_max();
+        self.push(labels, timestamp, start_timestamp, payload);
+    }
+
+    fn reject_histogram(&mut self, labels: LabelsRef<'_>, timestamp: i64, fault: &str) {
+        let labels = Labels::from_canonical(labels.as_bytes());
+        self.report.reject(Reject::InvalidHistogram, || {
+            format!("{labels} at {timestamp}: {fault}")
+        });
     }
 
     pub(crate) fn push_exemplar(&mut self, labels: LabelsRef<'_>, exemplar: Exemplar) {
@@ -203,13 +217,28 @@ impl Payload {
     fn log_bytes_max(&self) -> usize {
         match self {
             Self::Float(_) => 0,
-            Self::Histogram(histogram) => {
-                let spans = histogram.positive_spans.len() + histogram.negative_spans.len();
-                128 + 10 * (4 * spans + histogram.custom_values.len() + bucket_count(histogram))
-            }
+            Self::Histogram(histogram) => histogram_log_bytes_max(histogram),
+            Self::Correction(value) => match &**value {
+                Value::Float(_) => 64,
+                Value::Histogram(histogram) => 64 + histogram_log_bytes_max(histogram),
+            },
             Self::Exemplar(exemplar) => 64 + exemplar.labels.as_bytes().len(),
         }
     }
+}
+
+fn histogram_log_bytes_max(histogram: &Histogram) -> usize {
+    let spans = histogram.positive_spans.len() + histogram.negative_spans.len();
+    128 + 10 * (4 * spans + histogram.custom_values.len() + bucket_count(histogram))
+}
+
+/// The histogram in the form that is stored, or what is wrong with it.
+fn checked(histogram: &Histogram) -> Result<Histogram, String> {
+    histogram.validate().map_err(|error| error.to_string())?;
+    if bucket_count(histogram) > HISTOGRAM_BUCKETS_MAX {
+        return Err(format!("more than {HISTOGRAM_BUCKETS_MAX} buckets"));
+    }
+    Ok(histogram.clone().with_canonical_spans().reduced())
 }
 
 fn bucket_count(histogram: &Histogram) -> usize {

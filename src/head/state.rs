@@ -2,7 +2,7 @@
 //!
 //! | field | form |
 //! |---|---|
-//! | flags | u8: bit 0 there is a newest sample, bit 1 an open float chunk, bit 2 an open histogram chunk, bit 3 the newest sample is a histogram |
+//! | flags | u8: bit 0 there is a newest sample, bit 1 an open float chunk, bit 2 an open histogram chunk, bit 3 the newest sample is a histogram, bit 4 there are corrections or hidden parts |
 //! | newest sample | timestamp, u64 bits of the newest float (if bit 0) |
 //! | open float chunk | first timestamp, bytes (if bit 1) |
 //! | open histogram chunk | encoding, first and last timestamp, bytes (if bit 2) |
@@ -11,22 +11,28 @@
 //! | start timestamps | count, then per run: timestamp, start timestamp |
 //! | late samples | count, then per sample: timestamp, start timestamp, kind (0 float, 1 histogram), value |
 //! | exemplars | count, then per exemplar: as in a batch record |
+//! | corrections | count, then per correction: as in a batch record, without id (if bit 4) |
+//! | hidden parts | count, then per part: LSN of the deletion, sealed chunks, start timestamps, late samples, exemplars, count of corrections, corrections (if bit 4) |
 
 #![deny(clippy::indexing_slicing, clippy::unwrap_used)]
 
-use super::series::{Extra, LateSample, OpenHistogram, SealedChunk, Series};
+use super::rare::{Corrections, Hidden, Rare};
+use super::series::{Extra, LateSample, LateSamples, OpenHistogram, SealedChunk, Series};
+use super::series_data::SeriesData;
 use crate::base::bytes::{Corrupt, Cursor};
 use crate::base::varint;
 use crate::chunk::{Encoding, HistogramAppender, XorAppender};
+use crate::model::exemplar::Exemplar;
 use crate::model::sample::Value;
 use crate::model::starts::StartRuns;
-use crate::wal::{batch, batch_decode, histogram};
+use crate::wal::{batch, batch_decode, deletion, histogram};
 use std::sync::Arc;
 
 const HAS_LAST: u8 = 1;
 const OPEN_FLOATS: u8 = 2;
 const OPEN_HISTOGRAMS: u8 = 4;
 const LAST_IS_HISTOGRAM: u8 = 8;
+const RARE: u8 = 16;
 
 /// Number of samples, smallest and largest timestamp of what was restored.
 pub(super) type Restored = (u64, i64, i64);
@@ -41,7 +47,8 @@ impl Series {
             flag(self.has_last, HAS_LAST)
                 | flag(self.open.count() > 0, OPEN_FLOATS)
                 | flag(extra.histogram.is_some(), OPEN_HISTOGRAMS)
-                | flag(extra.last_histogram.is_some(), LAST_IS_HISTOGRAM),
+                | flag(extra.last_histogram.is_some(), LAST_IS_HISTOGRAM)
+                | flag(extra.rare.is_some(), RARE),
         );
         if self.has_last {
             varint::write_i64(out, self.last_timestamp);
@@ -63,7 +70,10 @@ impl Series {
         if let Some(last) = &extra.last_histogram {
             histogram::write(out, last);
         }
-        write_extra(extra, out);
+        write_parts(&extra.sealed, &extra.starts, &extra.late, &extra.exemplars, out);
+        if let Some(rare) = &extra.rare {
+            write_rare(rare, out);
+        }
     }
 
     /// Restores what [`Series::write_state`] wrote, into a new series.
@@ -101,7 +111,23 @@ impl Series {
         if flags & LAST_IS_HISTOGRAM != 0 {
             extra.last_histogram = Some(Arc::new(histogram::read(&mut cursor)?));
         }
-        read_extra(&mut cursor, &mut extra)?;
+        let mut parts = read_parts(&mut cursor)?;
+        extra.rare = if flags & RARE != 0 {
+            Some(Box::new(read_rare(&mut cursor)?))
+        } else {
+            None
+        };
+        let corrections = extra.rare.iter().flat_map(|rare| rare.corrections.keys());
+        corrections.for_each(|timestamp| note(1, *timestamp, *timestamp));
+        for hidden in extra.rare.iter().flat_map(|rare| &rare.hidden) {
+            if let Some((first, last)) = hidden.data.bounds() {
+                note(0, first, last);
+            }
+        }
+        extra.sealed = std::mem::take(&mut parts.chunks);
+        extra.late = std::mem::take(&mut parts.late);
+        extra.starts = parts.starts.take();
+        extra.exemplars = std::mem::take(&mut parts.exemplars);
         extra.sealed.iter().for_each(|chunk| {
             note(
                 u64::from(chunk.count),
@@ -122,22 +148,70 @@ impl Series {
     }
 }
 
-fn write_extra(extra: &Extra, out: &mut Vec<u8>) {
-    varint::write_u64(out, extra.sealed.len() as u64);
-    for chunk in &extra.sealed {
+fn write_rare(rare: &Rare, out: &mut Vec<u8>) {
+    write_corrections(&rare.corrections, out);
+    varint::write_u64(out, rare.hidden.len() as u64);
+    for Hidden { lsn, data } in &rare.hidden {
+        varint::write_u64(out, *lsn);
+        write_parts(&data.chunks, &data.starts, &data.late, &data.exemplars, out);
+        let none = Corrections::new();
+        write_corrections(data.rare.as_ref().map_or(&none, |rare| &rare.corrections), out);
+    }
+}
+
+fn read_rare(cursor: &mut Cursor<'_>) -> Result<Rare, Corrupt> {
+    let mut rare = Rare::default();
+    rare.corrections = read_corrections(cursor)?;
+    for _ in 0..cursor.length(cursor.remaining(), "number of hidden parts")? {
+        let lsn = cursor.uvarint("LSN of a deletion")?;
+        let mut data = read_parts(cursor)?;
+        let corrections = read_corrections(cursor)?;
+        if !corrections.is_empty() {
+            data.rare.get_or_insert_default().corrections = corrections;
+        }
+        rare.hidden.push(Hidden { lsn, data });
+    }
+    Ok(rare)
+}
+
+fn write_corrections(corrections: &Corrections, out: &mut Vec<u8>) {
+    varint::write_u64(out, corrections.len() as u64);
+    for (class, sample) in corrections.values() {
+        deletion::write_classed(out, *class, sample);
+    }
+}
+
+fn read_corrections(cursor: &mut Cursor<'_>) -> Result<Corrections, Corrupt> {
+    let mut corrections = Corrections::new();
+    for _ in 0..cursor.length(cursor.remaining(), "number of corrections")? {
+        let (class, sample) = deletion::read_classed(cursor)?;
+        corrections.insert(sample.timestamp, (class, sample));
+    }
+    Ok(corrections)
+}
+
+fn write_parts(
+    chunks: &[SealedChunk],
+    starts: &StartRuns,
+    late_samples: &LateSamples,
+    exemplars: &[Exemplar],
+    out: &mut Vec<u8>,
+) {
+    varint::write_u64(out, chunks.len() as u64);
+    for chunk in chunks {
         out.push(chunk.encoding as u8);
         varint::write_i64(out, chunk.first_timestamp);
         varint::write_i64(out, chunk.last_timestamp);
         varint::write_u64(out, u64::from(chunk.count));
         varint::write_bytes(out, &chunk.bytes);
     }
-    varint::write_u64(out, extra.starts.as_slice().len() as u64);
-    for (timestamp, start_timestamp) in extra.starts.as_slice() {
+    varint::write_u64(out, starts.as_slice().len() as u64);
+    for (timestamp, start_timestamp) in starts.as_slice() {
         varint::write_i64(out, *timestamp);
         varint::write_i64(out, *start_timestamp);
     }
-    varint::write_u64(out, extra.late.len() as u64);
-    for (timestamp, late) in &extra.late {
+    varint::write_u64(out, late_samples.len() as u64);
+    for (timestamp, late) in late_samples {
         varint::write_i64(out, *timestamp);
         varint::write_i64(out, late.start_timestamp);
         match &late.value {
@@ -151,13 +225,14 @@ fn write_extra(extra: &Extra, out: &mut Vec<u8>) {
             }
         }
     }
-    varint::write_u64(out, extra.exemplars.len() as u64);
-    for exemplar in &extra.exemplars {
+    varint::write_u64(out, exemplars.len() as u64);
+    for exemplar in exemplars {
         batch::write_exemplar(out, exemplar);
     }
 }
 
-fn read_extra(cursor: &mut Cursor<'_>, extra: &mut Extra) -> Result<(), Corrupt> {
+fn read_parts(cursor: &mut Cursor<'_>) -> Result<SeriesData, Corrupt> {
+    let mut parts = SeriesData::default();
     for _ in 0..cursor.length(cursor.remaining(), "number of chunks")? {
         let encoding = read_encoding(cursor)?;
         let first_timestamp = cursor.ivarint("first timestamp")?;
@@ -165,7 +240,7 @@ fn read_extra(cursor: &mut Cursor<'_>, extra: &mut Extra) -> Result<(), Corrupt>
         let count = u16::try_from(cursor.uvarint("samples of a chunk")?)
             .map_err(|_| cursor.corrupt("samples of a chunk"))?;
         let bytes = cursor.length_prefixed("chunk")?.into();
-        extra.sealed.push(SealedChunk {
+        parts.chunks.push(SealedChunk {
             first_timestamp,
             last_timestamp,
             encoding,
@@ -177,7 +252,7 @@ fn read_extra(cursor: &mut Cursor<'_>, extra: &mut Extra) -> Result<(), Corrupt>
     for _ in 0..cursor.length(cursor.remaining(), "number of starts")? {
         runs.push((cursor.ivarint("timestamp")?, cursor.ivarint("start timestamp")?));
     }
-    extra.starts = StartRuns::from_runs(runs);
+    parts.starts = StartRuns::from_runs(runs);
     for _ in 0..cursor.length(cursor.remaining(), "number of late samples")? {
         let timestamp = cursor.ivarint("timestamp")?;
         let start_timestamp = cursor.ivarint("start timestamp")?;
@@ -186,7 +261,7 @@ fn read_extra(cursor: &mut Cursor<'_>, extra: &mut Extra) -> Result<(), Corrupt>
             1 => Value::Histogram(Arc::new(histogram::read(cursor)?)),
             _ => return Err(cursor.corrupt("kind of value")),
         };
-        extra.late.insert(
+        parts.late.insert(
             timestamp,
             LateSample {
                 value,
@@ -195,9 +270,9 @@ fn read_extra(cursor: &mut Cursor<'_>, extra: &mut Extra) -> Result<(), Corrupt>
         );
     }
     for _ in 0..cursor.length(cursor.remaining(), "number of exemplars")? {
-        extra.exemplars.push(batch_decode::read_exemplar(cursor)?);
+        parts.exemplars.push(batch_decode::read_exemplar(cursor)?);
     }
-    Ok(())
+    Ok(parts)
 }
 
 fn read_encoding(cursor: &mut Cursor<'_>) -> Result<Encoding, Corrupt> {

@@ -47,6 +47,8 @@ pub(crate) struct Writer {
     /// Last LSN given out.
     pub(super) last_lsn: u64,
     marked_lsn: u64,
+    /// Newest timestamp in segments and in the frozen generation.
+    pub(super) flushed_max: i64,
     next_id: u32,
     free_ids: Vec<u32>,
     /// Reused from batch to batch.
@@ -72,6 +74,7 @@ impl Writer {
             closed_bytes: 0,
             last_lsn: 0,
             marked_lsn: 0,
+            flushed_max: i64::MIN,
             next_id: 0,
             free_ids: Vec::new(),
             order: Vec::new(),
@@ -86,6 +89,11 @@ impl Writer {
         self.marked_lsn = self.last_lsn;
         self.log = Some(log);
         self.begin_file();
+    }
+
+    /// There are segments with samples up to `timestamp`.
+    pub(crate) fn note_flushed(&mut self, timestamp: i64) {
+        self.flushed_max = self.flushed_max.max(timestamp);
     }
 
     /// Bytes written to the log by this process, files before the current one included.

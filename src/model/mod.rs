@@ -1,5 +1,6 @@
 //! The data model: labels, matchers, samples, native histograms, exemplars and metric metadata.
 
+pub(crate) mod deletion;
 pub(crate) mod exemplar;
 #[cfg(test)]
 pub(crate) mod golden;
@@ -8,6 +9,7 @@ pub(crate) mod histogram_shape;
 pub(crate) mod labels;
 pub(crate) mod matcher;
 pub(crate) mod metadata;
+pub(crate) mod parts;
 pub(crate) mod sample;
 pub(crate) mod samples;
 pub(crate) mod starts;

@@ -29,6 +29,14 @@ impl Value {
         }
     }
 
+    /// Whether both are numbers and this is the larger one; a number counts as larger than a NaN.
+    pub(crate) fn is_larger_than(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Float(a), Self::Float(b)) => a > b || (b.is_nan() && !a.is_nan()),
+            _ => false,
+        }
+    }
+
     /// The float, or `None` for a histogram.
     pub fn as_float(&self) -> Option<f64> {
         match self {
@@ -53,6 +61,47 @@ impl Eq for Value {}
 impl From<f64> for Value {
     fn from(value: f64) -> Self {
         Self::Float(value)
+    }
+}
+
+/// How a sample stands against what is below it: against older samples of its series at its timestamp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(u8)]
+pub(crate) enum Class {
+    /// Stays below: what was written first is kept.
+    #[default]
+    Ordinary = 0,
+    /// Takes the place, whatever is there.
+    Correction = 1,
+    /// Takes the place if it is the larger number.
+    Maximum = 2,
+}
+
+impl Class {
+    pub(crate) fn from_u8(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Self::Ordinary),
+            1 => Some(Self::Correction),
+            2 => Some(Self::Maximum),
+            _ => None,
+        }
+    }
+
+    /// What two samples at one place come to: whether `above`, the later one, takes the place, and the class of the two
+    /// together. Settling neighbours in any grouping gives the same, so merges may settle what they hold.
+    pub(crate) fn settle(below: (&Value, Self), above: (&Value, Self)) -> (bool, Self) {
+        match above.1 {
+            Self::Ordinary => (false, below.1),
+            Self::Correction => (true, Self::Correction),
+            Self::Maximum => {
+                let class = if below.1 == Self::Correction {
+                    Self::Correction
+                } else {
+                    Self::Maximum
+                };
+                (above.0.is_larger_than(below.0), class)
+            }
+        }
     }
 }
 

@@ -1,10 +1,10 @@
 //! The samples of one series as columns: floats and histograms apart, each in order of time.
 //!
 //! This is what a chunk or a segment decodes to and what merging works on. For one timestamp a series has one value;
-//! where parts disagree, the part that was written first wins.
+//! where parts disagree, their classes settle it, and between ordinary samples the part that was written first wins.
 
 use super::histogram::Histogram;
-use super::sample::{Sample, Value};
+use super::sample::{Class, Sample, Value};
 use super::starts::StartRuns;
 use std::iter::Zip;
 use std::slice;
@@ -18,6 +18,8 @@ pub(crate) struct Samples {
     pub(crate) bits: Vec<u64>,
     pub(crate) histograms: Vec<(i64, Arc<Histogram>)>,
     pub(crate) starts: StartRuns,
+    /// Classes of the samples that are not ordinary, ascending in time.
+    pub(crate) classes: Vec<(i64, Class)>,
 }
 
 impl Samples {
@@ -34,6 +36,7 @@ impl Samples {
         self.bits.clear();
         self.histograms.clear();
         self.starts = StartRuns::default();
+        self.classes.clear();
     }
 
     /// First and last timestamp.
@@ -66,6 +69,35 @@ impl Samples {
         }
     }
 
+    /// The same of any class.
+    pub(crate) fn push_classed(&mut self, timestamp: i64, value: Value, start_timestamp: i64, class: Class) {
+        self.push(timestamp, value, start_timestamp);
+        if class != Class::Ordinary {
+            self.classes.push((timestamp, class));
+        }
+    }
+
+    /// The class of the sample at `timestamp`.
+    pub(crate) fn class_at(&self, timestamp: i64) -> Class {
+        let found = self.classes.binary_search_by_key(&timestamp, |class| class.0);
+        found
+            .ok()
+            .and_then(|index| self.classes.get(index))
+            .map_or(Class::Ordinary, |class| class.1)
+    }
+
+    /// Drops what lies in `from..=to`.
+    pub(crate) fn cut_out(&mut self, from: i64, to: i64) {
+        let start = self.timestamps.partition_point(|timestamp| *timestamp < from);
+        let end = self.timestamps.partition_point(|timestamp| *timestamp <= to);
+        if start < end {
+            self.timestamps.drain(start..end);
+            self.bits.drain(start..end);
+        }
+        self.histograms.retain(|sample| !(from..=to).contains(&sample.0));
+        self.classes.retain(|class| !(from..=to).contains(&class.0));
+    }
+
     /// Keeps what lies in `from..=to`.
     pub(crate) fn trim(&mut self, from: i64, to: i64) {
         let end = self.timestamps.partition_point(|timestamp| *timestamp <= to);
@@ -77,6 +109,7 @@ impl Samples {
             self.bits.drain(..start);
         }
         self.histograms.retain(|sample| (from..=to).contains(&sample.0));
+        self.classes.retain(|class| (from..=to).contains(&class.0));
         self.starts.trim(to);
     }
 
@@ -97,9 +130,10 @@ impl Samples {
         self.timestamps.extend_from_slice(&newer.timestamps);
         self.bits.extend_from_slice(&newer.bits);
         self.histograms.extend_from_slice(&newer.histograms);
+        self.classes.extend_from_slice(&newer.classes);
     }
 
-    /// Joins parts in order of writing: appends where the times follow each other, else merges, first part wins.
+    /// Joins parts in order of writing: appends where the times follow each other, else settles place by place.
     pub(crate) fn join(parts: Vec<Self>) -> Self {
         let mut parts = parts.into_iter().filter(|part| !part.is_empty());
         let Some(mut joined) = parts.next() else {
@@ -120,30 +154,39 @@ impl Samples {
             return self;
         }
         if other.1 < own.0 {
-            return later.join_one(self);
+            let mut joined = later;
+            joined.extend(&self, own.0);
+            return joined;
         }
         merge(&self, &later)
     }
 }
 
-/// Merges overlapping parts; at one timestamp `first` wins.
-fn merge(first: &Samples, second: &Samples) -> Samples {
+/// Merges overlapping parts, the second written after the first.
+fn merge(below: &Samples, above: &Samples) -> Samples {
     let mut merged = Samples::default();
-    let mut one = first.iter().peekable();
-    let mut two = second.iter().peekable();
+    let mut one = below.iter().peekable();
+    let mut two = above.iter().peekable();
     loop {
-        let from_first = match (one.peek(), two.peek()) {
+        let (sample, class) = match (one.peek(), two.peek()) {
             (None, None) => return merged,
-            (Some(_), None) => true,
-            (None, Some(_)) => false,
             (Some(a), Some(b)) if a.timestamp == b.timestamp => {
-                two.next();
-                true
+                let classes = (below.class_at(a.timestamp), above.class_at(b.timestamp));
+                let (is_above, class) = Class::settle((&a.value, classes.0), (&b.value, classes.1));
+                let (below, above) = (one.next(), two.next());
+                (if is_above { above } else { below }, class)
             }
-            (Some(a), Some(b)) => a.timestamp < b.timestamp,
+            (Some(a), b) if b.is_none_or(|b| a.timestamp < b.timestamp) => {
+                let class = below.class_at(a.timestamp);
+                (one.next(), class)
+            }
+            (_, b) => {
+                let class = b.map_or(Class::Ordinary, |b| above.class_at(b.timestamp));
+                (two.next(), class)
+            }
         };
-        if let Some(sample) = if from_first { one.next() } else { two.next() } {
-            merged.push(sample.timestamp, sample.value, sample.start_timestamp);
+        if let Some(sample) = sample {
+            merged.push_classed(sample.timestamp, sample.value, sample.start_timestamp, class);
         }
     }
 }

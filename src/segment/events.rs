@@ -1,6 +1,7 @@
 //! The small sections: start timestamps, exemplars and metadata.
 //!
 //! * Start timestamps: per row that has any: row, number of runs, per run timestamp and start timestamp.
+//! * Classes: per row that has samples that are not ordinary: row, number, per sample timestamp and class (u8).
 //! * Exemplars: per row that has any: row, count, per exemplar timestamp, value, labels (as in a batch record).
 //! * Metadata: per metric: name, count, per entry time of arrival, type, help, unit (as in a batch record).
 //!
@@ -12,6 +13,7 @@ use crate::base::bytes::{Corrupt, Cursor};
 use crate::base::varint;
 use crate::model::exemplar::Exemplar;
 use crate::model::metadata::Metadata;
+use crate::model::sample::Class;
 use crate::model::starts::StartRuns;
 use crate::wal::{batch, batch_decode};
 use std::collections::BTreeMap;
@@ -43,6 +45,40 @@ pub(super) fn read_starts(section: &[u8]) -> Result<BTreeMap<u32, StartRuns>, Co
         starts.insert(row, StartRuns::from_runs(runs));
     }
     Ok(starts)
+}
+
+pub(super) type ClassesByRow = BTreeMap<u32, Vec<(i64, Class)>>;
+
+pub(super) fn write_classes(classes: &ClassesByRow) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (row, classes) in classes {
+        varint::write_u64(&mut out, u64::from(*row));
+        varint::write_u64(&mut out, classes.len() as u64);
+        for (timestamp, class) in classes {
+            varint::write_i64(&mut out, *timestamp);
+            out.push(*class as u8);
+        }
+    }
+    out
+}
+
+pub(super) fn read_classes(section: &[u8]) -> Result<ClassesByRow, Corrupt> {
+    let mut cursor = Cursor::new(section);
+    let mut all = BTreeMap::new();
+    while !cursor.is_empty() {
+        let row = read_row(&mut cursor)?;
+        let mut classes = Vec::new();
+        for _ in 0..cursor.length(cursor.remaining(), "number of classes")? {
+            let timestamp = cursor.ivarint("timestamp")?;
+            let class = Class::from_u8(cursor.u8("class of a sample")?);
+            classes.push((
+                timestamp,
+                class.ok_or_else(|| cursor.corrupt("class of a sample"))?,
+            ));
+        }
+        all.insert(row, classes);
+    }
+    Ok(all)
 }
 
 /// The section and the number of exemplars in it.

@@ -50,6 +50,7 @@ pub(crate) enum SectionKind {
     Starts = 10,
     Exemplars = 11,
     Metadata = 12,
+    Classes = 13,
 }
 
 /// One entry of the section table.
@@ -161,7 +162,7 @@ pub(crate) fn read_table(bytes: &[u8], table_offset: u64) -> Result<Vec<Section>
 }
 
 fn is_known(kind: u16) -> bool {
-    (SectionKind::Meta as u16..=SectionKind::Metadata as u16).contains(&kind)
+    (SectionKind::Meta as u16..=SectionKind::Classes as u16).contains(&kind)
 }
 
 fn read_entry(cursor: &mut Cursor<'_>) -> Result<Section, Corrupt> {

@@ -4,7 +4,7 @@ use super::layout::SectionKind;
 use super::reader::Segment;
 
 /// Sections by their name for people.
-const NAMES: [(SectionKind, &str); 12] = [
+const NAMES: [(SectionKind, &str); 13] = [
     (SectionKind::Symbols, "symbols"),
     (SectionKind::Series, "series table"),
     (SectionKind::Postings, "postings"),
@@ -14,6 +14,7 @@ const NAMES: [(SectionKind, &str); 12] = [
     (SectionKind::Slices, "slices"),
     (SectionKind::Histograms, "histogram places"),
     (SectionKind::Starts, "start timestamps"),
+    (SectionKind::Classes, "classes"),
     (SectionKind::Exemplars, "exemplars"),
     (SectionKind::Metadata, "metadata"),
     (SectionKind::Meta, "segment metadata"),

@@ -58,6 +58,11 @@ impl Segment {
         if let Some(starts) = self.starts()?.get(&row) {
             out.starts = starts.clone();
         }
+        if let Some(classes) = self.classes()?.get(&row) {
+            let within = slice.from..=slice.to;
+            let classes = classes.iter().filter(|class| within.contains(&class.0));
+            out.classes.extend(classes);
+        }
         if slice.from < from || slice.to > to {
             out.trim(from, to);
         }

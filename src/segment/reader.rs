@@ -16,6 +16,7 @@ use crate::io::{FileView, Fs, FsError, Region};
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::LabelHash;
 use crate::model::starts::StartRuns;
+use roaring::RoaringBitmap;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -115,9 +116,12 @@ pub(crate) struct Segment {
     slices: OnceLock<(Bytes, Vec<Slice>)>,
     histograms: OnceLock<Vec<HistogramPlace>>,
     starts: OnceLock<BTreeMap<u32, StartRuns>>,
+    classes: OnceLock<events::ClassesByRow>,
     /// One bit per blob that was verified.
     verified: OnceLock<Vec<AtomicU64>>,
     quarantine: Mutex<Vec<Quarantined>>,
+    /// By LSN of a deletion: the rows it is about.
+    deleted: Mutex<BTreeMap<u64, Arc<RoaringBitmap>>>,
 }
 
 impl Segment {
@@ -152,8 +156,10 @@ impl Segment {
             slices: OnceLock::new(),
             histograms: OnceLock::new(),
             starts: OnceLock::new(),
+            classes: OnceLock::new(),
             verified: OnceLock::new(),
             quarantine: Mutex::default(),
+            deleted: Mutex::default(),
         };
         let meta = segment.section(SectionKind::Meta)?;
         segment.meta = BinaryMetaSerializer
@@ -275,6 +281,21 @@ impl Segment {
         self.corrupt(offset, corrupt)
     }
 
+    /// The rows that the deletion with that LSN is about, found once.
+    pub(crate) fn deleted_rows(
+        &self,
+        lsn: u64,
+        find: impl FnOnce() -> Result<RoaringBitmap, SegmentError>,
+    ) -> Result<Arc<RoaringBitmap>, SegmentError> {
+        let lock = || self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = lock().get(&lsn) {
+            return Ok(known.clone());
+        }
+        let rows = Arc::new(find()?);
+        lock().insert(lsn, rows.clone());
+        Ok(rows)
+    }
+
     /// The label hash of a row.
     #[inline]
     pub(crate) fn hash(&self, row: u32) -> Result<LabelHash, SegmentError> {
@@ -384,6 +405,15 @@ impl Segment {
         }
         let starts = self.optional(SectionKind::Starts, events::read_starts)?;
         Ok(self.starts.get_or_init(|| starts))
+    }
+
+    /// Classes of samples that are not ordinary, by row.
+    pub(super) fn classes(&self) -> Result<&events::ClassesByRow, SegmentError> {
+        if let Some(classes) = self.classes.get() {
+            return Ok(classes);
+        }
+        let classes = self.optional(SectionKind::Classes, events::read_classes)?;
+        Ok(self.classes.get_or_init(|| classes))
     }
 
     /// Exemplars by row.

@@ -93,6 +93,7 @@ struct SegmentWriter<'a> {
     /// First and last timestamp by row.
     bounds: Vec<(i64, i64)>,
     starts: BTreeMap<u32, StartRuns>,
+    classes: events::ClassesByRow,
     /// Place of histogram blobs: row, slice, offset, length.
     histograms: Vec<(u32, u32, u64, u32)>,
     slices: Vec<u8>,
@@ -119,6 +120,7 @@ impl<'a> SegmentWriter<'a> {
             sections: Vec::new(),
             bounds: vec![(i64::MAX, i64::MIN); source.len() as usize],
             starts: BTreeMap::new(),
+            classes: BTreeMap::new(),
             histograms: Vec::new(),
             slices: Vec::new(),
             encode: EncodeScratch::default(),
@@ -196,6 +198,12 @@ impl<'a> SegmentWriter<'a> {
         *bounds = (bounds.0.min(first), bounds.1.max(last));
         self.meta.floats += samples.timestamps.len() as u64;
         self.meta.histograms += samples.histograms.len() as u64;
+        if !samples.classes.is_empty() {
+            self.classes
+                .entry(row)
+                .or_default()
+                .extend_from_slice(&samples.classes);
+        }
         // A slice without start timestamps ends what the slices before it said.
         if !samples.starts.is_unknown() || self.starts.contains_key(&row) {
             self.starts.entry(row).or_default().append(&samples.starts, first);
@@ -309,6 +317,10 @@ impl<'a> SegmentWriter<'a> {
         let starts = std::mem::take(&mut self.starts);
         if !starts.is_empty() {
             self.section(SectionKind::Starts, &events::write_starts(&starts), compressor)?;
+        }
+        let classes = std::mem::take(&mut self.classes);
+        if !classes.is_empty() {
+            self.section(SectionKind::Classes, &events::write_classes(&classes), compressor)?;
         }
         let exemplars = (0..self.source.len()).map(|row| (row, self.source.exemplars(row)));
         let (count, raw) = events::write_exemplars(exemplars);

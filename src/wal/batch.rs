@@ -11,7 +11,10 @@
 //! | 5 | exemplars | count, then per exemplar: id, timestamp, value, label set |
 //! | 6 | metadata | count, then per entry: metric, time, type, help, unit |
 //! | 7 | start of a slab of a checkpoint | slab number, LSN up to which it is complete |
-//! | 8 | series state of a checkpoint | id, state (see `head/checkpoint`) |
+//! | 8 | series state of a checkpoint | id, state (see `head/state`) |
+//! | 9 | corrections | count, then per correction, in order of arrival: as in `deletion` |
+//! | 10 | deletion | as in `deletion`; its LSN is that of the record |
+//! | 11 | undelete | LSN of the deletion that is withdrawn |
 //!
 //! Integers are LEB128 (timestamps zig-zag), text and bytes stand behind their length. Ids are valid within one file:
 //! every file defines each pair and series before it uses it.
@@ -23,15 +26,17 @@
 //! |---|---|
 //! | `00nnnnnn` | n + 1 samples: each of the next series, at the same timestamp, with an unchanged value |
 //! | `10lllttt` | the next series, same timestamp; the exclusive or has l leading and t trailing zero bytes, the 8 - l - t between follow |
-//! | `11cskvti` | anything: i = id follows as the distance to the next series; t = distance to the timestamp before follows; kv = form of the value (0 unchanged, 1 exclusive or with the chain, 2 restart of the chain, 3 outside the chain); s = distance from start timestamp to timestamp follows; c = correction |
+//! | `110skvti` | anything: i = id follows as the distance to the next series; t = distance to the timestamp before follows; kv = form of the value (0 unchanged, 1 exclusive or with the chain, 2 restart of the chain, 3 outside the chain); s = distance from start timestamp to timestamp follows |
 //!
-//! Forms 1 to 3 carry a byte `00lllttt` and the bytes between; forms 2 and 3 are relative to zero. `01......` is reserved.
+//! Forms 1 to 3 carry a byte `00lllttt` and the bytes between; forms 2 and 3 are relative to zero. `01......` and `111.....` are reserved.
 
-use super::histogram;
+use super::{deletion, histogram};
 use crate::base::varint;
+use crate::model::deletion::Deletion;
 use crate::model::exemplar::Exemplar;
 use crate::model::histogram::Histogram;
 use crate::model::metadata::Metadata;
+use crate::model::sample::{Class, Sample};
 
 pub(super) const PART_PAIRS: u8 = 1;
 pub(super) const PART_SERIES: u8 = 2;
@@ -41,6 +46,9 @@ pub(super) const PART_EXEMPLARS: u8 = 5;
 pub(super) const PART_METADATA: u8 = 6;
 pub(super) const PART_SLAB: u8 = 7;
 pub(super) const PART_STATE: u8 = 8;
+pub(super) const PART_CORRECTIONS: u8 = 9;
+pub(super) const PART_DELETION: u8 = 10;
+pub(super) const PART_UNDELETE: u8 = 11;
 
 pub(super) const FLAG_CHAINS_RESTART: u8 = 1;
 
@@ -51,7 +59,7 @@ pub(super) const FULL_ID: u8 = 1;
 pub(super) const FULL_TIME: u8 = 2;
 pub(super) const FULL_FORM_SHIFT: u8 = 2;
 pub(super) const FULL_START: u8 = 16;
-pub(super) const FULL_CORRECTION: u8 = 32;
+pub(super) const FULL_RESERVED: u8 = 32;
 
 pub(super) const FORM_SAME: u8 = 0;
 pub(super) const FORM_CHAIN: u8 = 1;
@@ -59,7 +67,6 @@ pub(super) const FORM_RESTART: u8 = 2;
 pub(super) const FORM_OUTSIDE: u8 = 3;
 
 pub(super) const HISTOGRAM_START: u8 = 1;
-pub(super) const HISTOGRAM_CORRECTION: u8 = 2;
 
 /// What the value of a float sample is written against.
 #[derive(Debug, Clone, Copy)]
@@ -80,7 +87,6 @@ pub(crate) struct LoggedFloat {
     pub(crate) bits: u64,
     /// 0 = not known.
     pub(crate) start_timestamp: i64,
-    pub(crate) correction: bool,
 }
 
 /// Collects the parts of one batch. Reused from batch to batch.
@@ -92,6 +98,8 @@ pub(crate) struct BatchEncoder {
     histograms: Part,
     exemplars: Part,
     metadata: Part,
+    corrections: Part,
+    /// Parts that stand for themselves: slabs and states of a checkpoint, deletions.
     state: Vec<u8>,
     restart_chains: bool,
     first_timestamp: i64,
@@ -160,7 +168,6 @@ impl BatchEncoder {
             && sample.id == self.next_id
             && sample.timestamp == self.last_timestamp
             && sample.start_timestamp == 0
-            && !sample.correction
         {
             self.next_id = sample.id.wrapping_add(1);
             let difference = before ^ sample.bits;
@@ -203,8 +210,7 @@ impl BatchEncoder {
                 | (u8::from(id_follows) * FULL_ID)
                 | (u8::from(time_follows) * FULL_TIME)
                 | (form << FULL_FORM_SHIFT)
-                | (u8::from(start_follows) * FULL_START)
-                | (u8::from(sample.correction) * FULL_CORRECTION),
+                | (u8::from(start_follows) * FULL_START),
         );
         if id_follows {
             varint::write_i64(out, i64::from(sample.id.wrapping_sub(self.next_id) as i32));
@@ -222,18 +228,10 @@ impl BatchEncoder {
         self.last_timestamp = sample.timestamp;
     }
 
-    pub(crate) fn histogram(
-        &mut self,
-        id: u32,
-        timestamp: i64,
-        start_timestamp: i64,
-        value: &Histogram,
-        correction: bool,
-    ) {
+    pub(crate) fn histogram(&mut self, id: u32, timestamp: i64, start_timestamp: i64, value: &Histogram) {
         let out = self.histograms.entry();
         varint::write_u64(out, u64::from(id));
-        let start_flag = if start_timestamp != 0 { HISTOGRAM_START } else { 0 };
-        out.push(start_flag | (u8::from(correction) * HISTOGRAM_CORRECTION));
+        out.push(if start_timestamp != 0 { HISTOGRAM_START } else { 0 });
         varint::write_i64(out, timestamp);
         if start_timestamp != 0 {
             varint::write_i64(out, timestamp.wrapping_sub(start_timestamp));
@@ -251,6 +249,22 @@ impl BatchEncoder {
         let out = self.metadata.entry();
         varint::write_bytes(out, metric.as_bytes());
         write_metadata(out, time, metadata);
+    }
+
+    /// A sample that is not ordinary.
+    pub(crate) fn correction(&mut self, id: u32, class: Class, sample: &Sample) {
+        deletion::write_correction(self.corrections.entry(), id, class, sample);
+    }
+
+    pub(crate) fn deletion(&mut self, deleted: &Deletion) {
+        self.state.push(PART_DELETION);
+        deletion::write(&mut self.state, deleted);
+    }
+
+    /// Withdraws the deletion with that LSN.
+    pub(crate) fn undelete(&mut self, lsn: u64) {
+        self.state.push(PART_UNDELETE);
+        varint::write_u64(&mut self.state, lsn);
     }
 
     /// A slab of a checkpoint begins: what follows in this record is complete up to `lsn`.
@@ -281,6 +295,7 @@ impl BatchEncoder {
             &self.histograms,
             &self.exemplars,
             &self.metadata,
+            &self.corrections,
         ];
         self.state.len() + parts.iter().map(|part| part.bytes.len()).sum::<usize>()
     }
@@ -312,6 +327,8 @@ impl BatchEncoder {
             .write(PART_EXEMPLARS, out, plain(self.exemplars.count));
         self.metadata
             .write(PART_METADATA, out, plain(self.metadata.count));
+        self.corrections
+            .write(PART_CORRECTIONS, out, plain(self.corrections.count));
         out.append(&mut self.state);
     }
 }

@@ -4,12 +4,14 @@
 
 use super::batch::{
     CONTROL_FULL, CONTROL_NEXT, FLAG_CHAINS_RESTART, FORM_CHAIN, FORM_OUTSIDE, FORM_RESTART, FORM_SAME,
-    FULL_CORRECTION, FULL_FORM_SHIFT, FULL_ID, FULL_START, FULL_TIME, HISTOGRAM_CORRECTION, HISTOGRAM_START,
-    LoggedFloat, PART_EXEMPLARS, PART_HISTOGRAMS, PART_METADATA, PART_PAIRS, PART_SAMPLES, PART_SERIES,
-    PART_SLAB, PART_STATE,
+    FULL_FORM_SHIFT, FULL_ID, FULL_RESERVED, FULL_START, FULL_TIME, HISTOGRAM_START, LoggedFloat,
+    PART_CORRECTIONS, PART_DELETION, PART_EXEMPLARS, PART_HISTOGRAMS, PART_METADATA, PART_PAIRS,
+    PART_SAMPLES, PART_SERIES, PART_SLAB, PART_STATE, PART_UNDELETE,
 };
+use super::deletion::{self, LoggedCorrection};
 use super::histogram;
 use crate::base::bytes::{Corrupt, Cursor};
+use crate::model::deletion::Deletion;
 use crate::model::exemplar::Exemplar;
 use crate::model::histogram::Histogram;
 use crate::model::labels::{Labels, LabelsRef};
@@ -26,6 +28,10 @@ pub(crate) trait BatchVisitor {
     fn metadata(&mut self, metric: &str, time: i64, metadata: Metadata) -> Result<(), Corrupt>;
     fn slab(&mut self, slab: u32, lsn: u64) -> Result<(), Corrupt>;
     fn state(&mut self, id: u32, state: &[u8]) -> Result<(), Corrupt>;
+    fn correction(&mut self, correction: LoggedCorrection) -> Result<(), Corrupt>;
+    fn deletion(&mut self, deletion: Deletion) -> Result<(), Corrupt>;
+    /// Withdraws the deletion with that LSN.
+    fn undelete(&mut self, lsn: u64) -> Result<(), Corrupt>;
     /// A float whose chain was lost with an earlier record.
     fn lost_float(&mut self, id: u32, timestamp: i64);
 }
@@ -37,7 +43,6 @@ pub(crate) struct LoggedHistogram {
     pub(crate) timestamp: i64,
     pub(crate) start_timestamp: i64,
     pub(crate) value: Histogram,
-    pub(crate) correction: bool,
 }
 
 /// The value before of every series, as far as it is known since the last restart.
@@ -114,6 +119,12 @@ pub(crate) fn decode(
                 let id = read_id(&mut cursor)?;
                 visitor.state(id, cursor.length_prefixed("series state")?)?;
             }
+            PART_CORRECTIONS => each(&mut cursor, |cursor| {
+                let id = read_id(cursor)?;
+                visitor.correction(deletion::read_correction(cursor, id)?)
+            })?,
+            PART_DELETION => visitor.deletion(deletion::read(&mut cursor)?)?,
+            PART_UNDELETE => visitor.undelete(cursor.uvarint("LSN of a deletion")?)?,
             _ => return Err(cursor.corrupt("unknown part of a batch record")),
         }
     }
@@ -165,7 +176,6 @@ fn read_histogram(cursor: &mut Cursor<'_>) -> Result<LoggedHistogram, Corrupt> {
         timestamp,
         start_timestamp,
         value,
-        correction: flags & HISTOGRAM_CORRECTION != 0,
     })
 }
 
@@ -227,7 +237,7 @@ fn decode_samples(
                 let difference = read_bytes_between_zeros(cursor, control & 0x3f)?;
                 stream.follows(difference)?;
             }
-            CONTROL_FULL.. => stream.full(control, cursor)?,
+            CONTROL_FULL.. if control & FULL_RESERVED == 0 => stream.full(control, cursor)?,
             _ => return Err(cursor.corrupt("reserved sample control")),
         }
     }
@@ -251,18 +261,11 @@ impl<V: BatchVisitor> SampleStream<'_, V> {
     #[inline]
     fn follows(&mut self, difference: u64) -> Result<(), Corrupt> {
         let id = self.next_id;
-        self.emit(id, FORM_CHAIN, difference, 0, false)
+        self.emit(id, FORM_CHAIN, difference, 0)
     }
 
     #[inline]
-    fn emit(
-        &mut self,
-        id: u32,
-        form: u8,
-        difference: u64,
-        start_timestamp: i64,
-        correction: bool,
-    ) -> Result<(), Corrupt> {
+    fn emit(&mut self, id: u32, form: u8, difference: u64, start_timestamp: i64) -> Result<(), Corrupt> {
         self.next_id = id.wrapping_add(1);
         let bits = match form {
             FORM_RESTART | FORM_OUTSIDE => difference,
@@ -282,7 +285,6 @@ impl<V: BatchVisitor> SampleStream<'_, V> {
             timestamp: self.timestamp,
             bits,
             start_timestamp,
-            correction,
         };
         self.visitor.float(sample, form == FORM_OUTSIDE)
     }
@@ -314,13 +316,7 @@ impl<V: BatchVisitor> SampleStream<'_, V> {
         } else {
             self.timestamp.wrapping_sub(cursor.ivarint("start timestamp")?)
         };
-        self.emit(
-            id,
-            form,
-            difference,
-            start_timestamp,
-            control & FULL_CORRECTION != 0,
-        )
+        self.emit(id, form, difference, start_timestamp)
     }
 }
 

@@ -21,6 +21,7 @@ pub(crate) mod batch;
 pub(crate) mod batch_decode;
 mod checkpoint;
 mod commit;
+pub(crate) mod deletion;
 mod frame;
 pub(crate) mod histogram;
 mod replay;

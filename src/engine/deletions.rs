@@ -1,0 +1,433 @@
+//! Deletes and undeletes: how they come to be, which of them a reader has to mind, and how long they are remembered.
+//!
+//! A deletion hides every sample that was written before it. The live generation has it applied physically (see
+//! `head/rare`); over segments, the frozen generation and hidden parts it lies as a mask, by LSN. A withdrawn deletion
+//! hides nothing and stays as a mark (see `model/parts`).
+
+use super::Engine;
+use super::error::Error;
+use super::manifest::{DeletionEntry, SegmentEntry};
+use super::select::bounds;
+use super::view::View;
+use crate::head::delete::Wanted;
+use crate::head::recover::ReplayedDeletion;
+use crate::head::report::Durability;
+use crate::index::{LabelMatcher, RegexError};
+use crate::model::deletion::{Deletion, Selector};
+use crate::model::labels::Labels;
+use crate::model::matcher::Matcher;
+use crate::model::parts::{Mark, Part};
+use crate::segment::reader::{Segment, SegmentError};
+use roaring::RoaringBitmap;
+use std::ops::RangeBounds;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// A deletion that readers mind.
+#[derive(Debug, Clone)]
+pub(crate) struct Tombstone {
+    pub(crate) lsn: u64,
+    pub(crate) deletion: Deletion,
+    /// LSN of the undelete that withdrew it.
+    pub(crate) withdrawn: Option<u64>,
+    matchers: Vec<LabelMatcher>,
+    /// Series of the head that it is about, as of its LSN. They keep their ids while it matters: a series with samples
+    /// in memory is not evicted, and none is while a generation is frozen.
+    ids: RoaringBitmap,
+}
+
+/// A deletion, as `Db::deletions` lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeletionInfo {
+    /// Names it for `Db::undelete`.
+    pub id: u64,
+    /// What it is about; for a delete of one series, an equality matcher for each of its labels.
+    pub matchers: Vec<Matcher>,
+    /// Whether only the series with exactly these labels is meant.
+    pub is_exact: bool,
+    /// First timestamp it hides.
+    pub from: i64,
+    /// Last timestamp it hides.
+    pub to: i64,
+    /// When it was asked for, in milliseconds since 1970.
+    pub created_ms: i64,
+    /// Whether it was withdrawn.
+    pub is_withdrawn: bool,
+}
+
+impl Tombstone {
+    fn new(
+        lsn: u64,
+        deletion: Deletion,
+        withdrawn: Option<u64>,
+        ids: RoaringBitmap,
+    ) -> Result<Self, RegexError> {
+        let matchers = compile(&deletion.selector)?;
+        Ok(Self {
+            lsn,
+            deletion,
+            withdrawn,
+            matchers,
+            ids,
+        })
+    }
+
+    pub(super) fn is_in_force(&self) -> bool {
+        self.withdrawn.is_none()
+    }
+
+    fn overlaps(&self, from: i64, to: i64) -> bool {
+        self.deletion.from <= to && self.deletion.to >= from
+    }
+
+    /// Rows of a segment that it is about.
+    fn rows(&self, segment: &Segment) -> Result<Arc<RoaringBitmap>, SegmentError> {
+        segment.deleted_rows(self.lsn, || {
+            let at = |corrupt| segment.index_error(corrupt);
+            let index = segment.index()?;
+            let mut rows = index.select(&self.matchers).map_err(at)?;
+            if let Selector::Series(labels) = &self.deletion.selector {
+                let (mut cursor, mut found) = (index.label_cursor(), Vec::new());
+                let mut exact = RoaringBitmap::new();
+                for row in rows {
+                    cursor.labels(row, &mut found).map_err(at)?;
+                    if found == labels.as_bytes() {
+                        exact.insert(row);
+                    }
+                }
+                rows = exact;
+            }
+            Ok(rows)
+        })
+    }
+
+    fn info(&self) -> DeletionInfo {
+        let (matchers, is_exact) = match &self.deletion.selector {
+            Selector::Matchers(matchers) => (matchers.clone(), false),
+            Selector::Series(labels) => (equalities(labels), true),
+        };
+        DeletionInfo {
+            id: self.lsn,
+            matchers,
+            is_exact,
+            from: self.deletion.from,
+            to: self.deletion.to,
+            created_ms: self.deletion.created_ms,
+            is_withdrawn: self.withdrawn.is_some(),
+        }
+    }
+}
+
+fn equalities(labels: &Labels) -> Vec<Matcher> {
+    labels
+        .iter()
+        .map(|(name, value)| Matcher::eq(name, value))
+        .collect()
+}
+
+fn compile(selector: &Selector) -> Result<Vec<LabelMatcher>, RegexError> {
+    match selector {
+        Selector::Matchers(matchers) => LabelMatcher::compile_all(matchers),
+        Selector::Series(labels) => LabelMatcher::compile_all(&equalities(labels)),
+    }
+}
+
+/// The deletions that lie over one source, with the rows or ids that each is about.
+#[derive(Debug, Default)]
+pub(super) struct Masks {
+    masks: Vec<(Arc<Tombstone>, Arc<RoaringBitmap>)>,
+}
+
+impl Masks {
+    /// Those over a segment, within a time range.
+    pub(super) fn over_segment(
+        view: &View,
+        segment: &Segment,
+        from: i64,
+        to: i64,
+    ) -> Result<Self, SegmentError> {
+        let (from, to) = (from.max(segment.meta.time_min), to.min(segment.meta.time_max));
+        let mut masks = Vec::new();
+        for tombstone in view.deletions.iter() {
+            if tombstone.lsn > segment.meta.lsn_last && tombstone.overlaps(from, to) {
+                let rows = tombstone.rows(segment)?;
+                if !rows.is_empty() {
+                    masks.push((tombstone.clone(), rows));
+                }
+            }
+        }
+        Ok(Self { masks })
+    }
+
+    /// Rows that a deletion in force is about.
+    pub(super) fn rows(&self) -> RoaringBitmap {
+        let in_force = self.masks.iter().filter(|mask| mask.0.is_in_force());
+        in_force.fold(RoaringBitmap::new(), |all, mask| all | &*mask.1)
+    }
+
+    /// Time ranges of a row that are hidden.
+    pub(super) fn hidden(&self, row: u32) -> impl Iterator<Item = (i64, i64)> {
+        let about = self.masks.iter().filter(move |mask| mask.1.contains(row));
+        let in_force = about.filter(|mask| mask.0.is_in_force());
+        in_force.map(|mask| (mask.0.deletion.from, mask.0.deletion.to))
+    }
+
+    /// Hides what is hidden of a row and notes the marks above it.
+    pub(super) fn apply(&self, row: u32, part: &mut Part) {
+        for (tombstone, _) in self.masks.iter().filter(|mask| mask.1.contains(row)) {
+            apply(tombstone, part);
+        }
+    }
+}
+
+/// The same for a part of the series `id` of the head.
+pub(super) fn apply_to_head(view: &View, id: u32, part: &mut Part) {
+    let above = view.deletions.iter().filter(|tombstone| tombstone.lsn > part.lsn);
+    for tombstone in above
+        .filter(|tombstone| tombstone.ids.contains(id))
+        .cloned()
+        .collect::<Vec<_>>()
+    {
+        apply(&tombstone, part);
+    }
+}
+
+/// Whether the exemplars of series `id` in the head at `timestamp` are hidden, when they stand below `lsn`.
+pub(super) fn is_hidden_in_head(view: &View, id: u32, lsn: u64, timestamp: i64) -> bool {
+    view.deletions.iter().any(|tombstone| {
+        tombstone.is_in_force()
+            && tombstone.lsn > lsn
+            && tombstone.overlaps(timestamp, timestamp)
+            && tombstone.ids.contains(id)
+    })
+}
+
+fn apply(tombstone: &Tombstone, part: &mut Part) {
+    let (from, to) = (tombstone.deletion.from, tombstone.deletion.to);
+    if tombstone.is_in_force() {
+        part.samples.cut_out(from, to);
+    } else {
+        let lsn = tombstone.lsn;
+        part.marks.push(Mark { lsn, from, to });
+    }
+}
+
+/// The deletions to begin with, after the log was replayed.
+pub(super) fn restored(replayed: Vec<ReplayedDeletion>) -> Result<Vec<Arc<Tombstone>>, Error> {
+    let mut all = Vec::with_capacity(replayed.len());
+    for one in replayed {
+        all.push(Arc::new(Tombstone::new(
+            one.lsn,
+            one.deletion,
+            one.withdrawn,
+            one.ids,
+        )?));
+    }
+    Ok(all)
+}
+
+/// What the manifest says of deletions up to `lsn`; those after it are in the log.
+pub(super) fn entries(view: &View, lsn: u64) -> Vec<DeletionEntry> {
+    let known = view.deletions.iter().filter(|tombstone| tombstone.lsn <= lsn);
+    let entry = |tombstone: &Arc<Tombstone>| DeletionEntry {
+        lsn: tombstone.lsn,
+        withdrawn: tombstone.withdrawn.filter(|withdrawn| *withdrawn <= lsn),
+        deletion: tombstone.deletion.clone(),
+    };
+    known.map(entry).collect()
+}
+
+/// Whether nothing is left that the deletion could hide or bring back: no older segment overlaps it, and everything
+/// before it is in segments.
+pub(super) fn is_spent(entry: &DeletionEntry, flushed_lsn: u64, segments: &[SegmentEntry]) -> bool {
+    entry.lsn <= flushed_lsn
+        && !segments.iter().any(|segment| {
+            segment.lsn_last < entry.lsn
+                && segment.time_min <= entry.deletion.to
+                && segment.time_max >= entry.deletion.from
+        })
+}
+
+impl Engine {
+    /// Hides what matching series have within `range`. Returns the deletion's id.
+    pub(crate) fn delete(
+        &self,
+        selector: Selector,
+        range: impl RangeBounds<i64>,
+        durability: Durability,
+    ) -> Result<u64, Error> {
+        let matchers = compile(&selector)?;
+        let Some((from, to)) = bounds(&range) else {
+            return Err(Error::InvalidOptions("a delete of an empty time range".into()));
+        };
+        if let Selector::Matchers(named) = &selector
+            && named.is_empty()
+        {
+            return Err(Error::InvalidOptions("a delete without any matcher".into()));
+        }
+        let deletion = Deletion {
+            selector,
+            from,
+            to,
+            created_ms: self.options.clock.now_ms(),
+        };
+        let lsn = {
+            let mut writer = self.head.lock_for_commit();
+            self.check_writable()?;
+            let wanted = Wanted {
+                matchers: &matchers,
+                exact: match &deletion.selector {
+                    Selector::Series(labels) => Some(labels),
+                    Selector::Matchers(_) => None,
+                },
+            };
+            let before = writer.written_bytes();
+            let deleted = self.head.delete(&mut writer, &deletion, &wanted);
+            let (lsn, ids) = deleted.map_err(|error| self.append_failed(error))?;
+            let written = writer.written_bytes() - before;
+            self.log_bytes.fetch_add(written, Ordering::Relaxed);
+            let tombstone = Arc::new(Tombstone::new(lsn, deletion, None, ids)?);
+            self.change_view(|view| {
+                let mut deletions = view.deletions.to_vec();
+                deletions.push(tombstone.clone());
+                View {
+                    deletions: deletions.into(),
+                    ..view.clone()
+                }
+            });
+            lsn
+        };
+        self.wait_stored(lsn, durability)?;
+        Ok(lsn)
+    }
+
+    /// Withdraws a deletion. `false` when there is no such deletion in force: it was withdrawn before, or all it hid is
+    /// gone.
+    pub(crate) fn undelete(&self, id: u64, durability: Durability) -> Result<bool, Error> {
+        let lsn = {
+            let mut writer = self.head.lock_for_commit();
+            self.check_writable()?;
+            let view = self.view.load_full();
+            if !view
+                .deletions
+                .iter()
+                .any(|one| one.lsn == id && one.is_in_force())
+            {
+                return Ok(false);
+            }
+            let before = writer.written_bytes();
+            let undeleted = self.head.undelete(&mut writer, id);
+            let lsn = undeleted.map_err(|error| self.append_failed(error))?;
+            let written = writer.written_bytes() - before;
+            self.log_bytes.fetch_add(written, Ordering::Relaxed);
+            self.change_view(|view| {
+                let withdraw = |one: &Arc<Tombstone>| {
+                    if one.lsn != id {
+                        return one.clone();
+                    }
+                    Arc::new(Tombstone {
+                        withdrawn: Some(lsn),
+                        ..Tombstone::clone(one)
+                    })
+                };
+                View {
+                    deletions: view.deletions.iter().map(withdraw).collect(),
+                    ..view.clone()
+                }
+            });
+            lsn
+        };
+        self.wait_stored(lsn, durability)?;
+        Ok(true)
+    }
+
+    /// The deletions of a view without those that the manifest gave up; later ones are not in it yet.
+    pub(super) fn unspent(&self, view: &View) -> Arc<[Arc<Tombstone>]> {
+        let manifest = self.lock_manifest();
+        let is_kept = |one: &&Arc<Tombstone>| {
+            one.lsn > manifest.flushed_lsn || manifest.deletions.iter().any(|entry| entry.lsn == one.lsn)
+        };
+        view.deletions.iter().filter(is_kept).cloned().collect()
+    }
+
+    /// The deletions that still hide something or can be withdrawn, oldest first.
+    pub(crate) fn deletions(&self) -> Vec<DeletionInfo> {
+        self.view.load().deletions.iter().map(|one| one.info()).collect()
+    }
+
+    /// Rows of a segment that have nothing to show within `from..=to`, of those that deletions are about.
+    pub(super) fn invisible_rows(
+        &self,
+        view: &View,
+        segment: &Arc<Segment>,
+        rows: &RoaringBitmap,
+        (from, to): (i64, i64),
+    ) -> Result<RoaringBitmap, SegmentError> {
+        let mut invisible = RoaringBitmap::new();
+        if view.deletions.is_empty() {
+            return Ok(invisible);
+        }
+        let masks = Masks::over_segment(view, segment, from, to)?;
+        for row in &(rows & masks.rows()) {
+            let (first, last) = segment.time_bounds(row)?;
+            let (first, last) = (first.max(from), last.min(to));
+            let mut hidden: Vec<(i64, i64)> = masks.hidden(row).collect();
+            if is_covered(&mut hidden, first, last)
+                || hidden.iter().any(|range| range.0 <= last && range.1 >= first)
+                    && is_hidden_sample_by_sample(segment, row, (first, last), &hidden)?
+            {
+                invisible.insert(row);
+            }
+        }
+        Ok(invisible)
+    }
+}
+
+/// Whether the ranges together cover `first..=last`.
+fn is_covered(ranges: &mut [(i64, i64)], first: i64, last: i64) -> bool {
+    ranges.sort_unstable();
+    let mut next = first;
+    for (from, to) in ranges {
+        if *from > next {
+            return false;
+        }
+        if *to >= last {
+            return true;
+        }
+        next = next.max(to.saturating_add(1));
+    }
+    next > last
+}
+
+fn is_hidden_sample_by_sample(
+    segment: &Segment,
+    row: u32,
+    (from, to): (i64, i64),
+    hidden: &[(i64, i64)],
+) -> Result<bool, SegmentError> {
+    let mut cache = crate::segment::read::ReadCache::default();
+    let mut samples = crate::model::samples::Samples::default();
+    for slice in segment.slices_within(from, to)? {
+        segment.read(row, slice, (from, to), &mut cache, &mut samples)?;
+        hidden.iter().for_each(|range| samples.cut_out(range.0, range.1));
+        if !samples.is_empty() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_cover_together() {
+        assert!(is_covered(&mut [(5, 9), (0, 4)], 0, 9));
+        assert!(!is_covered(&mut [(5, 9), (0, 3)], 0, 9));
+        assert!(is_covered(&mut [(i64::MIN, i64::MAX)], i64::MIN, i64::MAX));
+        assert!(!is_covered(&mut [], 0, 0));
+        assert!(!is_covered(&mut [(0, 4)], 0, 9));
+    }
+}

@@ -1,0 +1,306 @@
+//! What very few series have: corrections, and samples that a deletion took out of sight.
+//!
+//! A deletion is applied to the live generation physically: what it hides leaves the chunks and becomes a *hidden part*,
+//! which stands where the deletion stands in the order of writing. From then on it is treated as a segment that ends
+//! before the deletion: deletions of the reader's view hide it, withdrawn ones do not.
+
+use super::decode::{decode_chunk, decode_data};
+use super::series::{Admission, Extra, SealedChunk, Series, is_same};
+use super::series_data::SeriesData;
+use super::slab::Hide;
+use crate::model::sample::{Class, Sample, Value};
+use crate::model::samples::Samples;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub(crate) type Corrections = BTreeMap<i64, (Class, Sample)>;
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rare {
+    /// Samples that are not ordinary; settled against the ordinary ones when they are read.
+    pub(crate) corrections: Corrections,
+    /// By LSN of the deletion, ascending.
+    pub(crate) hidden: Vec<Hidden>,
+    /// Samples of hidden parts that no deletion hides any more, for admission.
+    shown: Corrections,
+}
+
+/// What one deletion hid of one series.
+#[derive(Debug, Clone)]
+pub(crate) struct Hidden {
+    /// The deletion's. Everything here was written before it.
+    pub(crate) lsn: u64,
+    pub(crate) data: SeriesData,
+}
+
+impl Rare {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.corrections.is_empty() && self.hidden.is_empty()
+    }
+}
+
+/// Samples of `corrections` within `from..=to`.
+pub(crate) fn corrected(corrections: &Corrections, from: i64, to: i64) -> Samples {
+    let mut samples = Samples::default();
+    for (class, sample) in corrections.range(from..=to).map(|one| one.1) {
+        samples.push_classed(
+            sample.timestamp,
+            sample.value.clone(),
+            sample.start_timestamp,
+            *class,
+        );
+    }
+    samples
+}
+
+impl SeriesData {
+    /// What lies in `from..=to`, and everything else. What is hidden already stays with the latter.
+    fn split(mut self, from: i64, to: i64) -> (Self, Self) {
+        let is_inside = |timestamp: i64| (from..=to).contains(&timestamp);
+        let mut inside = Self {
+            starts: self.starts.clone(),
+            ..Self::default()
+        };
+        let mut outside = Vec::with_capacity(self.chunks.len() + 1);
+        for chunk in self.chunks {
+            if chunk.last_timestamp < from || chunk.first_timestamp > to {
+                outside.push(chunk);
+            } else if is_inside(chunk.first_timestamp) && is_inside(chunk.last_timestamp) {
+                inside.chunks.push(chunk);
+            } else {
+                let (chunks_inside, rest) = split_chunk(&chunk, from, to);
+                inside.chunks.extend(chunks_inside);
+                outside.extend(rest);
+            }
+        }
+        self.chunks = outside;
+        inside.late.extend(self.late.extract_if(from..=to, |_, _| true));
+        inside.exemplars = self
+            .exemplars
+            .extract_if(.., |one| is_inside(one.timestamp))
+            .collect();
+        if let Some(rare) = &mut self.rare {
+            let corrections: Corrections = rare.corrections.extract_if(from..=to, |_, _| true).collect();
+            if !corrections.is_empty() {
+                inside.rare.get_or_insert_default().corrections = corrections;
+            }
+        }
+        (inside, self)
+    }
+}
+
+/// A chunk as those of its samples that lie in `from..=to`, and those that do not.
+fn split_chunk(chunk: &SealedChunk, from: i64, to: i64) -> (Vec<SealedChunk>, Vec<SealedChunk>) {
+    let mut rest = Samples::default();
+    if decode_chunk(chunk.encoding, &chunk.bytes, &mut rest).is_err() {
+        // A checkpoint may hold anything; what does not decode shows nothing.
+        return (Vec::new(), vec![chunk.clone()]);
+    }
+    let mut inside = rest.clone();
+    inside.trim(from, to);
+    rest.cut_out(from, to);
+    (seal(&inside), seal(&rest))
+}
+
+fn seal(samples: &Samples) -> Vec<SealedChunk> {
+    let mut series = Series::default();
+    for sample in samples.iter() {
+        series.append(sample);
+    }
+    series.take_data().chunks
+}
+
+impl Series {
+    pub(super) fn rare(&self) -> Option<&Rare> {
+        self.extra.as_ref()?.rare.as_deref()
+    }
+
+    fn rare_mut(&mut self) -> &mut Rare {
+        self.special = true;
+        self.extra_mut().rare.get_or_insert_default()
+    }
+
+    fn correction(&self, timestamp: i64) -> Option<&(Class, Sample)> {
+        let rare = self.rare()?;
+        rare.corrections
+            .get(&timestamp)
+            .or_else(|| rare.shown.get(&timestamp))
+    }
+
+    /// What an ordinary sample is against a correction, or against what an undelete brought back.
+    pub(super) fn admit_beside_rare(&self, timestamp: i64, value: &Value) -> Option<Admission> {
+        let (class, known) = self.correction(timestamp)?;
+        if *class != Class::Ordinary || is_same(&known.value, value) {
+            return Some(Admission::Same);
+        }
+        Some(Admission::Conflict)
+    }
+
+    /// Whether there is a correction at `timestamp` in this generation.
+    pub(super) fn is_corrected(&self, timestamp: i64) -> bool {
+        self.correction(timestamp)
+            .is_some_and(|known| known.0 != Class::Ordinary)
+    }
+
+    /// Whether what stands at the sample's place in this generation is a smaller number.
+    pub(super) fn is_below(&self, sample: &Sample) -> bool {
+        let known = match self.correction(sample.timestamp) {
+            Some((_, known)) => Some(known.value.clone()),
+            None => self.find(sample.timestamp),
+        };
+        known.is_none_or(|known| sample.value.is_larger_than(&known))
+    }
+
+    /// What a sample that is not ordinary would be: new, or the same as the correction that is there.
+    pub(crate) fn admit_correction(&self, class: Class, timestamp: i64, value: &Value) -> Admission {
+        match self.correction(timestamp) {
+            Some((known, sample)) if *known == class && is_same(&sample.value, value) => Admission::Same,
+            Some((known, sample)) if class == Class::Maximum => {
+                let (is_above, _) = Class::settle((&sample.value, *known), (value, class));
+                if is_above {
+                    Admission::Late
+                } else {
+                    Admission::Same
+                }
+            }
+            _ => Admission::Late,
+        }
+    }
+
+    pub(crate) fn insert_correction(&mut self, class: Class, sample: Sample) {
+        let corrections = &mut self.rare_mut().corrections;
+        let timestamp = sample.timestamp;
+        let Some((known, before)) = corrections.get_mut(&timestamp) else {
+            corrections.insert(timestamp, (class, sample));
+            return;
+        };
+        let (is_above, settled) = Class::settle((&before.value, *known), (&sample.value, class));
+        *known = settled;
+        if is_above {
+            *before = sample;
+        }
+    }
+
+    /// Appends a sample that is newer than everything.
+    pub(super) fn append(&mut self, sample: Sample) {
+        let (timestamp, start_timestamp) = (sample.timestamp, sample.start_timestamp);
+        match sample.value {
+            Value::Float(value) => self.append_float(timestamp, value.to_bits(), start_timestamp),
+            Value::Histogram(histogram) => self.append_histogram(timestamp, histogram, start_timestamp),
+        }
+    }
+
+    /// Takes what lies in `from..=to` out of sight, for the deletion with that LSN.
+    pub(super) fn hide(&mut self, from: i64, to: i64, lsn: u64) {
+        if self.touches(from, to) {
+            let (inside, mut rest) = self.take_data().split(from, to);
+            if !inside.is_empty() {
+                let rare = rest.rare.get_or_insert_default();
+                rare.hidden.push(Hidden { lsn, data: inside });
+            }
+            self.put_back(rest);
+        }
+        if let Some(rare) = self.extra.as_mut().and_then(|extra| extra.rare.as_mut()) {
+            rare.shown.retain(|timestamp, _| !(from..=to).contains(timestamp));
+        }
+        if self.has_last && (from..=to).contains(&self.last_timestamp) {
+            self.forget_last();
+        }
+    }
+
+    /// Whether the generation may have something within `from..=to`, by bounds.
+    fn touches(&self, from: i64, to: i64) -> bool {
+        let overlaps = |first: i64, last: i64| first <= to && last >= from;
+        if self.open.count() > 0 && overlaps(self.open_first, self.open.last().0) {
+            return true;
+        }
+        let Some(extra) = self.extra.as_deref() else {
+            return false;
+        };
+        let open = extra.histogram.as_ref();
+        open.is_some_and(|open| overlaps(open.first_timestamp, open.appender.last_timestamp()))
+            || extra
+                .sealed
+                .iter()
+                .any(|chunk| overlaps(chunk.first_timestamp, chunk.last_timestamp))
+            || extra.late.range(from..=to).next().is_some()
+            || extra
+                .exemplars
+                .iter()
+                .any(|one| overlaps(one.timestamp, one.timestamp))
+            || self
+                .rare()
+                .is_some_and(|rare| rare.corrections.range(from..=to).next().is_some())
+    }
+
+    /// The reverse of [`Series::take_data`]; what was the open chunk stays sealed.
+    fn put_back(&mut self, data: SeriesData) {
+        let last_histogram = self.extra.as_mut().and_then(|extra| extra.last_histogram.take());
+        self.adopt(Extra {
+            sealed: data.chunks,
+            late: data.late,
+            starts: data.starts,
+            exemplars: data.exemplars,
+            rare: data.rare.filter(|rare| !rare.is_empty()),
+            last_histogram,
+            histogram: None,
+        });
+    }
+
+    /// The newest sample is gone: the one before it is the newest, if this generation has one. What the log says next of
+    /// this series stands for itself.
+    fn forget_last(&mut self) {
+        self.chain = 0;
+        let (mut newest, mut samples) = (None, Samples::default());
+        if let Some(extra) = self.extra.as_deref_mut() {
+            extra.last_histogram = None;
+            if let Some(chunk) = extra.sealed.last() {
+                let decoded = decode_chunk(chunk.encoding, &chunk.bytes, &mut samples);
+                newest = decoded
+                    .ok()
+                    .and_then(|()| samples.iter().next_back())
+                    .map(|sample| (sample.timestamp, sample.value));
+            }
+            if let Some((timestamp, late)) = extra.late.last_key_value()
+                && newest.as_ref().is_none_or(|newest| newest.0 < *timestamp)
+            {
+                newest = Some((*timestamp, late.value.clone()));
+            }
+        }
+        self.has_last = newest.is_some();
+        match newest {
+            None => (self.last_timestamp, self.last_bits) = (0, 0),
+            Some((timestamp, Value::Float(value))) => {
+                (self.last_timestamp, self.last_bits) = (timestamp, value.to_bits());
+            }
+            Some((timestamp, Value::Histogram(histogram))) => {
+                self.last_timestamp = timestamp;
+                self.special = true;
+                self.extra_mut().last_histogram = Some(histogram);
+            }
+        }
+    }
+
+    /// Works out anew which hidden samples no deletion hides any more; `hides` are the deletions in force.
+    pub(super) fn update_shown(&mut self, place: u32, hides: &[Arc<Hide>]) {
+        let Some(rare) = self.extra.as_mut().and_then(|extra| extra.rare.as_mut()) else {
+            return;
+        };
+        rare.shown.clear();
+        let parts = rare.hidden.iter().map(|hidden| {
+            let mut samples = Samples::default();
+            if decode_data(&hidden.data, i64::MIN, i64::MAX, &mut samples).is_err() {
+                samples.clear();
+            }
+            let above = hides
+                .iter()
+                .filter(|hide| hide.lsn >= hidden.lsn && hide.places.contains(place));
+            above.for_each(|hide| samples.cut_out(hide.from, hide.to));
+            samples
+        });
+        let shown = Samples::join(parts.collect());
+        let classed = |sample: Sample| (sample.timestamp, (shown.class_at(sample.timestamp), sample));
+        rare.shown = shown.iter().map(classed).collect();
+        self.special |= !shown.is_empty();
+    }
+}
