@@ -208,6 +208,11 @@ impl Db {
         self.engine().flush()
     }
 
+    /// Merges segments as far as it can be done: into one for each stretch of time that the longest segments have.
+    pub fn compact(&self) -> Result<(), Error> {
+        self.engine().compact_all()
+    }
+
     /// Does at most one piece of background work, and says whether there was any. For databases opened without
     /// background threads.
     pub fn step(&self) -> Result<bool, Error> {

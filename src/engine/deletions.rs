@@ -16,7 +16,6 @@ use crate::index::{LabelMatcher, RegexError};
 use crate::model::deletion::{Deletion, Selector};
 use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
-use crate::model::parts::{Mark, Part};
 use crate::segment::reader::{Segment, SegmentError};
 use roaring::RoaringBitmap;
 use std::ops::RangeBounds;
@@ -33,7 +32,7 @@ pub(crate) struct Tombstone {
     matchers: Vec<LabelMatcher>,
     /// Series of the head that it is about, as of its LSN. They keep their ids while it matters: a series with samples
     /// in memory is not evicted, and none is while a generation is frozen.
-    ids: RoaringBitmap,
+    pub(super) ids: RoaringBitmap,
 }
 
 /// A deletion, as `Db::deletions` lists it.
@@ -77,12 +76,12 @@ impl Tombstone {
         self.withdrawn.is_none()
     }
 
-    fn overlaps(&self, from: i64, to: i64) -> bool {
+    pub(super) fn overlaps(&self, from: i64, to: i64) -> bool {
         self.deletion.from <= to && self.deletion.to >= from
     }
 
     /// Rows of a segment that it is about.
-    fn rows(&self, segment: &Segment) -> Result<Arc<RoaringBitmap>, SegmentError> {
+    pub(super) fn rows(&self, segment: &Segment) -> Result<Arc<RoaringBitmap>, SegmentError> {
         segment.deleted_rows(self.lsn, || {
             let at = |corrupt| segment.index_error(corrupt);
             let index = segment.index()?;
@@ -130,86 +129,6 @@ fn compile(selector: &Selector) -> Result<Vec<LabelMatcher>, RegexError> {
     match selector {
         Selector::Matchers(matchers) => LabelMatcher::compile_all(matchers),
         Selector::Series(labels) => LabelMatcher::compile_all(&equalities(labels)),
-    }
-}
-
-/// The deletions that lie over one source, with the rows or ids that each is about.
-#[derive(Debug, Default)]
-pub(super) struct Masks {
-    masks: Vec<(Arc<Tombstone>, Arc<RoaringBitmap>)>,
-}
-
-impl Masks {
-    /// Those over a segment, within a time range.
-    pub(super) fn over_segment(
-        view: &View,
-        segment: &Segment,
-        from: i64,
-        to: i64,
-    ) -> Result<Self, SegmentError> {
-        let (from, to) = (from.max(segment.meta.time_min), to.min(segment.meta.time_max));
-        let mut masks = Vec::new();
-        for tombstone in view.deletions.iter() {
-            if tombstone.lsn > segment.meta.lsn_last && tombstone.overlaps(from, to) {
-                let rows = tombstone.rows(segment)?;
-                if !rows.is_empty() {
-                    masks.push((tombstone.clone(), rows));
-                }
-            }
-        }
-        Ok(Self { masks })
-    }
-
-    /// Rows that a deletion in force is about.
-    pub(super) fn rows(&self) -> RoaringBitmap {
-        let in_force = self.masks.iter().filter(|mask| mask.0.is_in_force());
-        in_force.fold(RoaringBitmap::new(), |all, mask| all | &*mask.1)
-    }
-
-    /// Time ranges of a row that are hidden.
-    pub(super) fn hidden(&self, row: u32) -> impl Iterator<Item = (i64, i64)> {
-        let about = self.masks.iter().filter(move |mask| mask.1.contains(row));
-        let in_force = about.filter(|mask| mask.0.is_in_force());
-        in_force.map(|mask| (mask.0.deletion.from, mask.0.deletion.to))
-    }
-
-    /// Hides what is hidden of a row and notes the marks above it.
-    pub(super) fn apply(&self, row: u32, part: &mut Part) {
-        for (tombstone, _) in self.masks.iter().filter(|mask| mask.1.contains(row)) {
-            apply(tombstone, part);
-        }
-    }
-}
-
-/// The same for a part of the series `id` of the head.
-pub(super) fn apply_to_head(view: &View, id: u32, part: &mut Part) {
-    let above = view.deletions.iter().filter(|tombstone| tombstone.lsn > part.lsn);
-    for tombstone in above
-        .filter(|tombstone| tombstone.ids.contains(id))
-        .cloned()
-        .collect::<Vec<_>>()
-    {
-        apply(&tombstone, part);
-    }
-}
-
-/// Whether the exemplars of series `id` in the head at `timestamp` are hidden, when they stand below `lsn`.
-pub(super) fn is_hidden_in_head(view: &View, id: u32, lsn: u64, timestamp: i64) -> bool {
-    view.deletions.iter().any(|tombstone| {
-        tombstone.is_in_force()
-            && tombstone.lsn > lsn
-            && tombstone.overlaps(timestamp, timestamp)
-            && tombstone.ids.contains(id)
-    })
-}
-
-fn apply(tombstone: &Tombstone, part: &mut Part) {
-    let (from, to) = (tombstone.deletion.from, tombstone.deletion.to);
-    if tombstone.is_in_force() {
-        part.samples.cut_out(from, to);
-    } else {
-        let lsn = tombstone.lsn;
-        part.marks.push(Mark { lsn, from, to });
     }
 }
 
@@ -354,80 +273,5 @@ impl Engine {
     /// The deletions that still hide something or can be withdrawn, oldest first.
     pub(crate) fn deletions(&self) -> Vec<DeletionInfo> {
         self.view.load().deletions.iter().map(|one| one.info()).collect()
-    }
-
-    /// Rows of a segment that have nothing to show within `from..=to`, of those that deletions are about.
-    pub(super) fn invisible_rows(
-        &self,
-        view: &View,
-        segment: &Arc<Segment>,
-        rows: &RoaringBitmap,
-        (from, to): (i64, i64),
-    ) -> Result<RoaringBitmap, SegmentError> {
-        let mut invisible = RoaringBitmap::new();
-        if view.deletions.is_empty() {
-            return Ok(invisible);
-        }
-        let masks = Masks::over_segment(view, segment, from, to)?;
-        for row in &(rows & masks.rows()) {
-            let (first, last) = segment.time_bounds(row)?;
-            let (first, last) = (first.max(from), last.min(to));
-            let mut hidden: Vec<(i64, i64)> = masks.hidden(row).collect();
-            if is_covered(&mut hidden, first, last)
-                || hidden.iter().any(|range| range.0 <= last && range.1 >= first)
-                    && is_hidden_sample_by_sample(segment, row, (first, last), &hidden)?
-            {
-                invisible.insert(row);
-            }
-        }
-        Ok(invisible)
-    }
-}
-
-/// Whether the ranges together cover `first..=last`.
-fn is_covered(ranges: &mut [(i64, i64)], first: i64, last: i64) -> bool {
-    ranges.sort_unstable();
-    let mut next = first;
-    for (from, to) in ranges {
-        if *from > next {
-            return false;
-        }
-        if *to >= last {
-            return true;
-        }
-        next = next.max(to.saturating_add(1));
-    }
-    next > last
-}
-
-fn is_hidden_sample_by_sample(
-    segment: &Segment,
-    row: u32,
-    (from, to): (i64, i64),
-    hidden: &[(i64, i64)],
-) -> Result<bool, SegmentError> {
-    let mut cache = crate::segment::read::ReadCache::default();
-    let mut samples = crate::model::samples::Samples::default();
-    for slice in segment.slices_within(from, to)? {
-        segment.read(row, slice, (from, to), &mut cache, &mut samples)?;
-        hidden.iter().for_each(|range| samples.cut_out(range.0, range.1));
-        if !samples.is_empty() {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges_cover_together() {
-        assert!(is_covered(&mut [(5, 9), (0, 4)], 0, 9));
-        assert!(!is_covered(&mut [(5, 9), (0, 3)], 0, 9));
-        assert!(is_covered(&mut [(i64::MIN, i64::MAX)], i64::MIN, i64::MAX));
-        assert!(!is_covered(&mut [], 0, 0));
-        assert!(!is_covered(&mut [(0, 4)], 0, 9));
     }
 }

@@ -93,6 +93,7 @@ impl From<WriteError> for Error {
     fn from(error: WriteError) -> Self {
         match error {
             WriteError::Fs(error) => error.into(),
+            WriteError::Segment(error) => error.into(),
             WriteError::Corrupt(error) => Self::Corrupt(CorruptFile {
                 file: PathBuf::from("head"),
                 offset: error.offset,

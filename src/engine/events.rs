@@ -1,8 +1,8 @@
 //! Exemplars and metadata, from head and segments.
 
 use super::Engine;
-use super::deletions;
 use super::error::Error;
+use super::masks;
 use super::merge::{Join, SourceKind};
 use super::select::{bounds, matching_rows};
 use super::view::View;
@@ -89,7 +89,7 @@ impl Engine {
         let hidden = data.rare.iter().flat_map(|rare| &rare.hidden);
         let parts = hidden.map(|hidden| (hidden.lsn - 1, &hidden.data.exemplars));
         for (lsn, exemplars) in parts.chain([(lsn, &data.exemplars)]) {
-            let is_shown = |one: &&Exemplar| !deletions::is_hidden_in_head(view, id, lsn, one.timestamp);
+            let is_shown = |one: &&Exemplar| !masks::is_hidden_in_head(view, id, lsn, one.timestamp);
             out.extend(exemplars.iter().filter(is_shown).cloned());
         }
     }

@@ -4,19 +4,19 @@ use super::error::Error;
 use super::manifest::SegmentEntry;
 use super::view::View;
 use super::{Engine, Maintenance, deletions};
-use crate::base::bytes::Corrupt;
 use crate::head::freeze::{Frozen, FrozenSeries};
 use crate::head::series_data::SeriesData;
 use crate::head::{self, Head};
 use crate::io;
 use crate::model::exemplar::Exemplar;
+use crate::model::labels::LabelsRef;
 use crate::model::metadata::Metadata;
 use crate::model::samples::Samples;
 use crate::segment::meta::{self, SegmentMeta};
 use crate::segment::names;
 use crate::segment::reader::Segment;
 use crate::segment::summary;
-use crate::segment::writer::{Run, SeriesSource, WriteOptions, write_segment};
+use crate::segment::writer::{Run, SeriesSource, WriteError, WriteOptions, write_segment};
 use crate::wal;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -98,12 +98,12 @@ impl Engine {
         let none = BTreeMap::new();
         for lsn in series.hidden() {
             let source = FrozenSource::new(&self.head, series, Some(lsn), &none);
-            segments.push(self.write_source(dir, sequence, frozen, lsn - 1, &source)?);
+            segments.push(self.write_source(dir, sequence, frozen, lsn - 1, source)?);
             sequence += 1;
         }
         let source = FrozenSource::new(&self.head, series, None, &frozen.metadata);
         if source.len() > 0 || !frozen.metadata.is_empty() {
-            segments.push(self.write_source(dir, sequence, frozen, frozen.last_lsn, &source)?);
+            segments.push(self.write_source(dir, sequence, frozen, frozen.last_lsn, source)?);
         }
         Ok(())
     }
@@ -114,7 +114,7 @@ impl Engine {
         sequence: u64,
         frozen: &Frozen,
         lsn_last: u64,
-        source: &FrozenSource<'_>,
+        source: FrozenSource<'_>,
     ) -> Result<Arc<Segment>, Error> {
         let database_id = self.lock_manifest().database_id;
         let created_ms = self.options.clock.now_ms();
@@ -272,14 +272,18 @@ impl SeriesSource for FrozenSource<'_> {
         self.rows.len() as u32
     }
 
-    fn labels(&self, row: u32, out: &mut Vec<u8>) {
-        if let Some(position) = self.rows.get(row as usize) {
-            self.series.labels(self.head, *position as usize, out);
+    fn each_labels(&self, each: &mut dyn FnMut(u32, LabelsRef<'_>)) -> Result<(), WriteError> {
+        let mut labels = Vec::new();
+        for (position, row) in self.rows.iter().zip(0..) {
+            labels.clear();
+            self.series.labels(self.head, *position as usize, &mut labels);
+            each(row, LabelsRef::new(&labels));
         }
+        Ok(())
     }
 
-    fn runs(&self, row: u32, each: &mut dyn FnMut(Run)) {
-        let Some(data) = self.data(row) else { return };
+    fn runs(&self, row: u32, each: &mut dyn FnMut(Run)) -> Result<(), WriteError> {
+        let Some(data) = self.data(row) else { return Ok(()) };
         for chunk in &data.chunks {
             each(Run {
                 first: chunk.first_timestamp,
@@ -293,16 +297,15 @@ impl SeriesSource for FrozenSource<'_> {
                 samples: 1,
             });
         }
+        Ok(())
     }
 
-    fn samples(&self, row: u32, from: i64, to: i64, out: &mut Samples) -> Result<(), Corrupt> {
+    fn samples(&self, row: u32, from: i64, to: i64, out: &mut Samples) -> Result<(), WriteError> {
         match self.data(row) {
-            Some(data) => head::decode_data(data, from, to, out),
-            None => {
-                out.clear();
-                Ok(())
-            }
+            Some(data) => head::decode_data(data, from, to, out)?,
+            None => out.clear(),
         }
+        Ok(())
     }
 
     fn exemplars(&self, row: u32) -> Vec<Exemplar> {

@@ -15,9 +15,11 @@
 //! log floor      u64      sequence of the first log file that is needed
 //! checkpoint     u64      sequence of the checkpoint that comes before it, 0 = none
 //! segments       u32 count, then per segment: u64 sequence, 16 bytes ULID, u64 length of the file,
-//!                i64 smallest and i64 largest timestamp, u64 first and u64 last LSN, u8 level
+//!                i64 smallest and i64 largest timestamp, u64 first and u64 last LSN, u8 level, u64 samples,
+//!                i64 creation in milliseconds since 1970, u8 flags (bit 0: its data is compressed), u64 rules
 //! deletions      u32 count, then per deletion: u64 LSN, u64 LSN of its undelete or 0, u32 length, the deletion as in
 //!                the log
+//! retired        u32 count, then u64 sequences: segments that were merged or dropped and may be removed
 //! checksum       u64      of everything before
 //! ```
 
@@ -37,9 +39,10 @@ use std::sync::Arc;
 
 const MAGIC: &[u8; 8] = b"NTHXMNF1";
 const VERSION: u32 = 1;
+const FLAG_COMPRESSED: u8 = 1;
 
 /// A segment as the manifest names it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct SegmentEntry {
     pub(crate) sequence: u64,
     pub(crate) ulid: u128,
@@ -49,6 +52,12 @@ pub(crate) struct SegmentEntry {
     pub(crate) lsn_first: u64,
     pub(crate) lsn_last: u64,
     pub(crate) level: u8,
+    pub(crate) samples: u64,
+    pub(crate) created_ms: i64,
+    /// Its data was compressed as that of old segments is.
+    pub(crate) is_compressed: bool,
+    /// Checksum of the retention rules that were applied to it, 0 = none.
+    pub(crate) rules: u64,
 }
 
 impl SegmentEntry {
@@ -62,6 +71,10 @@ impl SegmentEntry {
             lsn_first: segment.meta.lsn_first,
             lsn_last: segment.meta.lsn_last,
             level: segment.meta.level,
+            samples: segment.meta.floats + segment.meta.histograms,
+            created_ms: segment.meta.created_ms,
+            is_compressed: false,
+            rules: 0,
         }
     }
 }
@@ -89,6 +102,8 @@ pub(crate) struct Manifest {
     pub(crate) segments: Vec<SegmentEntry>,
     /// By LSN. Later ones are in the log.
     pub(crate) deletions: Vec<DeletionEntry>,
+    /// Sequence numbers of segments whose files are not needed any more.
+    pub(crate) retired: Vec<u64>,
 }
 
 impl Manifest {
@@ -117,6 +132,10 @@ impl Manifest {
             out.extend_from_slice(&segment.lsn_first.to_le_bytes());
             out.extend_from_slice(&segment.lsn_last.to_le_bytes());
             out.push(segment.level);
+            out.extend_from_slice(&segment.samples.to_le_bytes());
+            out.extend_from_slice(&segment.created_ms.to_le_bytes());
+            out.push(u8::from(segment.is_compressed) * FLAG_COMPRESSED);
+            out.extend_from_slice(&segment.rules.to_le_bytes());
         }
         out.extend_from_slice(&(self.deletions.len() as u32).to_le_bytes());
         for entry in &self.deletions {
@@ -126,6 +145,10 @@ impl Manifest {
             out.extend_from_slice(&entry.withdrawn.unwrap_or(0).to_le_bytes());
             out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
             out.extend_from_slice(&bytes);
+        }
+        out.extend_from_slice(&(self.retired.len() as u32).to_le_bytes());
+        for sequence in &self.retired {
+            out.extend_from_slice(&sequence.to_le_bytes());
         }
         let checksum = hash::checksum(&out);
         out.extend_from_slice(&checksum.to_le_bytes());
@@ -157,6 +180,7 @@ impl Manifest {
             checkpoint: cursor.u64("checkpoint")?,
             segments: Vec::new(),
             deletions: Vec::new(),
+            retired: Vec::new(),
         };
         for _ in 0..cursor.u32("number of segments")? {
             manifest.segments.push(SegmentEntry {
@@ -168,6 +192,10 @@ impl Manifest {
                 lsn_first: cursor.u64("segment LSN")?,
                 lsn_last: cursor.u64("segment LSN")?,
                 level: cursor.u8("segment level")?,
+                samples: cursor.u64("samples of a segment")?,
+                created_ms: cursor.i64("creation of a segment")?,
+                is_compressed: cursor.u8("segment flags")? & FLAG_COMPRESSED != 0,
+                rules: cursor.u64("rules of a segment")?,
             });
         }
         for _ in 0..cursor.u32("number of deletions")? {
@@ -181,8 +209,11 @@ impl Manifest {
                 deletion: deletion::read(&mut bytes)?,
             });
         }
+        for _ in 0..cursor.u32("number of retired segments")? {
+            manifest.retired.push(cursor.u64("retired segment")?);
+        }
         if !cursor.is_empty() {
-            return Err(cursor.corrupt("bytes after the deletions"));
+            return Err(cursor.corrupt("bytes after the retired segments"));
         }
         Ok(manifest)
     }
@@ -227,6 +258,10 @@ mod tests {
             lsn_first: 1,
             lsn_last: 8,
             level: 0,
+            samples: 10,
+            created_ms: 11,
+            is_compressed: true,
+            rules: 12,
         };
         let manifest = Manifest {
             database_id: 7,
@@ -242,6 +277,7 @@ mod tests {
                     created_ms: 3,
                 },
             }],
+            retired: vec![1, 2],
             ..Manifest::default()
         };
         let bytes = manifest.encode();

@@ -1,7 +1,7 @@
 //! Joins the matching series of segments and head in label order.
 
-use super::deletions::Masks;
 use super::error::Error;
+use super::masks::Masks;
 use crate::head::Head;
 use crate::head::read::HeadSelection;
 use crate::model::labels;

@@ -8,6 +8,7 @@ mod append;
 pub(crate) mod background;
 mod checkpoint;
 pub(crate) mod chunks;
+mod compact;
 pub(crate) mod deletions;
 pub(crate) mod error;
 mod events;
@@ -15,9 +16,12 @@ mod flush;
 pub(crate) mod inventory;
 pub(crate) mod listing;
 pub(crate) mod manifest;
+mod masks;
 pub(crate) mod merge;
 mod open;
 pub(crate) mod options;
+mod pick;
+mod retention;
 pub(crate) mod select;
 pub(crate) mod stats;
 mod step;
@@ -25,6 +29,7 @@ pub(crate) mod verify;
 mod view;
 
 use self::background::Kick;
+use self::compact::Compaction;
 use self::error::Error;
 use self::manifest::Manifest;
 use self::options::{Options, Precision};
@@ -32,6 +37,7 @@ use self::view::View;
 use crate::head::Head;
 use crate::head::freeze::Frozen;
 use crate::head::read::Pin;
+use crate::index::LabelMatcher;
 use crate::io::FolderLock;
 use crate::segment::reader::Quarantined;
 use crate::wal::{Gap, GroupCommit};
@@ -39,6 +45,7 @@ use arc_swap::ArcSwap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 /// An open database.
 #[derive(Debug)]
@@ -59,6 +66,10 @@ pub(crate) struct Engine {
     /// Log bytes since the last checkpoint or flush.
     log_bytes: AtomicU64,
     recovery: RecoveryReport,
+    /// Matchers, number and time of each rule.
+    retention_rules: Vec<(Vec<LabelMatcher>, u64, Duration)>,
+    /// Ordinary samples that merges found to lose against earlier ones with other bits.
+    late_conflicts: AtomicU64,
     /// Wakes the background thread.
     pub(crate) kick: Kick,
     _lock: Option<FolderLock>,
@@ -71,6 +82,7 @@ struct Maintenance {
     /// The next slab whose stopped series leave memory.
     evict_from: Option<usize>,
     checkpoint_bytes: u64,
+    compaction: Compaction,
 }
 
 /// What opening found.

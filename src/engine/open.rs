@@ -31,6 +31,7 @@ const DAMAGE_KEPT_MAX: u64 = 64 << 20;
 impl Engine {
     /// Opens or creates the database that `options` name.
     pub(crate) fn open(options: Options) -> Result<Self, Error> {
+        options.check()?;
         match options.dir.clone() {
             None => Self::open_in_memory(options),
             Some(dir) if options.read_only => Self::open_beside_a_writer(&options, &dir),
@@ -78,7 +79,7 @@ impl Engine {
             generations: vec![live],
             deletions: Arc::default(),
         };
-        Ok(Self::assemble(options, manifest, head, view, report, None))
+        Self::assemble(options, manifest, head, view, report, None)
     }
 
     fn open_folder(options: Options, dir: &Path) -> Result<Self, Error> {
@@ -132,7 +133,7 @@ impl Engine {
         } else {
             Some(resume(&options, dir, &manifest, &head, &replayed)?)
         };
-        let mut engine = Self::assemble(options, manifest, head, view, report, commit);
+        let mut engine = Self::assemble(options, manifest, head, view, report, commit)?;
         engine._lock = lock;
         Ok(engine)
     }
@@ -144,8 +145,10 @@ impl Engine {
         view: View,
         recovery: RecoveryReport,
         commit: Option<Arc<wal::GroupCommit>>,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            retention_rules: options.compiled_retention_rules()?,
+            late_conflicts: AtomicU64::new(0),
             precision: manifest.precision,
             options,
             head,
@@ -160,7 +163,7 @@ impl Engine {
             recovery,
             kick: Kick::default(),
             _lock: None,
-        }
+        })
     }
 }
 
@@ -227,9 +230,13 @@ fn remove_leftovers(fs: &Arc<dyn Fs>, dir: &Path, manifest: &Manifest) -> Result
     // Whoever wrote the manifest may have died before its name was durable. If a power loss brought back the one before,
     // what that one names must still be there.
     fs.sync_dir(dir)?;
+    let is_retired = |name: &str| {
+        let sequence = names::segment_sequence(name).or_else(|| names::summary_sequence(name));
+        sequence.is_some_and(|sequence| manifest.retired.contains(&sequence))
+    };
     for name in fs.list(dir)? {
         let path = dir.join(&name);
-        if io::is_temp_name(&name) {
+        if io::is_temp_name(&name) || is_retired(&name) {
             fs.remove(&path)?;
         } else if let Some(sequence) = names::segment_sequence(&name)
             && !manifest

@@ -1,6 +1,8 @@
 //! How a database is opened. Every option has a stated default.
 
+use super::error::Error;
 use crate::base::clock::{Clock, SystemClock};
+use crate::base::hash;
 use crate::head::limits::Limits;
 use crate::head::overwrite::{Overwrite, OverwriteRules};
 use crate::head::report::Durability;
@@ -12,6 +14,8 @@ use crate::segment::compress::Compressor;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// Unit of the timestamps of a database, fixed when it is created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -94,6 +98,14 @@ pub struct Options {
     pub(crate) future_limit: Option<Duration>,
     pub(crate) series_idle: Duration,
     pub(crate) overwrite: Overwrite,
+    pub(crate) undelete_window: Duration,
+    pub(crate) compaction: bool,
+    pub(crate) segment_samples_max: u64,
+    pub(crate) retention: Option<Duration>,
+    pub(crate) retention_bytes: Option<u64>,
+    pub(crate) retention_rules: Vec<(Vec<Matcher>, Duration)>,
+    pub(crate) clock_leap_max: Duration,
+    pub(crate) compress_after: Option<Duration>,
     pub(crate) overwrite_rules: Vec<(Vec<Matcher>, Overwrite)>,
     pub(crate) metadata_compressor: Compressor,
     pub(crate) data_compressor: Compressor,
@@ -132,6 +144,14 @@ impl Options {
             future_limit: None,
             series_idle: Duration::from_secs(30 * 60),
             overwrite: Overwrite::Reject,
+            undelete_window: DAY,
+            compaction: true,
+            segment_samples_max: 1 << 32,
+            retention: None,
+            retention_bytes: None,
+            retention_rules: Vec::new(),
+            clock_leap_max: DAY,
+            compress_after: Some(DAY * 7),
             overwrite_rules: Vec::new(),
             metadata_compressor: Compressor::Zstd,
             data_compressor: Compressor::None,
@@ -225,6 +245,74 @@ impl Options {
         self
     }
 
+    /// How long a delete can be withdrawn at least. Default 24 hours.
+    #[must_use]
+    pub fn undelete_window(mut self, window: Duration) -> Self {
+        self.undelete_window = window;
+        self
+    }
+
+    /// Whether segments are merged in the background; `Db::compact` merges in any case. Default yes.
+    #[must_use]
+    pub fn compaction(mut self, compaction: bool) -> Self {
+        self.compaction = compaction;
+        self
+    }
+
+    /// Samples beyond which segments are not merged into one. Default 4 Gi.
+    #[must_use]
+    pub fn segment_samples_max(mut self, samples: u64) -> Self {
+        self.segment_samples_max = samples;
+        self
+    }
+
+    /// Drops segments whose newest sample is older than this. A tenth of it, between three segment spans and 31 days, is
+    /// the length of the longest segments. Default: nothing is dropped, and the longest segments have 10 days.
+    #[must_use]
+    pub fn retention(mut self, retention: Duration) -> Self {
+        self.retention = Some(retention);
+        self
+    }
+
+    /// Drops the oldest segments while log, segments, head and the scratch space of merges take more than this. What is
+    /// not in a segment yet is never dropped. Default: no limit.
+    #[must_use]
+    pub fn retention_bytes(mut self, bytes: u64) -> Self {
+        self.retention_bytes = Some(bytes);
+        self
+    }
+
+    /// A shorter retention for series that match: they leave a segment once all of it is older than this, when it is
+    /// written again.
+    #[must_use]
+    pub fn retention_rule(mut self, matchers: Vec<Matcher>, retention: Duration) -> Self {
+        self.retention_rules.push((matchers, retention));
+        self
+    }
+
+    /// How far the clock may be ahead of the newest sample for retention to believe it. Default 1 day: a clock that leaps
+    /// forward drops nothing that the newest sample plus a day would not drop.
+    #[must_use]
+    pub fn clock_leap_max(mut self, leap: Duration) -> Self {
+        self.clock_leap_max = leap;
+        self
+    }
+
+    /// The age at which the data of a segment is compressed by Zstandard, where that makes it smaller; `None` = never.
+    /// Default 7 days.
+    #[must_use]
+    pub fn compress_after(mut self, age: Option<Duration>) -> Self {
+        self.compress_after = age;
+        self
+    }
+
+    /// Length of the longest segments.
+    pub(super) fn partition_span(&self) -> Duration {
+        let longest = self.retention.map_or(DAY * 10, |retention| retention / 10);
+        let least = self.segment_span.saturating_mul(3);
+        longest.clamp(least, least.max(DAY * 31))
+    }
+
     pub(super) fn compiled_overwrite_rules(&self) -> Result<OverwriteRules, RegexError> {
         let mut rules = OverwriteRules {
             default: self.overwrite,
@@ -288,6 +376,29 @@ impl Options {
     pub fn checkpoint_bytes_min(mut self, bytes: u64) -> Self {
         self.checkpoint_bytes_min = bytes;
         self
+    }
+
+    /// The retention rules, each with a number that tells it from others.
+    pub(super) fn compiled_retention_rules(
+        &self,
+    ) -> Result<Vec<(Vec<LabelMatcher>, u64, Duration)>, RegexError> {
+        let compile = |(matchers, retention): &(Vec<Matcher>, Duration)| {
+            let id = hash::checksum(format!("{matchers:?} {retention:?}").as_bytes());
+            Ok((LabelMatcher::compile_all(matchers)?, id, *retention))
+        };
+        self.retention_rules.iter().map(compile).collect()
+    }
+
+    /// What is wrong with the options, if anything is.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let floor = 4 * (self.wal_file_bytes + self.checkpoint_bytes_min);
+        match self.retention_bytes {
+            Some(bytes) if bytes < floor => Err(Error::InvalidOptions(format!(
+                "retention_bytes {bytes} leaves no room for segments beside the log: at least {floor}, or smaller \
+                 wal_sizes and checkpoint_bytes_min"
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// The file system. Default the operating system's.

@@ -1,8 +1,8 @@
 //! Reading: the matching series in label order, each with its samples, from one view.
 
 use super::Engine;
-use super::deletions::{self, Masks};
 use super::error::Error;
+use super::masks::{self, Masks};
 use super::merge::{Join, Source, SourceKind};
 use super::view::View;
 use crate::head::slab::Generation;
@@ -359,7 +359,7 @@ impl Engine {
                 samples,
                 marks: Vec::new(),
             };
-            deletions::apply_to_head(view, id, &mut part);
+            masks::apply_to_head(view, id, &mut part);
             part
         });
         parts.collect()

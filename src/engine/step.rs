@@ -16,8 +16,8 @@ const CACHED_BYTES_MAX: usize = 64 << 20;
 const SLABS_PER_STEP: usize = 64;
 
 impl Engine {
-    /// Does at most one thing that is due: the flush of a frozen generation, a freeze, an eviction, a checkpoint.
-    /// Returns whether there was anything to do.
+    /// Does at most one thing that is due: the flush of a frozen generation, a freeze, an eviction, a checkpoint,
+    /// retention, a piece of a merge. Returns whether there was anything to do.
     pub(crate) fn step(&self) -> Result<bool, Error> {
         self.check_writable()?;
         let mut maintenance = self.lock_maintenance();
@@ -37,6 +37,12 @@ impl Engine {
         }
         if self.is_checkpoint_due(&maintenance) {
             return self.checkpoint(&mut maintenance).map(|()| true);
+        }
+        if self.retain(&mut maintenance)? {
+            return Ok(true);
+        }
+        if self.options.compaction {
+            return self.compact(&mut maintenance, false);
         }
         Ok(false)
     }

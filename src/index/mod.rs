@@ -26,5 +26,5 @@ pub(crate) mod walk;
 
 pub(crate) use live::{LiveIndex, LiveIndexBytes, PairId};
 pub(crate) use regex::{LabelMatcher, RegexError};
-pub(crate) use segment::{IndexLayout, SegmentIndex};
+pub(crate) use segment::{IndexLayout, LabelCursor, SegmentIndex};
 pub(crate) use segment_writer::{Compression, SegmentIndexWriter};

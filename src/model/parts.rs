@@ -31,12 +31,18 @@ impl Mark {
 }
 
 /// One sample per place, from parts in any order.
-pub(crate) fn join(mut parts: Vec<Part>) -> Samples {
+pub(crate) fn join(parts: Vec<Part>) -> Samples {
+    join_counting(parts).0
+}
+
+/// The same, and how many ordinary samples lost against other bits that were written before them.
+pub(crate) fn join_counting(mut parts: Vec<Part>) -> (Samples, u64) {
     parts.retain(|part| !part.samples.is_empty());
     parts.sort_by_key(|part| part.lsn);
     if parts.iter().all(|part| part.marks.is_empty()) {
-        return Samples::join(parts.into_iter().map(|part| part.samples).collect());
+        return Samples::join_counting(parts.into_iter().map(|part| part.samples).collect());
     }
+    let mut conflicts = 0;
     let mut candidates: Vec<(Sample, Class, &Part)> = Vec::new();
     for part in &parts {
         let all = part.samples.iter();
@@ -49,15 +55,15 @@ pub(crate) fn join(mut parts: Vec<Part>) -> Samples {
     candidates.sort_by_key(|candidate| candidate.0.timestamp);
     let mut joined = Samples::default();
     for place in candidates.chunk_by(|a, b| a.0.timestamp == b.0.timestamp) {
-        if let Some((sample, class)) = settle(place) {
+        if let Some((sample, class)) = settle(place, &mut conflicts) {
             joined.push_classed(sample.timestamp, sample.value, sample.start_timestamp, class);
         }
     }
-    joined
+    (joined, conflicts)
 }
 
 /// Settles one place from the bottom up.
-fn settle(place: &[(Sample, Class, &Part)]) -> Option<(Sample, Class)> {
+fn settle(place: &[(Sample, Class, &Part)], conflicts: &mut u64) -> Option<(Sample, Class)> {
     let (mut best, rest) = place.split_first()?;
     let mut class = best.1;
     for above in rest {
@@ -70,6 +76,8 @@ fn settle(place: &[(Sample, Class, &Part)]) -> Option<(Sample, Class)> {
         let (is_above, settled) = Class::settle((&best.0.value, class), (&above.0.value, above.1));
         if is_above {
             best = above;
+        } else if above.1 == Class::Ordinary && above.0.value != best.0.value {
+            *conflicts += 1;
         }
         class = settled;
     }

@@ -135,17 +135,23 @@ impl Samples {
 
     /// Joins parts in order of writing: appends where the times follow each other, else settles place by place.
     pub(crate) fn join(parts: Vec<Self>) -> Self {
-        let mut parts = parts.into_iter().filter(|part| !part.is_empty());
-        let Some(mut joined) = parts.next() else {
-            return Self::default();
-        };
-        for part in parts {
-            joined = joined.join_one(part);
-        }
-        joined
+        Self::join_counting(parts).0
     }
 
-    fn join_one(mut self, later: Self) -> Self {
+    /// The same, and how many ordinary samples lost against other bits that were written before them.
+    pub(crate) fn join_counting(parts: Vec<Self>) -> (Self, u64) {
+        let mut conflicts = 0;
+        let mut parts = parts.into_iter().filter(|part| !part.is_empty());
+        let Some(mut joined) = parts.next() else {
+            return Default::default();
+        };
+        for part in parts {
+            joined = joined.join_one(part, &mut conflicts);
+        }
+        (joined, conflicts)
+    }
+
+    fn join_one(mut self, later: Self, conflicts: &mut u64) -> Self {
         let (Some(own), Some(other)) = (self.bounds(), later.bounds()) else {
             return if self.is_empty() { later } else { self };
         };
@@ -158,12 +164,12 @@ impl Samples {
             joined.extend(&self, own.0);
             return joined;
         }
-        merge(&self, &later)
+        merge(&self, &later, conflicts)
     }
 }
 
 /// Merges overlapping parts, the second written after the first.
-fn merge(below: &Samples, above: &Samples) -> Samples {
+fn merge(below: &Samples, above: &Samples, conflicts: &mut u64) -> Samples {
     let mut merged = Samples::default();
     let mut one = below.iter().peekable();
     let mut two = above.iter().peekable();
@@ -173,6 +179,7 @@ fn merge(below: &Samples, above: &Samples) -> Samples {
             (Some(a), Some(b)) if a.timestamp == b.timestamp => {
                 let classes = (below.class_at(a.timestamp), above.class_at(b.timestamp));
                 let (is_above, class) = Class::settle((&a.value, classes.0), (&b.value, classes.1));
+                *conflicts += u64::from(classes.1 == Class::Ordinary && a.value != b.value);
                 let (below, above) = (one.next(), two.next());
                 (if is_above { above } else { below }, class)
             }

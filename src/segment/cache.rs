@@ -78,6 +78,15 @@ impl GroupCache {
         }
     }
 
+    /// Number of samples of the series in `slot` of the group found or inserted last.
+    pub(super) fn count(&self, slot: usize) -> Result<u64, Corrupt> {
+        let Some(group) = self.groups.get(self.latest) else {
+            return Ok(0);
+        };
+        let reader = GroupReader::open(&group.bytes)?;
+        Ok(reader.time_ref(slot)?.rows() as u64)
+    }
+
     /// The group found or inserted last, and whether this is its first use.
     pub(super) fn latest(&mut self) -> Option<(&mut CachedGroup, bool)> {
         self.now += 1;

@@ -11,6 +11,7 @@ mod cache;
 pub(crate) mod compress;
 mod events;
 pub(crate) mod layout;
+pub(crate) mod merge;
 pub(crate) mod meta;
 pub(crate) mod names;
 mod packed;

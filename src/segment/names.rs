@@ -37,6 +37,11 @@ pub(crate) fn segment_sequence(name: &str) -> Option<u64> {
     sequence_between(name, SEGMENT_PREFIX, SEGMENT_SUFFIX)
 }
 
+/// The sequence number in the name of the page beside a segment.
+pub(crate) fn summary_sequence(name: &str) -> Option<u64> {
+    sequence_between(name, SEGMENT_PREFIX, SUMMARY_SUFFIX)
+}
+
 /// The sequence number of a checkpoint's file name.
 pub(crate) fn checkpoint_sequence(name: &str) -> Option<u64> {
     sequence_between(name, CHECKPOINT_PREFIX, CHECKPOINT_SUFFIX)

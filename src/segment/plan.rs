@@ -1,6 +1,6 @@
 //! Where a segment is cut in time, and which series stand together.
 
-use super::writer::{Run, SeriesSource};
+use super::writer::{Run, SeriesSource, WriteError};
 use crate::model::labels::{LabelsRef, METRIC_NAME};
 use std::ops::Range;
 
@@ -10,27 +10,31 @@ const SLICE_SAMPLES: u64 = 2_000;
 const SLICE_SAMPLES_MAX: u64 = 16_000;
 
 /// The first timestamp of each slice, ascending; the first covers everything before it too.
-pub(super) fn slice_starts(source: &dyn SeriesSource, time_min: i64, time_max: i64) -> Vec<i64> {
+pub(super) fn slice_starts(
+    source: &dyn SeriesSource,
+    time_min: i64,
+    time_max: i64,
+) -> Result<Vec<i64>, WriteError> {
     let mut densest = 0;
     for row in 0..source.len() {
         let mut samples = 0;
-        source.runs(row, &mut |run| samples += run.samples);
+        source.runs(row, &mut |run| samples += run.samples)?;
         densest = samples.max(densest);
     }
     if densest <= SLICE_SAMPLES {
-        return vec![time_min];
+        return Ok(vec![time_min]);
     }
     let slices = densest.div_ceil(SLICE_SAMPLES).min(1 << 20) as i128;
     let span = i128::from(time_max) - i128::from(time_min) + 1;
     let start = |slice: i128| (i128::from(time_min) + span * slice / slices) as i64;
     let mut starts: Vec<i64> = (0..slices).map(start).collect();
     starts.dedup();
-    cut_dense(source, &mut starts);
-    starts
+    cut_dense(source, &mut starts)?;
+    Ok(starts)
 }
 
 /// Cuts slices in which some series has far too many samples, until there are none.
-fn cut_dense(source: &dyn SeriesSource, starts: &mut Vec<i64>) {
+fn cut_dense(source: &dyn SeriesSource, starts: &mut Vec<i64>) -> Result<(), WriteError> {
     loop {
         let mut cuts = Vec::new();
         let mut counts = vec![0u64; starts.len()];
@@ -38,7 +42,7 @@ fn cut_dense(source: &dyn SeriesSource, starts: &mut Vec<i64>) {
         for row in 0..source.len() {
             counts.fill(0);
             runs.clear();
-            source.runs(row, &mut |run| runs.push(run));
+            source.runs(row, &mut |run| runs.push(run))?;
             for run in &runs {
                 let slice = starts
                     .partition_point(|start| *start <= run.first)
@@ -56,7 +60,7 @@ fn cut_dense(source: &dyn SeriesSource, starts: &mut Vec<i64>) {
         cuts.sort_unstable();
         cuts.dedup();
         if cuts.is_empty() {
-            return;
+            return Ok(());
         }
         starts.extend(cuts);
         starts.sort_unstable();
@@ -85,14 +89,10 @@ const TARGET: [&str; 2] = ["instance", "job"];
 
 /// The rows in the order in which their values are stored: by metric, then target, then the other labels, `le` last
 /// and as a number, so that neighbours resemble each other.
-pub(super) fn group_order(source: &dyn SeriesSource) -> Vec<u32> {
+pub(super) fn group_order(source: &dyn SeriesSource) -> Result<Vec<u32>, WriteError> {
     let mut order: Vec<u32> = Vec::with_capacity(source.len() as usize);
     let (mut metric, mut keys) = (Vec::new(), Keys::default());
-    let mut labels = Vec::new();
-    for row in 0..source.len() {
-        labels.clear();
-        source.labels(row, &mut labels);
-        let labels = LabelsRef::new(&labels);
+    source.each_labels(&mut |row, labels| {
         let name = labels
             .iter()
             .find(|pair| pair.0 == METRIC_NAME)
@@ -103,9 +103,9 @@ pub(super) fn group_order(source: &dyn SeriesSource) -> Vec<u32> {
             metric.extend_from_slice(name.as_bytes());
         }
         keys.push(row, labels);
-    }
+    })?;
     keys.sort_into(&mut order);
-    order
+    Ok(order)
 }
 
 /// Sort keys of the rows of one metric. Row order is label order, so one metric's rows mostly stand together.

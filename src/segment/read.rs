@@ -16,6 +16,9 @@ use crate::segment::compress::Compressor;
 use std::ops::Range;
 use std::sync::Arc;
 
+/// A histogram takes at least about so many bytes.
+const HISTOGRAM_BYTES_MIN: u64 = 4;
+
 /// What a reader of one segment keeps between rows.
 #[derive(Debug, Default)]
 pub(crate) struct ReadCache {
@@ -67,6 +70,29 @@ impl Segment {
             out.trim(from, to);
         }
         Ok(())
+    }
+
+    /// About how many samples `row` has in one slice: the floats exactly, histograms by the bytes that they take.
+    pub(crate) fn count(
+        &self,
+        row: u32,
+        slice_number: u32,
+        cache: &mut ReadCache,
+    ) -> Result<u64, SegmentError> {
+        let Some(slice) = self.slices()?.get(slice_number as usize) else {
+            return Ok(0);
+        };
+        let (group, slot) = self.place(row)?;
+        let range = self.group_range(slice, group)?;
+        let at = |corrupt: Corrupt| self.corrupt(range.start, corrupt);
+        let key = (slice_number, group);
+        if !cache.groups.find(key) {
+            let number = slice_number as usize * (self.groups() + 1) + group as usize;
+            cache.groups.insert(key, self.blob(range.clone(), Some(number))?);
+        }
+        let floats = cache.groups.count(slot).map_err(at)?;
+        let histograms = self.histogram_place(row, slice_number)?;
+        Ok(floats + histograms.map_or(0, |place| u64::from(place.length) / HISTOGRAM_BYTES_MIN))
     }
 
     fn quarantine_group(&self, slice: &Slice, place: (u32, u32), error: SegmentError) -> SegmentError {

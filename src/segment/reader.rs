@@ -359,6 +359,12 @@ impl Segment {
         Ok(slices)
     }
 
+    /// First and last time of a slice.
+    pub(crate) fn slice_times(&self, slice: u32) -> Result<(i64, i64), SegmentError> {
+        let slice = self.slices()?.get(slice as usize);
+        Ok(slice.map_or((0, 0), |slice| (slice.from, slice.to)))
+    }
+
     /// Where a group of a slice is in the file.
     pub(super) fn group_range(&self, slice: &Slice, group: u32) -> Result<Range<u64>, SegmentError> {
         let Some((bytes, _)) = self.slices.get() else {

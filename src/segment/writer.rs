@@ -9,6 +9,7 @@ use super::layout::{self, Section, SectionKind};
 use super::meta::{BinaryMetaSerializer, MetaSerializer, SegmentMeta};
 use super::packed;
 use super::plan;
+use super::reader::SegmentError;
 use crate::base::bytes::Corrupt;
 use crate::base::hash;
 use crate::column::{
@@ -36,12 +37,12 @@ pub(crate) struct Run {
 pub(crate) trait SeriesSource {
     /// Number of series.
     fn len(&self) -> u32;
-    /// Appends the canonical labels of a row.
-    fn labels(&self, row: u32, out: &mut Vec<u8>);
+    /// Shows the canonical labels of every row, in order.
+    fn each_labels(&self, each: &mut dyn FnMut(u32, LabelsRef<'_>)) -> Result<(), WriteError>;
     /// Tells of each run of samples of a row, to plan by.
-    fn runs(&self, row: u32, each: &mut dyn FnMut(Run));
+    fn runs(&self, row: u32, each: &mut dyn FnMut(Run)) -> Result<(), WriteError>;
     /// The samples of a row within `from..=to`, in place of what `out` holds.
-    fn samples(&self, row: u32, from: i64, to: i64, out: &mut Samples) -> Result<(), Corrupt>;
+    fn samples(&self, row: u32, from: i64, to: i64, out: &mut Samples) -> Result<(), WriteError>;
     /// The exemplars of a row.
     fn exemplars(&self, row: u32) -> Vec<Exemplar>;
     /// Metadata by metric, with the time of arrival.
@@ -55,6 +56,9 @@ pub(crate) enum WriteError {
     Fs(#[from] FsError),
     #[error(transparent)]
     Corrupt(#[from] Corrupt),
+    /// A segment that is merged cannot be read.
+    #[error(transparent)]
+    Segment(#[from] SegmentError),
 }
 
 /// How to write.
@@ -68,28 +72,33 @@ pub(crate) struct WriteOptions {
 pub(crate) fn write_segment(
     fs: &Arc<dyn Fs>,
     path: &Path,
-    source: &dyn SeriesSource,
+    source: impl SeriesSource,
     meta: SegmentMeta,
-    (time_min, time_max): (i64, i64),
+    bounds: (i64, i64),
     options: &WriteOptions,
 ) -> Result<(SegmentMeta, u64), WriteError> {
-    let mut writer = SegmentWriter::create(fs, path, source, meta, options)?;
-    let starts = plan::slice_starts(source, time_min, time_max);
-    let order = plan::group_order(source);
-    for (slice, start) in starts.iter().enumerate() {
-        let from = if slice == 0 { i64::MIN } else { *start };
-        let to = starts.get(slice + 1).map_or(i64::MAX, |next| next - 1);
-        writer.write_slice(slice as u32, &order, from, to)?;
-    }
-    writer.finish(&order)
+    let mut writer = SegmentWriter::create(fs, path, source, meta, bounds, options.clone())?;
+    while !writer.advance(u64::MAX)? {}
+    writer.finish()
 }
 
-struct SegmentWriter<'a> {
+/// A segment that is being written. It can be left alone between two calls for as long as one likes; dropped before
+/// the end it leaves nothing behind.
+#[derive(Debug)]
+pub(crate) struct SegmentWriter<S> {
     file: AtomicFile,
-    source: &'a dyn SeriesSource,
-    options: &'a WriteOptions,
+    source: S,
+    options: WriteOptions,
     meta: SegmentMeta,
     sections: Vec<Section>,
+    /// First timestamp of each slice.
+    slice_starts: Vec<i64>,
+    /// Rows in the order in which their values are stored.
+    order: Vec<u32>,
+    /// Slices that are written, and the slice at hand.
+    slices_done: usize,
+    slice: OpenSlice,
+    members: Vec<Samples>,
     /// First and last timestamp by row.
     bounds: Vec<(i64, i64)>,
     starts: BTreeMap<u32, StartRuns>,
@@ -102,23 +111,41 @@ struct SegmentWriter<'a> {
     blob: Vec<u8>,
 }
 
-impl<'a> SegmentWriter<'a> {
-    fn create(
+/// What is known of a slice while its groups are written.
+#[derive(Debug, Default)]
+struct OpenSlice {
+    /// Rows of `order` that are written.
+    rows_done: usize,
+    columns: ColumnSetBuilder,
+    with_histograms: Vec<u32>,
+    offsets: Vec<u8>,
+}
+
+impl<S: SeriesSource> SegmentWriter<S> {
+    pub(crate) fn create(
         fs: &Arc<dyn Fs>,
         path: &Path,
-        source: &'a dyn SeriesSource,
+        source: S,
         meta: SegmentMeta,
-        options: &'a WriteOptions,
+        (time_min, time_max): (i64, i64),
+        options: WriteOptions,
     ) -> Result<Self, WriteError> {
         let mut file = AtomicFile::create(fs, path)?;
         file.write(&layout::header())?;
+        let slice_starts = plan::slice_starts(&source, time_min, time_max)?;
+        let order = plan::group_order(&source)?;
         Ok(Self {
             file,
+            bounds: vec![(i64::MAX, i64::MIN); source.len() as usize],
             source,
             options,
             meta,
             sections: Vec::new(),
-            bounds: vec![(i64::MAX, i64::MIN); source.len() as usize],
+            slice_starts,
+            order,
+            slices_done: 0,
+            slice: OpenSlice::default(),
+            members: (0..GROUP_SERIES_MAX).map(|_| Samples::default()).collect(),
             starts: BTreeMap::new(),
             classes: BTreeMap::new(),
             histograms: Vec::new(),
@@ -129,52 +156,94 @@ impl<'a> SegmentWriter<'a> {
         })
     }
 
-    /// Groups, then the timestamp columns they refer to.
-    fn write_slice(&mut self, slice: u32, order: &[u32], from: i64, to: i64) -> Result<(), WriteError> {
-        let mut columns = ColumnSetBuilder::default();
-        let mut members: Vec<Samples> = (0..GROUP_SERIES_MAX).map(|_| Samples::default()).collect();
-        let mut with_histograms = Vec::new();
-        let mut offsets = Vec::with_capacity(order.len().div_ceil(GROUP_SERIES_MAX) * 8 + 8);
-        for rows in order.chunks(GROUP_SERIES_MAX) {
-            for (row, samples) in rows.iter().zip(&mut members) {
-                self.source.samples(*row, from, to, samples)?;
-                self.note(*row, samples);
-                if !samples.histograms.is_empty() {
-                    with_histograms.push(*row);
-                }
+    pub(crate) fn source(&self) -> &S {
+        &self.source
+    }
+
+    /// Writes groups until they have `samples_max` samples or more. `true` when none are left.
+    pub(crate) fn advance(&mut self, samples_max: u64) -> Result<bool, WriteError> {
+        let end = self.samples_written().saturating_add(samples_max);
+        while self.slices_done < self.slice_starts.len() {
+            if self.samples_written() >= end {
+                return Ok(false);
             }
-            offsets.extend_from_slice(&self.file.offset().to_le_bytes());
-            let times: Vec<TimeRef> = members
-                .iter()
-                .take(rows.len())
-                .map(|samples| columns.place(&samples.timestamps))
-                .collect();
-            let group: Vec<GroupSeries<'_>> = times
-                .iter()
-                .zip(&members)
-                .map(|(time, samples)| GroupSeries {
-                    time,
-                    values: &samples.bits,
-                })
-                .collect();
-            self.raw.clear();
-            encode_group(&group, &mut self.encode, &mut self.raw);
-            self.write_blob()?;
+            let (from, to) = self.slice_range();
+            if self.slice.rows_done < self.order.len() {
+                self.write_group(from, to)?;
+            } else {
+                self.end_slice(from, to)?;
+                self.slices_done += 1;
+            }
         }
-        offsets.extend_from_slice(&self.file.offset().to_le_bytes());
+        Ok(true)
+    }
+
+    fn samples_written(&self) -> u64 {
+        self.meta.floats + self.meta.histograms
+    }
+
+    /// The times of the slice at hand; the first and the last one have no end.
+    fn slice_range(&self) -> (i64, i64) {
+        let slice = self.slices_done;
+        let from = if slice == 0 {
+            i64::MIN
+        } else {
+            self.slice_starts[slice]
+        };
+        let to = self.slice_starts.get(slice + 1).map_or(i64::MAX, |next| next - 1);
+        (from, to)
+    }
+
+    fn write_group(&mut self, from: i64, to: i64) -> Result<(), WriteError> {
+        let first = self.slice.rows_done;
+        let end = self.order.len().min(first + GROUP_SERIES_MAX);
+        let mut members = std::mem::take(&mut self.members);
+        for (position, samples) in (first..end).zip(&mut members) {
+            let row = self.order[position];
+            self.source.samples(row, from, to, samples)?;
+            self.note(row, samples);
+            if !samples.histograms.is_empty() {
+                self.slice.with_histograms.push(row);
+            }
+        }
+        let offset = self.file.offset();
+        self.slice.offsets.extend_from_slice(&offset.to_le_bytes());
+        let columns = &mut self.slice.columns;
+        let written = members.iter().take(end - first);
+        let times: Vec<TimeRef> = written
+            .map(|samples| columns.place(&samples.timestamps))
+            .collect();
+        let group: Vec<GroupSeries<'_>> = times
+            .iter()
+            .zip(&members)
+            .map(|(time, samples)| GroupSeries {
+                time,
+                values: &samples.bits,
+            })
+            .collect();
         self.raw.clear();
-        columns.encode(&mut self.raw);
+        encode_group(&group, &mut self.encode, &mut self.raw);
+        self.members = members;
+        self.slice.rows_done = end;
+        self.write_blob()?;
+        Ok(())
+    }
+
+    /// The timestamp columns that the groups of the slice refer to, then its histograms.
+    fn end_slice(&mut self, from: i64, to: i64) -> Result<(), WriteError> {
+        let mut slice = std::mem::take(&mut self.slice);
+        slice.offsets.extend_from_slice(&self.file.offset().to_le_bytes());
+        self.raw.clear();
+        slice.columns.encode(&mut self.raw);
         self.write_blob()?;
         self.slices.extend_from_slice(&from.to_le_bytes());
         self.slices.extend_from_slice(&to.to_le_bytes());
         self.slices.extend_from_slice(&self.file.offset().to_le_bytes());
-        self.slices.extend_from_slice(&offsets);
-        let Some(samples) = members.first_mut() else {
-            return Ok(());
-        };
-        for row in with_histograms {
-            self.source.samples(row, from, to, samples)?;
-            self.write_histograms(row, slice, samples)?;
+        self.slices.extend_from_slice(&slice.offsets);
+        let mut samples = Samples::default();
+        for row in slice.with_histograms {
+            self.source.samples(row, from, to, &mut samples)?;
+            self.write_histograms(row, self.slices_done as u32, &samples)?;
         }
         Ok(())
     }
@@ -237,9 +306,10 @@ impl<'a> SegmentWriter<'a> {
         self.file.write(&stored)
     }
 
-    fn finish(mut self, order: &[u32]) -> Result<(SegmentMeta, u64), WriteError> {
+    /// Writes everything that stands behind the groups, and gives the file its name.
+    pub(crate) fn finish(mut self) -> Result<(SegmentMeta, u64), WriteError> {
         self.write_index()?;
-        self.write_places(order)?;
+        self.write_places()?;
         self.write_histogram_places()?;
         self.write_events()?;
         let times = self.bounds.iter().filter(|bounds| bounds.0 <= bounds.1);
@@ -260,13 +330,10 @@ impl<'a> SegmentWriter<'a> {
     fn write_index(&mut self) -> Result<(), WriteError> {
         let mut index = SegmentIndexWriter::new();
         let mut hashes = Vec::with_capacity(self.source.len() as usize * 16);
-        let mut labels = Vec::new();
-        for row in 0..self.source.len() {
-            labels.clear();
-            self.source.labels(row, &mut labels);
-            hashes.extend_from_slice(&hash::hash_128(&labels).to_le_bytes());
-            index.push(LabelsRef::new(&labels));
-        }
+        self.source.each_labels(&mut |_, labels| {
+            hashes.extend_from_slice(&hash::hash_128(labels.as_bytes()).to_le_bytes());
+            index.push(labels);
+        })?;
         let compression = match self.options.metadata_compressor {
             Compressor::Zstd => Compression::Zstd,
             Compressor::None | Compressor::Snappy => Compression::None,
@@ -280,7 +347,8 @@ impl<'a> SegmentWriter<'a> {
     }
 
     /// Bounds, places and slices.
-    fn write_places(&mut self, order: &[u32]) -> Result<(), WriteError> {
+    fn write_places(&mut self) -> Result<(), WriteError> {
+        let order = std::mem::take(&mut self.order);
         let mut raw = Vec::new();
         bounds::write(&self.bounds, &mut raw);
         self.section(SectionKind::Bounds, &raw, Compressor::None)?;

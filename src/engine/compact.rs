@@ -1,0 +1,420 @@
+//! Merging segments: begun, carried on and committed in steps that are short, so that a flush never waits for a merge.
+//!
+//! A merge writes beside what it reads. Only the manifest makes its result count; whatever happens before leaves a
+//! temporary file that the next opening removes. The files of the members go once no reader holds them.
+
+use super::deletions;
+use super::error::Error;
+use super::manifest::{Manifest, SegmentEntry};
+use super::masks::{self, Masks};
+use super::pick::{self, Barrier, BarrierKind, PickOptions};
+use super::retention::RuleRanges;
+use super::view::View;
+use super::{Engine, Maintenance};
+use crate::io;
+use crate::segment::compress::Compressor;
+use crate::segment::merge::{MergeInput, MergeSource};
+use crate::segment::meta::{self, SegmentMeta};
+use crate::segment::reader::Segment;
+use crate::segment::writer::{SegmentWriter, SeriesSource, WriteOptions};
+use crate::segment::{names, summary};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Samples that one step of a merge writes.
+const SAMPLES_PER_STEP: u64 = 1 << 18;
+/// After a failed merge, until the next one is tried.
+const RETRY_MS: i64 = 60_000;
+/// Free space that a merge leaves, beside the size of its members.
+const FREE_BYTES_MIN: u64 = 16 << 20;
+
+/// What is under way and what is left to do about merges.
+#[derive(Debug, Default)]
+pub(super) struct Compaction {
+    merging: Option<Box<Merging>>,
+    /// Segments that nothing names any more, until no reader holds them.
+    retired: Vec<Arc<Segment>>,
+    /// Segments that cannot be read whole; they stay as they are.
+    unreadable: BTreeSet<u64>,
+    /// No merge begins before this time.
+    not_before_ms: i64,
+}
+
+/// A merge under way.
+#[derive(Debug)]
+struct Merging {
+    members: Vec<Arc<Segment>>,
+    writer: SegmentWriter<MergeSource>,
+    sequence: u64,
+    path: PathBuf,
+    /// Deletions whose victims are left out.
+    applied: Vec<u64>,
+    is_compressed: bool,
+    rules: u64,
+}
+
+impl Engine {
+    /// Does one piece of merging. `is_full` merges whatever can be merged, for its own sake.
+    pub(super) fn compact(&self, maintenance: &mut Maintenance, is_full: bool) -> Result<bool, Error> {
+        let Some(dir) = self.dir() else { return Ok(false) };
+        self.remove_retired(dir, &mut maintenance.compaction);
+        let compaction = &mut maintenance.compaction;
+        if let Some(merging) = compaction.merging.take() {
+            let members: Vec<u64> = merging.members.iter().map(|member| member.sequence).collect();
+            return match self.carry_on(dir, compaction, merging) {
+                Ok(merging) => {
+                    compaction.merging = merging;
+                    Ok(true)
+                }
+                Err(error) => self.give_up(compaction, &members, error),
+            };
+        }
+        if !is_full && self.options.clock.now_ms() < compaction.not_before_ms {
+            return Ok(false);
+        }
+        let Some(members) = self.pick_members(compaction, is_full) else {
+            return Ok(false);
+        };
+        let sequences: Vec<u64> = members.iter().map(|member| member.sequence).collect();
+        match self.begin(dir, members) {
+            Ok(merging) => compaction.merging = merging.map(Box::new),
+            Err(error) => return self.give_up(compaction, &sequences, error),
+        }
+        if compaction.merging.is_none() {
+            compaction.not_before_ms = self.options.clock.now_ms() + RETRY_MS;
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// Merges until nothing is left that can be merged.
+    pub(crate) fn compact_all(&self) -> Result<(), Error> {
+        loop {
+            self.check_writable()?;
+            let mut maintenance = self.lock_maintenance();
+            if !self.compact(&mut maintenance, true)? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// A failed merge changes nothing. One that met unreadable bytes is not tried again before the next opening.
+    fn give_up(&self, compaction: &mut Compaction, members: &[u64], error: Error) -> Result<bool, Error> {
+        compaction.not_before_ms = self.options.clock.now_ms() + RETRY_MS;
+        match error {
+            Error::Poisoned(_) => Err(error),
+            Error::Corrupt(_) => {
+                tracing::error!(%error, ?members, "segments are left unmerged: one of them cannot be read");
+                compaction.unreadable.extend(members);
+                Ok(true)
+            }
+            Error::OutOfSpace(_) => {
+                tracing::warn!(%error, "no space for a merge");
+                Ok(false)
+            }
+            error => Err(error),
+        }
+    }
+
+    fn pick_members(&self, compaction: &Compaction, is_full: bool) -> Option<Vec<Arc<Segment>>> {
+        let view = self.view.load();
+        let entries: Vec<SegmentEntry> = {
+            let manifest = self.lock_manifest();
+            let is_readable = |entry: &&SegmentEntry| !compaction.unreadable.contains(&entry.sequence);
+            manifest.segments.iter().filter(is_readable).cloned().collect()
+        };
+        let options = self.pick_options(&view, is_full);
+        let barriers = self.barriers(&view);
+        let picked = pick::pick(&entries, &barriers, &options)
+            .or_else(|| self.pick_rewrite(&entries).map(|sequence| vec![sequence]))?;
+        let find = |sequence: &u64| {
+            view.segments
+                .iter()
+                .find(|one| one.sequence == *sequence)
+                .cloned()
+        };
+        picked.iter().map(find).collect()
+    }
+
+    fn pick_options(&self, view: &View, is_full: bool) -> PickOptions {
+        let now_ms = self.options.clock.now_ms();
+        let millis = |duration: std::time::Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        PickOptions {
+            partition: self.partition_span(),
+            samples_max: self.options.segment_samples_max,
+            margin: self.precision.units(self.options.segment_span),
+            newest: newest(view).unwrap_or(i64::MIN),
+            now_ms,
+            rest_ms: millis(self.options.segment_span).saturating_mul(3),
+            is_full,
+        }
+    }
+
+    /// Length of the longest segments, in the database's unit.
+    pub(super) fn partition_span(&self) -> i64 {
+        self.precision.units(self.options.partition_span())
+    }
+
+    fn barriers(&self, view: &View) -> Vec<Barrier> {
+        let barriers = view.deletions.iter().filter_map(|tombstone| {
+            let kind = match tombstone.withdrawn {
+                Some(_) => BarrierKind::Withdrawn,
+                None if self.is_young(tombstone.deletion.created_ms) => BarrierKind::Young,
+                None => return None,
+            };
+            Some(Barrier {
+                lsn: tombstone.lsn,
+                from: tombstone.deletion.from,
+                to: tombstone.deletion.to,
+                kind,
+            })
+        });
+        barriers.collect()
+    }
+
+    fn is_young(&self, created_ms: i64) -> bool {
+        let window = self.options.undelete_window.as_millis();
+        let window_ms = i64::try_from(window).unwrap_or(i64::MAX);
+        self.options.clock.now_ms() < created_ms.saturating_add(window_ms)
+    }
+
+    /// Begins a merge; `None` when the disk has no room for it.
+    fn begin(&self, dir: &Path, members: Vec<Arc<Segment>>) -> Result<Option<Merging>, Error> {
+        let bytes: u64 = members.iter().map(|member| member.file_bytes()).sum();
+        if self.options.fs.available_bytes(dir)? < bytes.saturating_add(FREE_BYTES_MIN) {
+            tracing::warn!(bytes, "no space for a merge");
+            return Ok(None);
+        }
+        let view = self.view.load_full();
+        let lsn_last = members
+            .iter()
+            .map(|member| member.meta.lsn_last)
+            .max()
+            .unwrap_or(0);
+        let rules = self.rule_ranges();
+        let mut inputs = Vec::with_capacity(members.len());
+        let mut applied = BTreeSet::new();
+        for member in &members {
+            inputs.push(self.input(&view, member, lsn_last, &rules, &mut applied)?);
+        }
+        let sequence = {
+            let mut manifest = self.lock_manifest();
+            manifest.next_sequence += 1;
+            manifest.next_sequence - 1
+        };
+        let newest = members
+            .iter()
+            .map(|member| member.meta.time_max)
+            .max()
+            .unwrap_or(0);
+        let is_compressed = self.is_old(newest);
+        let options = WriteOptions {
+            metadata_compressor: self.options.metadata_compressor,
+            data_compressor: if is_compressed {
+                Compressor::Zstd
+            } else {
+                self.options.data_compressor
+            },
+        };
+        let source = MergeSource::new(inputs)?;
+        let bounds = source.bounds();
+        let path = names::segment(dir, sequence);
+        let meta = self.merged_meta(&members, sequence);
+        tracing::debug!(sequence, members = members.len(), bytes, "merging segments");
+        Ok(Some(Merging {
+            writer: SegmentWriter::create(&self.options.fs, &path, source, meta, bounds, options)?,
+            members,
+            sequence,
+            path,
+            applied: applied.into_iter().collect(),
+            is_compressed,
+            rules: rules.checksum(newest),
+        }))
+    }
+
+    /// A member with the deletions and rules that are applied to it.
+    fn input(
+        &self,
+        view: &View,
+        segment: &Arc<Segment>,
+        lsn_last: u64,
+        rules: &RuleRanges,
+        applied: &mut BTreeSet<u64>,
+    ) -> Result<MergeInput, Error> {
+        let masks = Masks::below(view, segment, lsn_last)?;
+        applied.extend(masks.in_force());
+        let (mut deleted, marks) = masks.into_ranges();
+        rules.add_to(segment, &mut deleted)?;
+        let dropped = masks::rows_without_samples(segment, &deleted)?;
+        Ok(MergeInput {
+            segment: segment.clone(),
+            dropped,
+            deleted,
+            marks,
+        })
+    }
+
+    fn merged_meta(&self, members: &[Arc<Segment>], sequence: u64) -> SegmentMeta {
+        let created_ms = self.options.clock.now_ms();
+        let database_id = self.lock_manifest().database_id;
+        let unique = format!("{database_id} {sequence} {created_ms}");
+        let metas = members.iter().map(|member| &member.meta);
+        SegmentMeta {
+            ulid: meta::make_ulid(created_ms, unique.as_bytes()),
+            writer_id: database_id,
+            external_labels: self.options.external_labels.clone(),
+            level: metas
+                .clone()
+                .map(|meta| meta.level)
+                .max()
+                .unwrap_or(0)
+                .saturating_add(1),
+            sources: metas
+                .clone()
+                .flat_map(|meta| meta.sources.iter().copied())
+                .collect(),
+            lsn_first: metas.clone().map(|meta| meta.lsn_first).min().unwrap_or(0),
+            lsn_last: metas.map(|meta| meta.lsn_last).max().unwrap_or(0),
+            created_ms,
+            ..SegmentMeta::default()
+        }
+    }
+
+    /// Writes on, and gives the merge back unless it has ended.
+    fn carry_on(
+        &self,
+        dir: &Path,
+        compaction: &mut Compaction,
+        mut merging: Box<Merging>,
+    ) -> Result<Option<Box<Merging>>, Error> {
+        if !merging.writer.advance(SAMPLES_PER_STEP)? {
+            return Ok(Some(merging));
+        }
+        let view = self.view.load_full();
+        let is_withdrawn = |lsn: &u64| {
+            view.deletions
+                .iter()
+                .any(|one| one.lsn == *lsn && !one.is_in_force())
+        };
+        if merging.applied.iter().any(is_withdrawn) {
+            tracing::debug!("a merge is begun anew: a deletion that it applies was withdrawn");
+            return Ok(None);
+        }
+        let source = merging.writer.source();
+        let conflicts = source.late_conflicts();
+        let is_empty = source.len() == 0 && source.metadata().is_empty();
+        let (members, is_compressed, rules) = (merging.members.clone(), merging.is_compressed, merging.rules);
+        let merged = if is_empty {
+            None
+        } else {
+            Some(self.end(dir, *merging)?)
+        };
+        let new = merged.map(|segment| {
+            let entry = SegmentEntry {
+                is_compressed,
+                rules,
+                ..SegmentEntry::of(&segment)
+            };
+            (segment, entry)
+        });
+        self.replace_segments(dir, compaction, &members, new)?;
+        self.late_conflicts.fetch_add(conflicts, Ordering::Relaxed);
+        Ok(None)
+    }
+
+    /// Gives the merged segment its name.
+    fn end(&self, dir: &Path, merging: Merging) -> Result<Arc<Segment>, Error> {
+        let (meta, bytes) = merging.writer.finish()?;
+        let fs = &self.options.fs;
+        let text = summary::text(&meta, self.precision.as_str(), bytes);
+        if let Err(error) = io::write_file(fs, &names::summary(dir, merging.sequence), text.as_bytes()) {
+            tracing::warn!(%error, "no summary beside the segment");
+        }
+        let segment = Segment::open(fs, &merging.path, merging.sequence, self.options.mmap)?;
+        Ok(Arc::new(segment))
+    }
+
+    /// Commits that `new` stands in for `old`: the manifest, then the view. The files go later.
+    pub(super) fn replace_segments(
+        &self,
+        dir: &Path,
+        compaction: &mut Compaction,
+        old: &[Arc<Segment>],
+        new: Option<(Arc<Segment>, SegmentEntry)>,
+    ) -> Result<(), Error> {
+        let is_old = |sequence: u64| old.iter().any(|segment| segment.sequence == sequence);
+        {
+            let mut manifest = self.lock_manifest();
+            let mut next: Manifest = manifest.clone();
+            next.segments.retain(|entry| !is_old(entry.sequence));
+            next.segments.extend(new.iter().map(|new| new.1.clone()));
+            next.segments
+                .sort_by_key(|entry| (entry.lsn_last, entry.time_min));
+            next.retired.extend(old.iter().map(|segment| segment.sequence));
+            next.deletions
+                .retain(|entry| !deletions::is_spent(entry, next.flushed_lsn, &next.segments));
+            if let Err(error) = next.write(&self.options.fs, dir) {
+                if let (Error::OutOfSpace(_), Some((segment, _))) = (&error, &new) {
+                    self.discard(segment.path());
+                    self.discard(&names::summary(dir, segment.sequence));
+                    return Err(error);
+                }
+                return Err(self.poisoning(error));
+            }
+            *manifest = next;
+        }
+        self.change_view(|view| {
+            let mut segments = view.segments.clone();
+            segments.retain(|segment| !is_old(segment.sequence));
+            segments.extend(new.iter().map(|new| new.0.clone()));
+            segments.sort_by_key(|segment| (segment.meta.lsn_last, segment.meta.time_min));
+            View {
+                segments,
+                deletions: self.unspent(view),
+                ..view.clone()
+            }
+        });
+        compaction.retired.extend_from_slice(old);
+        Ok(())
+    }
+
+    /// Removes the files of segments that no reader holds any more. What cannot be removed now is removed at the next
+    /// opening.
+    fn remove_retired(&self, dir: &Path, compaction: &mut Compaction) {
+        compaction.retired.retain(|segment| {
+            if Arc::strong_count(segment) > 1 {
+                return true;
+            }
+            self.discard(segment.path());
+            let summary = names::summary(dir, segment.sequence);
+            if self.options.fs.exists(&summary).unwrap_or(false) {
+                self.discard(&summary);
+            }
+            let mut manifest = self.lock_manifest();
+            manifest.retired.retain(|sequence| *sequence != segment.sequence);
+            false
+        });
+    }
+
+    /// Bytes of merged or dropped segments that a reader still holds, and of the members of the merge under way.
+    pub(super) fn scratch_bytes(&self, compaction: &Compaction) -> u64 {
+        let members = compaction.merging.iter().flat_map(|merging| &merging.members);
+        let held = compaction.retired.iter().chain(members);
+        held.map(|segment| segment.file_bytes()).sum()
+    }
+}
+
+impl Compaction {
+    pub(super) fn is_merging(&self) -> bool {
+        self.merging.is_some()
+    }
+}
+
+/// Newest timestamp in segments and head.
+pub(super) fn newest(view: &View) -> Option<i64> {
+    let segments = view.segments.iter().map(|segment| segment.meta.time_max);
+    let head = view.generations.iter().filter_map(|one| Some(one.bounds()?.1));
+    segments.chain(head).max()
+}

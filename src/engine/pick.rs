@@ -1,0 +1,370 @@
+//! What to merge next, chosen from the manifest alone.
+//!
+//! Time is cut in *partitions* as long as the longest segment may be. Within a partition segments stand in the order of
+//! their last LSN, and a merge takes neighbours in that order:
+//!
+//! * **Tiers.** A run of three or more is merged when everything but its largest segment weighs nearly twice as much as
+//!   that one. In steady ingest this makes three of one size into one of the next: 2 h, 6 h, 18 h, ..., so that a sample
+//!   is written again a logarithmic number of times, and a partition has few segments whatever came in which order.
+//! * **Crowds.** A partition with too many segments merges its lightest run of them.
+//! * **Rest.** A partition that is over and that nothing was added to for a while becomes one segment.
+//!
+//! Then single segments are written again: those that a retention rule is about, and old ones to be compressed.
+//!
+//! A run must be *contiguous*: no other segment that overlaps one of its members may stand between that member and the
+//! end of the run, since the result stands where its last member stood. A deletion that can still be withdrawn parts
+//! what stands before it from what stands behind.
+
+use super::manifest::SegmentEntry;
+
+/// Segments of a run that is merged for its weight.
+const RUN_MIN: usize = 3;
+/// Most segments that are merged at once.
+const RUN_MAX: usize = 32;
+/// What the other members of a run must weigh for one that the largest weighs, in tenths.
+const OTHERS_TENTHS: u128 = 17;
+/// A partition with more segments than this merges some whatever they weigh.
+const CROWD: usize = 12;
+/// What must have come to a partition's largest segment for the rest to be merged with it, in hundredths.
+const REST_HUNDREDTHS: u128 = 3;
+
+/// How merges are chosen.
+#[derive(Debug, Clone)]
+pub(crate) struct PickOptions {
+    /// Length of a partition.
+    pub(crate) partition: i64,
+    /// Most samples of a merged segment.
+    pub(crate) samples_max: u64,
+    /// A partition is over when there are samples newer than its end by this much.
+    pub(crate) margin: i64,
+    /// Newest timestamp of the database.
+    pub(crate) newest: i64,
+    pub(crate) now_ms: i64,
+    /// After this long without a new segment a partition that is over is at rest.
+    pub(crate) rest_ms: i64,
+    /// Merge whatever can be merged.
+    pub(crate) is_full: bool,
+}
+
+/// A deletion, as far as merging minds it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Barrier {
+    pub(crate) lsn: u64,
+    pub(crate) from: i64,
+    pub(crate) to: i64,
+    pub(crate) kind: BarrierKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BarrierKind {
+    /// It may still be withdrawn: what stands before it stays apart from what stands behind.
+    Young,
+    /// It was withdrawn: all that stands before it must come along, or the rest would be on its wrong side.
+    Withdrawn,
+}
+
+/// The sequence numbers of the segments to merge next, in the order of their LSNs.
+pub(crate) fn pick(
+    segments: &[SegmentEntry],
+    barriers: &[Barrier],
+    options: &PickOptions,
+) -> Option<Vec<u64>> {
+    let mut all: Vec<&SegmentEntry> = segments.iter().collect();
+    all.sort_by_key(|segment| (partition_of(segment, options), segment.lsn_last, segment.time_min));
+    let partitions = all.chunk_by(|a, b| partition_of(a, options) == partition_of(b, options));
+    let mut best: Option<(u128, &[&SegmentEntry])> = None;
+    for partition in partitions.filter(|partition| partition.len() > 1) {
+        let found = pick_in(partition, segments, barriers, options);
+        // The lightest merge first: it is soonest done and shortens most.
+        if let Some(run) = found {
+            let weight = weight_of(run);
+            if best.is_none_or(|best| weight < best.0) {
+                best = Some((weight, run));
+            }
+        }
+    }
+    best.map(|best| best.1.iter().map(|segment| segment.sequence).collect())
+}
+
+fn pick_in<'a, 'b>(
+    partition: &'a [&'b SegmentEntry],
+    segments: &[SegmentEntry],
+    barriers: &[Barrier],
+    options: &PickOptions,
+) -> Option<&'a [&'b SegmentEntry]> {
+    let is_allowed = |run: &&[&SegmentEntry]| {
+        weight_of(run) <= u128::from(options.samples_max)
+            && is_contiguous(run, segments)
+            && !is_parted(run, segments, barriers)
+    };
+    let is_at_rest = is_over(partition, options) && is_quiet(partition, options);
+    if options.is_full || is_at_rest {
+        let mut longest = runs(partition, 2).filter(is_allowed);
+        return longest.next();
+    }
+    let tier = runs(partition, RUN_MIN)
+        .filter(|run| is_worthwhile(run))
+        .filter(is_allowed)
+        .min_by_key(|run| weight_of(run) / run.len() as u128);
+    if tier.is_some() || partition.len() <= CROWD {
+        return tier;
+    }
+    let crowd = runs(partition, RUN_MIN).filter(is_allowed);
+    crowd.min_by_key(|run| weight_of(run) / run.len() as u128)
+}
+
+/// Every run of neighbours of at least `least` segments, the longest first.
+fn runs<'a, 'b>(
+    partition: &'a [&'b SegmentEntry],
+    least: usize,
+) -> impl Iterator<Item = &'a [&'b SegmentEntry]> {
+    let longest = partition.len().min(RUN_MAX);
+    (least..=longest)
+        .rev()
+        .flat_map(move |length| partition.windows(length))
+}
+
+fn partition_of(segment: &SegmentEntry, options: &PickOptions) -> i64 {
+    segment.time_min.div_euclid(options.partition.max(1))
+}
+
+fn weight_of(run: &[&SegmentEntry]) -> u128 {
+    run.iter().map(|segment| u128::from(segment.samples.max(1))).sum()
+}
+
+fn largest_of(run: &[&SegmentEntry]) -> u128 {
+    run.iter()
+        .map(|segment| u128::from(segment.samples.max(1)))
+        .max()
+        .unwrap_or(0)
+}
+
+fn is_worthwhile(run: &[&SegmentEntry]) -> bool {
+    let largest = largest_of(run);
+    (weight_of(run) - largest) * 10 >= largest * OTHERS_TENTHS
+}
+
+fn is_over(partition: &[&SegmentEntry], options: &PickOptions) -> bool {
+    let Some(first) = partition.first() else {
+        return false;
+    };
+    let end = (i128::from(partition_of(first, options)) + 1) * i128::from(options.partition.max(1));
+    i128::from(options.newest) >= end + i128::from(options.margin)
+}
+
+/// Whether nothing was added for a while; a little that was added waits longer.
+fn is_quiet(partition: &[&SegmentEntry], options: &PickOptions) -> bool {
+    let flushed = partition.iter().filter(|segment| segment.level == 0);
+    let latest_ms = flushed.map(|segment| segment.created_ms).max();
+    let quiet_ms = latest_ms.map_or(i64::MAX, |latest| options.now_ms.saturating_sub(latest));
+    let (weight, largest) = (weight_of(partition), largest_of(partition));
+    let is_much = (weight - largest) * 100 >= largest * REST_HUNDREDTHS;
+    quiet_ms >= options.rest_ms.saturating_mul(if is_much { 1 } else { 12 })
+}
+
+/// Whether the result, which stands where the last member stood, is on the same side of every other segment as each
+/// member was.
+fn is_contiguous(run: &[&SegmentEntry], segments: &[SegmentEntry]) -> bool {
+    let last = run.iter().map(|segment| segment.lsn_last).max().unwrap_or(0);
+    let is_member = |segment: &SegmentEntry| run.iter().any(|member| member.sequence == segment.sequence);
+    let others = segments
+        .iter()
+        .filter(|segment| segment.lsn_last <= last && !is_member(segment));
+    let mut between = others.flat_map(|other| run.iter().map(move |member| (other, member)));
+    !between.any(|(other, member)| overlap(other, member) && other.lsn_last >= member.lsn_last)
+}
+
+fn overlap(a: &SegmentEntry, b: &SegmentEntry) -> bool {
+    a.time_min <= b.time_max && b.time_min <= a.time_max
+}
+
+/// Whether a deletion keeps members of the run apart.
+fn is_parted(run: &[&SegmentEntry], segments: &[SegmentEntry], barriers: &[Barrier]) -> bool {
+    let last = run.iter().map(|segment| segment.lsn_last).max().unwrap_or(0);
+    let is_member = |segment: &SegmentEntry| run.iter().any(|member| member.sequence == segment.sequence);
+    barriers.iter().any(|barrier| {
+        let is_below = |segment: &SegmentEntry| {
+            segment.lsn_last < barrier.lsn
+                && segment.time_min <= barrier.to
+                && segment.time_max >= barrier.from
+        };
+        let crosses = barrier.lsn <= last && run.iter().any(|member| is_below(member));
+        crosses
+            && match barrier.kind {
+                BarrierKind::Young => true,
+                BarrierKind::Withdrawn => segments.iter().any(|other| is_below(other) && !is_member(other)),
+            }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: i64 = 3_600_000;
+
+    fn options() -> PickOptions {
+        PickOptions {
+            partition: 240 * HOUR,
+            samples_max: u64::MAX,
+            margin: 2 * HOUR,
+            newest: 0,
+            now_ms: 0,
+            rest_ms: 6 * HOUR,
+            is_full: false,
+        }
+    }
+
+    /// A segment from hours to hours, with its last LSN and samples; its sequence is that LSN.
+    fn segment(from: i64, to: i64, lsn: u64, samples: u64) -> SegmentEntry {
+        SegmentEntry {
+            sequence: lsn,
+            time_min: from * HOUR,
+            time_max: to * HOUR - 1,
+            lsn_first: lsn,
+            lsn_last: lsn,
+            samples,
+            ..SegmentEntry::default()
+        }
+    }
+
+    fn picked(segments: &[SegmentEntry]) -> Vec<u64> {
+        pick(segments, &[], &options()).unwrap_or_default()
+    }
+
+    #[test]
+    fn table() {
+        let ordered = |count: i64| -> Vec<SegmentEntry> {
+            (0..count)
+                .map(|n| segment(2 * n, 2 * n + 2, n as u64 + 1, 100))
+                .collect()
+        };
+        assert_eq!(picked(&ordered(2)), Vec::<u64>::new(), "two are not enough");
+        assert_eq!(picked(&ordered(3)), [1, 2, 3], "three of one size");
+        let mut next = vec![
+            segment(0, 6, 3, 300),
+            segment(6, 8, 4, 100),
+            segment(8, 10, 5, 100),
+        ];
+        assert_eq!(picked(&next), Vec::<u64>::new(), "a large one waits");
+        next.push(segment(10, 12, 6, 100));
+        assert_eq!(picked(&next), [4, 5, 6], "the small ones go without it");
+        let apart = [
+            segment(0, 2, 1, 100),
+            segment(2, 4, 2, 100),
+            segment(240, 242, 3, 100),
+        ];
+        assert_eq!(picked(&apart), Vec::<u64>::new(), "another partition");
+    }
+
+    #[test]
+    fn another_segment_in_between_stops_a_merge() {
+        // 2 lies in another partition by its start, yet overlaps 1 and stands between it and 3.
+        let segments = [
+            segment(240, 250, 1, 100),
+            segment(230, 245, 2, 100),
+            segment(240, 250, 3, 100),
+            segment(240, 250, 4, 100),
+        ];
+        assert_eq!(picked(&segments), Vec::<u64>::new());
+        let mut beside = segments.to_vec();
+        beside[1].time_max = 239 * HOUR;
+        assert_eq!(picked(&beside), [1, 3, 4]);
+    }
+
+    #[test]
+    fn a_young_deletion_parts_and_a_withdrawn_one_takes_all() {
+        let segments = [
+            segment(0, 2, 10, 100),
+            segment(2, 4, 20, 100),
+            segment(4, 6, 30, 100),
+        ];
+        let barrier = |lsn, from, to, kind| Barrier {
+            lsn,
+            from: from * HOUR,
+            to: to * HOUR,
+            kind,
+        };
+        let with = |barrier| pick(&segments, &[barrier], &options());
+        assert_eq!(with(barrier(15, 0, 9, BarrierKind::Young)), None);
+        assert_eq!(
+            with(barrier(15, 5, 9, BarrierKind::Young)),
+            Some(vec![10, 20, 30]),
+            "beside it"
+        );
+        assert_eq!(
+            with(barrier(35, 0, 9, BarrierKind::Young)),
+            Some(vec![10, 20, 30]),
+            "above all"
+        );
+        assert_eq!(
+            with(barrier(15, 0, 9, BarrierKind::Withdrawn)),
+            Some(vec![10, 20, 30])
+        );
+        let mut more = segments.to_vec();
+        more.push(segment(-200, 1, 5, 100));
+        let left_behind = pick(&more, &[barrier(15, 0, 9, BarrierKind::Withdrawn)], &options());
+        assert_eq!(left_behind, None);
+    }
+
+    #[test]
+    fn a_partition_at_rest_becomes_one() {
+        let segments = [segment(0, 230, 1, 1000), segment(5, 6, 2, 50)];
+        let at = |newest: i64, now: i64| {
+            let options = PickOptions {
+                newest: newest * HOUR,
+                now_ms: now * HOUR,
+                ..options()
+            };
+            pick(&segments, &[], &options)
+        };
+        assert_eq!(at(241, 100), None, "not over");
+        assert_eq!(at(243, 5), None, "not quiet");
+        assert_eq!(at(243, 6), Some(vec![1, 2]));
+        let full = PickOptions {
+            is_full: true,
+            ..options()
+        };
+        assert_eq!(pick(&segments, &[], &full), Some(vec![1, 2]));
+    }
+
+    /// Plays merges on a long row of equal flushes.
+    #[test]
+    fn steady_ingest_costs_a_logarithm_and_leaves_few() {
+        let mut segments: Vec<SegmentEntry> = Vec::new();
+        let (mut written, mut most) = (0u64, 0);
+        for n in 0..120 {
+            segments.push(segment(2 * n, 2 * n + 2, n as u64 + 1, 100));
+            written += 100;
+            while let Some(run) = pick(&segments, &[], &options()) {
+                let members: Vec<SegmentEntry> = segments
+                    .iter()
+                    .filter(|one| run.contains(&one.sequence))
+                    .cloned()
+                    .collect();
+                segments.retain(|one| !run.contains(&one.sequence));
+                let samples = members.iter().map(|one| one.samples).sum();
+                let last = members.iter().map(|one| one.lsn_last).max().unwrap_or(0);
+                written += samples;
+                segments.push(SegmentEntry {
+                    time_min: members.iter().map(|one| one.time_min).min().unwrap_or(0),
+                    time_max: members.iter().map(|one| one.time_max).max().unwrap_or(0),
+                    samples,
+                    level: 1,
+                    ..members
+                        .iter()
+                        .find(|one| one.lsn_last == last)
+                        .cloned()
+                        .unwrap_or_default()
+                });
+            }
+            most = most.max(segments.len());
+        }
+        assert!(most <= 10, "{most} segments at once");
+        assert!(
+            written <= 120 * 100 * 6,
+            "every sample written {} times",
+            written / 12_000
+        );
+    }
+}

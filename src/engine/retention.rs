@@ -1,0 +1,163 @@
+//! Retention: whole segments go by age and by total size, matching series by rules when a segment is written again.
+//!
+//! Age is counted from the clock, but never from further ahead than the newest sample plus a bound: a clock that leaps
+//! forward drops nothing until samples confirm it.
+
+use super::compact::{self, Compaction};
+use super::error::Error;
+use super::manifest::SegmentEntry;
+use super::{Engine, Maintenance};
+use crate::base::hash;
+use crate::index::LabelMatcher;
+use crate::segment::names;
+use crate::segment::reader::{Segment, SegmentError};
+use crate::wal;
+use roaring::RoaringBitmap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What a sample in memory will take on disk, at most in the usual case.
+const BYTES_PER_SAMPLE: u64 = 2;
+
+/// The retention rules, with the time before which each drops what matches.
+#[derive(Debug)]
+pub(super) struct RuleRanges {
+    rules: Vec<(Vec<LabelMatcher>, u64, i64)>,
+}
+
+impl RuleRanges {
+    /// Which rules drop something of what lies wholly before `newest`, as a number; 0 = none.
+    pub(super) fn checksum(&self, newest: i64) -> u64 {
+        let due = self.rules.iter().filter(|rule| newest < rule.2);
+        due.fold(0, |all, rule| hash::checksum_seeded(&rule.1.to_le_bytes(), all))
+    }
+
+    /// Adds what the rules drop of a segment to what is deleted of it.
+    pub(super) fn add_to(
+        &self,
+        segment: &Segment,
+        deleted: &mut Vec<(Arc<RoaringBitmap>, i64, i64)>,
+    ) -> Result<(), SegmentError> {
+        for (matchers, _, before) in self.rules.iter().filter(|rule| segment.meta.time_min < rule.2) {
+            let rows = segment.index()?.select(matchers);
+            let rows = rows.map_err(|corrupt| segment.index_error(corrupt))?;
+            if !rows.is_empty() {
+                deleted.push((Arc::new(rows), i64::MIN, before - 1));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Engine {
+    /// Drops the segments that retention is due for. Returns whether there were any.
+    pub(super) fn retain(&self, maintenance: &mut Maintenance) -> Result<bool, Error> {
+        let Some(dir) = self.dir() else { return Ok(false) };
+        if maintenance.compaction.is_merging() {
+            return Ok(false);
+        }
+        let due = self.due(dir, &maintenance.compaction)?;
+        if due.is_empty() {
+            return Ok(false);
+        }
+        let view = self.view.load_full();
+        let is_due = |segment: &&Arc<Segment>| due.contains(&segment.sequence);
+        let old: Vec<Arc<Segment>> = view.segments.iter().filter(is_due).cloned().collect();
+        if old.is_empty() {
+            return Ok(false);
+        }
+        tracing::info!(segments = old.len(), "retention drops segments");
+        self.replace_segments(dir, &mut maintenance.compaction, &old, None)?;
+        Ok(true)
+    }
+
+    /// Sequence numbers of the segments to drop.
+    fn due(&self, dir: &Path, compaction: &Compaction) -> Result<Vec<u64>, Error> {
+        let mut segments: Vec<SegmentEntry> = self.lock_manifest().segments.clone();
+        segments.sort_by_key(|entry| entry.time_max);
+        let mut due = Vec::new();
+        if let (Some(retention), Some(now)) = (self.options.retention, self.retention_now()) {
+            let oldest = now.saturating_sub(self.precision.units(retention));
+            due.extend(
+                segments
+                    .iter()
+                    .filter(|entry| entry.time_max < oldest)
+                    .map(|entry| entry.sequence),
+            );
+        }
+        if let Some(bytes_max) = self.options.retention_bytes {
+            let mut bytes = self.bytes_in_use(dir, compaction)?;
+            for entry in &segments {
+                if bytes <= bytes_max {
+                    break;
+                }
+                bytes = bytes.saturating_sub(entry.bytes);
+                due.push(entry.sequence);
+            }
+        }
+        Ok(due)
+    }
+
+    /// Log, checkpoint, segments, what the head will take, and scratch space.
+    fn bytes_in_use(&self, dir: &Path, compaction: &Compaction) -> Result<u64, Error> {
+        let fs = &self.options.fs;
+        let mut bytes = self.scratch_bytes(compaction);
+        for (_, path) in wal::list_files(&**fs, dir)? {
+            bytes += fs.file_len(&path)?;
+        }
+        let (checkpoint, segments) = {
+            let manifest = self.lock_manifest();
+            let segments: u64 = manifest.segments.iter().map(|entry| entry.bytes).sum();
+            (manifest.checkpoint, segments)
+        };
+        if checkpoint != 0 {
+            bytes += fs.file_len(&names::checkpoint(dir, checkpoint))?;
+        }
+        let head = self
+            .view
+            .load()
+            .generations
+            .iter()
+            .map(|one| one.samples())
+            .sum::<u64>();
+        Ok(bytes + segments + head * BYTES_PER_SAMPLE)
+    }
+
+    /// The time from which age is counted; `None` while there is no sample.
+    fn retention_now(&self) -> Option<i64> {
+        let newest = compact::newest(&self.view.load())?;
+        let ahead = self.precision.units(self.options.clock_leap_max);
+        Some(self.now().min(newest.saturating_add(ahead)))
+    }
+
+    pub(super) fn rule_ranges(&self) -> RuleRanges {
+        let now = self.retention_now().unwrap_or(i64::MIN);
+        let rules = self.retention_rules.iter().map(|(matchers, id, retention)| {
+            let before = now.saturating_sub(self.precision.units(*retention));
+            (matchers.clone(), *id, before)
+        });
+        RuleRanges {
+            rules: rules.collect(),
+        }
+    }
+
+    /// Whether data up to `newest` is old enough to be compressed.
+    pub(super) fn is_old(&self, newest: i64) -> bool {
+        let after = self.options.compress_after;
+        after.is_some_and(|after| {
+            let now = self.retention_now().unwrap_or(i64::MIN);
+            newest < now.saturating_sub(self.precision.units(after))
+        })
+    }
+
+    /// A single segment that is due to be written again: a rule drops some of it, or it has become old.
+    pub(super) fn pick_rewrite(&self, segments: &[SegmentEntry]) -> Option<u64> {
+        let rules = self.rule_ranges();
+        let is_due = |entry: &&SegmentEntry| {
+            let checksum = rules.checksum(entry.time_max);
+            (checksum != 0 && checksum != entry.rules)
+                || (!entry.is_compressed && self.is_old(entry.time_max))
+        };
+        segments.iter().find(is_due).map(|entry| entry.sequence)
+    }
+}
