@@ -59,7 +59,7 @@ impl Head {
             slab.series.reserve_exact(more);
             slab.series.resize_with(place + 1, Series::default);
         }
-        slab.series[place] = Series::new(pairs);
+        slab.series[place] = Series::new(pairs, place);
         id
     }
 
