@@ -22,6 +22,7 @@ mod series_map;
 pub(crate) mod slab;
 pub(crate) mod stage;
 mod state;
+mod taken;
 pub(crate) mod writer;
 
 use self::limits::Limits;

@@ -5,6 +5,7 @@
 //! every moment; a sample older than the newest goes to an ordered map and is merged when it is read or flushed.
 
 use super::decode::{decode_chunk, join_late};
+use super::taken::{TakenData, sealed_floats};
 use crate::base::bytes::Corrupt;
 use crate::chunk::{Appended, Encoding, HistogramAppender, XorAppender, first_header};
 use crate::index::PairId;
@@ -100,14 +101,6 @@ pub(crate) struct Series {
     pub(crate) extra: Option<Box<Extra>>,
 }
 
-/// The data of a series as it was taken out of the head: sealing it is work for whoever reads it.
-#[derive(Debug, Default)]
-pub(crate) struct TakenData {
-    open_first: i64,
-    open: XorAppender,
-    extra: Option<Box<Extra>>,
-}
-
 /// The data of a series in one generation, taken out of the head.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct SeriesData {
@@ -149,33 +142,6 @@ impl SeriesData {
 fn first_chunk_samples(place: usize) -> u16 {
     let lengths = usize::from(CHUNK_SAMPLES_MAX - FIRST_CHUNK_SAMPLES_MIN) + 1;
     FIRST_CHUNK_SAMPLES_MIN + (place % lengths) as u16
-}
-
-fn sealed_floats(first_timestamp: i64, open: &XorAppender) -> SealedChunk {
-    SealedChunk {
-        first_timestamp,
-        last_timestamp: open.last().0,
-        encoding: Encoding::Xor,
-        count: open.count(),
-        bytes: open.to_shared(),
-    }
-}
-
-impl TakenData {
-    /// The data in its final form.
-    pub(crate) fn seal(self) -> SeriesData {
-        let mut extra = self.extra.unwrap_or_default();
-        if self.open.count() > 0 {
-            extra.sealed.push(sealed_floats(self.open_first, &self.open));
-        }
-        extra.seal_histogram();
-        SeriesData {
-            chunks: extra.sealed,
-            late: extra.late,
-            starts: extra.starts,
-            exemplars: extra.exemplars,
-        }
-    }
 }
 
 impl Series {
@@ -487,8 +453,32 @@ impl Extra {
         })
     }
 
-    fn seal_histogram(&mut self) {
+    pub(super) fn seal_histogram(&mut self) {
         self.sealed.extend(self.open_histogram_chunk());
         self.histogram = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn series_that_begin_together_do_not_seal_their_chunks_together() {
+        let mut sealed_at = [0; 400];
+        for place in 0..60 {
+            let mut series = Series::new(Box::default(), place);
+            let mut sealed = 0;
+            for (timestamp, count) in sealed_at.iter_mut().enumerate() {
+                series.append_float(timestamp as i64, timestamp as u64, 0);
+                let now = series.extra.as_ref().map_or(0, |extra| extra.sealed.len());
+                *count += now - sealed;
+                sealed = now;
+            }
+            let data = series.take_data(place).seal();
+            assert_eq!(data.chunks.iter().map(|chunk| chunk.count).sum::<u16>(), 400);
+            assert!(data.chunks.iter().all(|chunk| chunk.count <= CHUNK_SAMPLES_MAX));
+        }
+        assert!(sealed_at.iter().all(|count| *count <= 1));
     }
 }

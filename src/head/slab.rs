@@ -5,7 +5,8 @@
 //! view holds the generations it was made with; for each slab it finds their data either still in the slab or already
 //! moved, never both and never neither, because the move happens under the slab's lock.
 
-use super::series::{Series, SeriesData, TakenData};
+use super::series::{Series, SeriesData};
+use super::taken::TakenData;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 

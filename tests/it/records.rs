@@ -94,3 +94,56 @@ fn a_slab_larger_than_a_record_is_kept_by_a_checkpoint() {
     assert_eq!(count(&db, "noise"), 50 * 60);
     assert_eq!(db.verify().expect("a report").faults, Vec::<String>::new());
 }
+
+fn files(folder: &tempfile::TempDir, prefix: &str) -> Vec<String> {
+    let listed = std::fs::read_dir(folder.path()).expect("a folder");
+    let names = listed.map(|entry| {
+        entry
+            .expect("an entry")
+            .file_name()
+            .to_string_lossy()
+            .into_owned()
+    });
+    names.filter(|name| name.starts_with(prefix)).collect()
+}
+
+#[test]
+fn a_checkpoint_begins_with_a_young_log_file_and_no_two_with_the_same() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let options = Options::new(folder.path())
+        .background(false)
+        .durability(Durability::Never)
+        .checkpoint_bytes_min(1);
+    let db = Db::open(options).expect("a new database");
+    let mut logs = Vec::new();
+    let mut checkpoints = Vec::new();
+    let mut written = 0;
+    for _ in 0..3 {
+        let before = files(&folder, "checkpoint-");
+        while files(&folder, "checkpoint-") == before {
+            let mut batch = db.batch();
+            for series in 0..100 {
+                let value = (written as f64 + f64::from(series)).sqrt();
+                batch.push(
+                    &labels! { "__name__" => "up", "n" => &series.to_string() },
+                    written,
+                    value,
+                );
+            }
+            written += batch.commit().expect("a commit").accepted as i64;
+            db.step().expect("a step");
+        }
+        logs.push(files(&folder, "wal-"));
+        checkpoints.push(files(&folder, "checkpoint-"));
+    }
+    assert!(
+        logs.iter().chain(&checkpoints).all(|names| names.len() == 1),
+        "{logs:?} {checkpoints:?}"
+    );
+    assert!(
+        logs[0] != logs[1] && logs[1] != logs[2],
+        "a new file each but the first"
+    );
+    db.close().expect("a clean close");
+    assert_eq!(count(&open(&folder), "up") as i64, written);
+}
