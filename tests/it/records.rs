@@ -1,6 +1,8 @@
 //! What does not fit one record of the log or of a checkpoint, which has at most 64 MiB.
 
-use narthex::{Counts, Db, Durability, Histogram, Labels, Matcher, Options, ResetHint, Span, labels};
+use narthex::{
+    Counts, Db, DiskFs, Durability, Fs, Histogram, Labels, Matcher, Options, ResetHint, Span, labels,
+};
 
 fn open(folder: &tempfile::TempDir) -> Db {
     let options = Options::new(folder.path())
@@ -96,15 +98,9 @@ fn a_slab_larger_than_a_record_is_kept_by_a_checkpoint() {
 }
 
 fn files(folder: &tempfile::TempDir, prefix: &str) -> Vec<String> {
-    let listed = std::fs::read_dir(folder.path()).expect("a folder");
-    let names = listed.map(|entry| {
-        entry
-            .expect("an entry")
-            .file_name()
-            .to_string_lossy()
-            .into_owned()
-    });
-    names.filter(|name| name.starts_with(prefix)).collect()
+    let mut names = DiskFs.list(folder.path()).expect("the folder's names");
+    names.retain(|name| name.starts_with(prefix));
+    names
 }
 
 #[test]
