@@ -12,14 +12,16 @@ impl Engine {
     pub(super) fn checkpoint(&self, maintenance: &mut Maintenance) -> Result<(), Error> {
         let Some(dir) = self.dir() else { return Ok(()) };
         self.sync()?;
+        let before = self.lock_manifest().checkpoint;
         let (floor, start_lsn) = {
             let mut writer = self.head.lock_writer();
             self.check_writable()?;
-            writer.rotate().map_err(|error| self.poisoning(error.into()))?;
+            let begun = writer.begin_young_file(before);
+            let begun = begun.map_err(|error| self.poisoning(error.into()))?;
             self.log_bytes.store(0, Ordering::Relaxed);
-            (writer.log_sequence(), writer.last_lsn() + 1)
+            begun
         };
-        // Log files are numbered ever upward, and each checkpoint begins one.
+        // Log files are numbered ever upward, and no two checkpoints begin with the same.
         let sequence = floor;
         let path = names::checkpoint(dir, sequence);
         maintenance.checkpoint_bytes = self

@@ -58,7 +58,7 @@ impl Engine {
         };
         match self.write_frozen(&frozen) {
             Ok(()) => {
-                self.head.forget_frozen();
+                self.head.forget_frozen(frozen);
                 self.head.drop_caches();
                 maintenance.evict_from = Some(0);
                 maintenance.checkpoint_bytes = 0;

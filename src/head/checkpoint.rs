@@ -3,20 +3,23 @@
 use super::Head;
 use super::append::define_pairs;
 use super::slab::SLAB_SERIES;
+use crate::model::labels::LabelHash;
 use crate::wal::batch::BatchEncoder;
 use std::sync::PoisonError;
 
 /// A record is ended once it has so many bytes: well below what a record may have, and with room for a large series.
 const RECORD_BYTES: usize = 8 << 20;
 
-/// Makes the records of a checkpoint file. The log was rotated before, so that what comes after a slab was written is
-/// in the files that stay.
+/// Makes the records of a checkpoint file. What comes after a slab was written is in the log file that was current at
+/// the beginning or later ones, which stay.
 #[derive(Debug)]
 pub(crate) struct Checkpointer {
     encoder: BatchEncoder,
     /// Pairs that this file defines already: 1 by pair id.
     pair_files: Vec<u32>,
     state: Vec<u8>,
+    /// Label hashes of the slab at hand.
+    hashes: Vec<LabelHash>,
 }
 
 impl Checkpointer {
@@ -25,6 +28,7 @@ impl Checkpointer {
             encoder: BatchEncoder::default(),
             pair_files: Vec::new(),
             state: Vec::new(),
+            hashes: Vec::new(),
         }
     }
 
@@ -41,24 +45,31 @@ impl Checkpointer {
         self.cut_record(1, out);
     }
 
-    /// The records of one slab; `false` when there is no such slab. The writer waits meanwhile, so the slab is complete
-    /// up to the last LSN.
+    /// The records of one slab; `false` when there is no such slab. The slab is locked while no commit is under way and
+    /// until it is written, so it is complete up to the last LSN of that moment; commits that do not meet it go on. The
+    /// index is locked before the slab, as by every reader.
     pub(crate) fn slab(&mut self, head: &Head, slab_index: usize, out: &mut Vec<Vec<u8>>) -> bool {
         let writer = head.lock_in_background();
-        let Some(slab) = writer.slabs.get(slab_index) else {
+        let Some(slab) = writer.slabs.get(slab_index).cloned() else {
             return false;
         };
         let index = head.read_index();
         let locked = slab.lock();
+        let first_id = slab_index as u32 * SLAB_SERIES;
+        let ids = (first_id..).take(locked.series.len());
+        let mut hashes = std::mem::take(&mut self.hashes);
+        hashes.clear();
+        hashes.extend(ids.map(|id| writer.map.hash_of(id)));
         self.encoder.slab(slab_index as u32, writer.last_lsn);
-        for (place, series) in locked.series.iter().enumerate() {
-            if !series.alive || locked.generation != writer.live.number || !series.has_data() {
+        let live = writer.live.number;
+        drop(writer);
+        for ((id, series), hash) in (first_id..).zip(&locked.series).zip(&hashes) {
+            if !series.alive || locked.generation != live || !series.has_data() {
                 continue;
             }
-            let id = slab_index as u32 * SLAB_SERIES + place as u32;
             define_pairs(&mut self.encoder, &mut self.pair_files, 1, &index, &series.pairs);
             let pairs = series.pairs.iter().map(|pair| pair.0);
-            self.encoder.define_series(id, writer.map.hash_of(id).0, pairs);
+            self.encoder.define_series(id, hash.0, pairs);
             self.state.clear();
             series.write_state(&mut self.state);
             self.encoder.state(id, &self.state);
@@ -66,7 +77,7 @@ impl Checkpointer {
         }
         drop(locked);
         drop(index);
-        drop(writer);
+        self.hashes = hashes;
         self.cut_record(1, out);
         true
     }

@@ -63,7 +63,7 @@ impl Head {
             let mut texts = pairs.iter().map(|pair| index.pair(*pair));
             texts.find(|text| text.0 == name).map_or("", |text| text.1)
         });
-        slab.series[place] = Series::new(pairs);
+        slab.series[place] = Series::new(pairs, place);
         slab.series[place].overwrite = overwrite;
         id
     }

@@ -9,6 +9,9 @@ use crate::wal::WalError;
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 
+/// Series whose data is freed between two looks for commits: some ten microseconds.
+const SERIES_FREED_AT_ONCE: usize = 64;
+
 /// A frozen generation, ready to be written.
 #[derive(Debug)]
 pub(crate) struct Frozen {
@@ -82,8 +85,10 @@ impl Head {
             if locked.generation <= frozen.number {
                 frozen.freeze(index, &mut locked, frozen.number + 1);
             }
+            drop(locked);
+            self.give_way();
             let data = frozen.frozen_slab(index);
-            let with_data = data.iter().flat_map(|data| data.series.iter().enumerate());
+            let with_data = data.iter().flat_map(|data| data.series().iter().enumerate());
             let places = with_data
                 .filter(|series| series.1.is_some())
                 .map(|series| series.0);
@@ -106,14 +111,25 @@ impl Head {
             .drop_caches();
     }
 
-    /// The frozen generation is in a segment.
-    pub(crate) fn forget_frozen(&self) {
+    /// The frozen generation is in a segment: frees it, unless a reader still holds it. The allocator's lock is one more
+    /// that commits wait for, so that this goes piece by piece and gives way in between.
+    pub(crate) fn forget_frozen(&self, frozen: Frozen) {
         self.lock_writer().frozen = None;
+        let Some(generation) = Arc::into_inner(frozen.generation) else {
+            return;
+        };
+        for slab in generation.into_frozen().into_iter().flatten() {
+            let mut series = Arc::into_inner(slab).map_or_else(Vec::new, FrozenSlab::into_series);
+            while !series.is_empty() {
+                self.give_way();
+                series.truncate(series.len().saturating_sub(SERIES_FREED_AT_ONCE));
+            }
+        }
     }
 }
 
 /// The data of a series of a frozen generation.
 pub(crate) fn frozen_data(slab: &FrozenSlab, place: u32) -> Option<&SeriesData> {
     debug_assert!(place < SLAB_SERIES);
-    slab.series.get(place as usize)?.as_deref()
+    slab.series().get(place as usize)?.as_deref()
 }

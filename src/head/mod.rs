@@ -26,6 +26,7 @@ mod series_map;
 pub(crate) mod slab;
 pub(crate) mod stage;
 mod state;
+mod taken;
 pub(crate) mod writer;
 
 use self::limits::Limits;
@@ -35,14 +36,17 @@ use self::slab::{Generation, Slab};
 use self::writer::Writer;
 use crate::index::LiveIndex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
+use std::time::Duration;
 
 pub(crate) use decode::decode_data;
 pub use memory::HeadMemory;
 
 /// How long background work waits at a time for commits to pass, and how often.
-const GIVE_WAY: std::time::Duration = std::time::Duration::from_micros(50);
+const GIVE_WAY: Duration = Duration::from_micros(50);
 const GIVE_WAY_MAX: usize = 40;
+/// How often for a commit that is under way, before a small piece of work that needs no lock of its own.
+const GIVE_WAY_SMALL_MAX: usize = 8;
 
 /// The series in memory and their samples.
 #[derive(Debug)]
@@ -99,6 +103,16 @@ impl Head {
             std::thread::sleep(GIVE_WAY);
         }
         self.lock_writer()
+    }
+
+    /// Waits a little while a commit is under way: for a small piece of work whose allocations would get in its way.
+    fn give_way(&self) {
+        for _ in 0..GIVE_WAY_SMALL_MAX {
+            match self.writer.try_lock() {
+                Err(TryLockError::WouldBlock) => std::thread::sleep(GIVE_WAY),
+                Ok(_) | Err(TryLockError::Poisoned(_)) => break,
+            }
+        }
     }
 
     /// Takes the writer's lock. A panic within a commit may leave a batch half applied, which is for the engine to

@@ -5,13 +5,16 @@
 //! before the deletion: deletions of the reader's view hide it, withdrawn ones do not.
 
 use super::decode::{decode_chunk, decode_data};
-use super::series::{Admission, Extra, SealedChunk, Series, is_same};
+use super::series::{Admission, CHUNK_SAMPLES_MAX, Extra, FIRST_CHUNK_SAMPLES_MIN, SealedChunk, Series, is_same};
 use super::series_data::SeriesData;
 use super::slab::Hide;
 use crate::model::sample::{Class, Sample, Value};
 use crate::model::samples::Samples;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// A place in a slab whose first chunk is a whole one.
+const WHOLE_CHUNKS_PLACE: usize = (CHUNK_SAMPLES_MAX - FIRST_CHUNK_SAMPLES_MIN) as usize;
 
 pub(crate) type Corrections = BTreeMap<i64, (Class, Sample)>;
 
@@ -103,11 +106,11 @@ fn split_chunk(chunk: &SealedChunk, from: i64, to: i64) -> (Vec<SealedChunk>, Ve
 }
 
 fn seal(samples: &Samples) -> Vec<SealedChunk> {
-    let mut series = Series::default();
+    let mut series = Series::new(Box::default(), WHOLE_CHUNKS_PLACE);
     for sample in samples.iter() {
         series.append(sample);
     }
-    series.take_data().chunks
+    series.take_data(WHOLE_CHUNKS_PLACE).seal().chunks
 }
 
 impl Series {
@@ -191,9 +194,9 @@ impl Series {
     }
 
     /// Takes what lies in `from..=to` out of sight, for the deletion with that LSN.
-    pub(super) fn hide(&mut self, from: i64, to: i64, lsn: u64) {
+    pub(super) fn hide(&mut self, place: usize, (from, to): (i64, i64), lsn: u64) {
         if self.touches(from, to) {
-            let (inside, mut rest) = self.take_data().split(from, to);
+            let (inside, mut rest) = self.take_data(place).seal().split(from, to);
             if !inside.is_empty() {
                 let rare = rest.rare.get_or_insert_default();
                 rare.hidden.push(Hidden { lsn, data: inside });

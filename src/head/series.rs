@@ -8,6 +8,7 @@ use super::decode::{decode_chunk, join_corrections, join_late};
 use super::overwrite::Overwrite;
 use super::rare::Rare;
 use super::series_data::SeriesData;
+use super::taken::{TakenData, sealed_floats};
 use crate::base::bytes::Corrupt;
 use crate::chunk::{Appended, Encoding, HistogramAppender, XorAppender, first_header};
 use crate::index::PairId;
@@ -21,6 +22,9 @@ use std::sync::Arc;
 
 /// Samples in a chunk before it is sealed, as in Prometheus.
 pub(crate) const CHUNK_SAMPLES_MAX: u16 = 120;
+
+/// First chunks of a generation are sealed at this many samples and more, up to [`CHUNK_SAMPLES_MAX`].
+pub(super) const FIRST_CHUNK_SAMPLES_MIN: u16 = 61;
 
 /// How many of a series' newest exemplars are looked at for a duplicate.
 const EXEMPLARS_COMPARED: usize = 64;
@@ -95,16 +99,27 @@ pub(crate) struct Series {
     pub(crate) last_timestamp: i64,
     /// Bits of the newest ordered float; the base of the log's chain.
     pub(crate) last_bits: u64,
+    /// The open float chunk is sealed at this many samples.
+    open_samples_max: u16,
     pub(crate) open_first: i64,
     pub(crate) open: XorAppender,
     pub(crate) extra: Option<Box<Extra>>,
 }
 
+/// At how many samples the first chunk of a generation is sealed. Series begin together, at a start or a freeze; so that
+/// they do not all seal their chunks in the same batches, neighbours begin with chunks of different lengths.
+fn first_chunk_samples(place: usize) -> u16 {
+    let lengths = usize::from(CHUNK_SAMPLES_MAX - FIRST_CHUNK_SAMPLES_MIN) + 1;
+    FIRST_CHUNK_SAMPLES_MIN + (place % lengths) as u16
+}
+
 impl Series {
-    pub(crate) fn new(pairs: Box<[PairId]>) -> Self {
+    /// A series at that place of its slab.
+    pub(crate) fn new(pairs: Box<[PairId]>, place: usize) -> Self {
         Self {
             pairs,
             alive: true,
+            open_samples_max: first_chunk_samples(place),
             ..Self::default()
         }
     }
@@ -214,8 +229,9 @@ impl Series {
     /// Appends a float that is newer than everything.
     #[inline]
     pub(crate) fn append_float(&mut self, timestamp: i64, bits: u64, start_timestamp: i64) {
-        if self.open.count() >= CHUNK_SAMPLES_MAX {
+        if self.open.count() >= self.open_samples_max {
             self.seal_float();
+            self.open_samples_max = CHUNK_SAMPLES_MAX;
         }
         if self.open.count() == 0 {
             self.open_first = timestamp;
@@ -242,15 +258,8 @@ impl Series {
         if self.open.count() == 0 {
             return;
         }
-        let (last_timestamp, _) = self.open.last();
         let open = std::mem::take(&mut self.open);
-        let chunk = SealedChunk {
-            first_timestamp: self.open_first,
-            last_timestamp,
-            encoding: Encoding::Xor,
-            count: open.count(),
-            bytes: open.to_shared(),
-        };
+        let chunk = sealed_floats(self.open_first, &open);
         self.extra_mut().sealed.push(chunk);
     }
 
@@ -313,25 +322,24 @@ impl Series {
         }
     }
 
-    /// Takes the data of the generation out; the series stays, with what it needs to judge the next sample.
-    pub(crate) fn take_data(&mut self) -> SeriesData {
-        self.seal_float();
-        let Some(extra) = self.extra.as_mut() else {
-            return SeriesData::default();
+    /// Takes the data of the generation out; the series stays, with what it needs to judge the next sample. `place` is
+    /// that in its slab. A commit may wait for this, so it only moves.
+    pub(crate) fn take_data(&mut self, place: usize) -> TakenData {
+        let taken = TakenData {
+            open_first: self.open_first,
+            open: std::mem::take(&mut self.open),
+            extra: self.extra.take(),
         };
-        extra.seal_histogram();
-        let data = SeriesData {
-            chunks: std::mem::take(&mut extra.sealed),
-            late: std::mem::take(&mut extra.late),
-            exemplars: std::mem::take(&mut extra.exemplars),
-            starts: extra.starts.take(),
-            rare: extra.rare.take(),
-        };
-        if extra.last_histogram.is_none() {
-            self.extra = None;
-            self.special = false;
+        self.open_samples_max = first_chunk_samples(place);
+        let last_histogram = taken
+            .extra
+            .as_ref()
+            .and_then(|extra| extra.last_histogram.clone());
+        self.special = last_histogram.is_some();
+        if self.special {
+            self.extra_mut().last_histogram = last_histogram;
         }
-        data
+        taken
     }
 
     /// The samples of the generation within `from..=to`, in place of what `out` holds.
@@ -386,13 +394,7 @@ impl Series {
                 .extend(extra.open_histogram_chunk().filter(|chunk| wanted(&chunk)));
         }
         if self.open.count() > 0 && self.open_first <= to && self.last_timestamp >= from {
-            data.chunks.push(SealedChunk {
-                first_timestamp: self.open_first,
-                last_timestamp: self.open.last().0,
-                encoding: Encoding::Xor,
-                count: self.open.count(),
-                bytes: self.open.to_shared(),
-            });
+            data.chunks.push(sealed_floats(self.open_first, &self.open));
         }
         data
     }
@@ -435,8 +437,32 @@ impl Extra {
         })
     }
 
-    fn seal_histogram(&mut self) {
+    pub(super) fn seal_histogram(&mut self) {
         self.sealed.extend(self.open_histogram_chunk());
         self.histogram = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn series_that_begin_together_do_not_seal_their_chunks_together() {
+        let mut sealed_at = [0; 400];
+        for place in 0..60 {
+            let mut series = Series::new(Box::default(), place);
+            let mut sealed = 0;
+            for (timestamp, count) in sealed_at.iter_mut().enumerate() {
+                series.append_float(timestamp as i64, timestamp as u64, 0);
+                let now = series.extra.as_ref().map_or(0, |extra| extra.sealed.len());
+                *count += now - sealed;
+                sealed = now;
+            }
+            let data = series.take_data(place).seal();
+            assert_eq!(data.chunks.iter().map(|chunk| chunk.count).sum::<u16>(), 400);
+            assert!(data.chunks.iter().all(|chunk| chunk.count <= CHUNK_SAMPLES_MAX));
+        }
+        assert!(sealed_at.iter().all(|count| *count <= 1));
     }
 }

@@ -8,8 +8,9 @@
 use super::series::Series;
 use super::series_data::SeriesData;
 use roaring::RoaringBitmap;
+use super::taken::TakenData;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 /// Series in a slab.
 pub(crate) const SLAB_SERIES: u32 = 1024;
@@ -70,7 +71,7 @@ impl SlabSeries {
                 Change::Hide(hide, only) => {
                     for place in only.as_ref().unwrap_or(&hide.places) {
                         if let Some(series) = self.series.get_mut(place as usize) {
-                            series.hide(hide.from, hide.to, hide.lsn);
+                            series.hide(place as usize, (hide.from, hide.to), hide.lsn);
                         }
                     }
                     self.hides.push(hide);
@@ -118,10 +119,31 @@ impl Slab {
     }
 }
 
-/// The data of a slab in a frozen generation, by place; empty where a series had none.
+/// The data of a slab in a frozen generation. It is taken out of the slab in a moment, because a commit may wait for
+/// that, and sealed by the first who reads it.
 #[derive(Debug, Default)]
 pub(crate) struct FrozenSlab {
-    pub(crate) series: Vec<Option<Box<SeriesData>>>,
+    taken: Mutex<Vec<Option<TakenData>>>,
+    sealed: OnceLock<Vec<Option<Box<SeriesData>>>>,
+}
+
+impl FrozenSlab {
+    /// By place; empty where a series had none.
+    pub(crate) fn series(&self) -> &[Option<Box<SeriesData>>] {
+        self.sealed.get_or_init(|| {
+            let taken = std::mem::take(&mut *self.taken.lock().unwrap_or_else(PoisonError::into_inner));
+            let sealed = taken.into_iter().map(|taken| {
+                let data = taken.map(TakenData::seal).filter(|data| !data.is_empty());
+                data.map(Box::new)
+            });
+            sealed.collect()
+        })
+    }
+
+    /// The data at its end, for whoever frees it piece by piece.
+    pub(super) fn into_series(self) -> Vec<Option<Box<SeriesData>>> {
+        self.sealed.into_inner().unwrap_or_default()
+    }
 }
 
 /// What one flush writes.
@@ -208,6 +230,11 @@ impl Generation {
         frozen.get(index).cloned().flatten()
     }
 
+    /// The data at its end, slab by slab.
+    pub(super) fn into_frozen(self) -> Vec<Option<Arc<FrozenSlab>>> {
+        self.frozen.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Moves the data of `slab` here if it belongs to this generation, and gives the slab to `live`.
     pub(crate) fn freeze(&self, index: usize, slab: &mut SlabSeries, live: u64) {
         slab.hides.clear();
@@ -215,16 +242,11 @@ impl Generation {
             slab.generation = live;
             return;
         }
-        let series = slab.series.iter_mut().map(|series| {
-            let data = if series.has_data() {
-                series.take_data()
-            } else {
-                SeriesData::default()
-            };
-            (!data.is_empty()).then(|| Box::new(data))
-        });
+        let series = slab.series.iter_mut().enumerate();
+        let taken = series.map(|(place, series)| series.has_data().then(|| series.take_data(place)));
         let frozen = Arc::new(FrozenSlab {
-            series: series.collect(),
+            taken: Mutex::new(taken.collect()),
+            sealed: OnceLock::new(),
         });
         let mut slots = self.frozen.write().unwrap_or_else(PoisonError::into_inner);
         if slots.len() <= index {

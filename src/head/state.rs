@@ -126,7 +126,7 @@ impl Series {
         }
         extra.sealed = std::mem::take(&mut parts.chunks);
         extra.late = std::mem::take(&mut parts.late);
-        extra.starts = parts.starts.take();
+        extra.starts = std::mem::take(&mut parts.starts);
         extra.exemplars = std::mem::take(&mut parts.exemplars);
         extra.sealed.iter().for_each(|chunk| {
             note(

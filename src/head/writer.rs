@@ -101,12 +101,17 @@ impl Writer {
         self.closed_bytes + self.log.as_ref().map_or(0, WalWriter::written_bytes)
     }
 
-    pub(crate) fn last_lsn(&self) -> u64 {
-        self.last_lsn
-    }
-
-    pub(crate) fn log_sequence(&self) -> u64 {
-        self.log.as_ref().map_or(0, WalWriter::sequence)
+    /// Begins a log file for a checkpoint, unless the current one is young and not `taken`, the file with which the last
+    /// checkpoint began: every file defines all series anew, which makes the next batches slow, and a checkpoint is
+    /// often due when a file has just been closed for its length. Returns sequence and first LSN of the file that is
+    /// current then.
+    pub(crate) fn begin_young_file(&mut self, taken: u64) -> Result<(u64, u64), WalError> {
+        let is_fit = |log: &WalWriter| log.is_young() && log.sequence() != taken;
+        if !self.log.as_ref().is_some_and(is_fit) {
+            self.rotate()?;
+        }
+        let log = self.log.as_ref();
+        Ok(log.map_or((0, 0), |log| (log.sequence(), log.start_lsn())))
     }
 
     pub(crate) fn live_generation(&self) -> Arc<Generation> {

@@ -45,11 +45,6 @@ impl StartRuns {
         self.runs.is_empty()
     }
 
-    /// Takes the runs out. What holds now is stated anew by the next sample.
-    pub(crate) fn take(&mut self) -> Self {
-        std::mem::take(self)
-    }
-
     pub(crate) fn as_slice(&self) -> &[(i64, i64)] {
         &self.runs
     }

@@ -14,6 +14,9 @@ use crate::io::{File, Fs, FsError};
 /// What a record takes beside its payload, at most.
 const RECORD_OVERHEAD_BYTES: u64 = 64;
 
+/// A file that holds less than this share of its length is young.
+const YOUNG_SHARE: u64 = 4;
+
 /// How the log is written.
 #[derive(Debug, Clone)]
 pub(crate) struct WalOptions {
@@ -55,6 +58,7 @@ pub(crate) struct WalWriter {
 struct Current {
     file: Arc<dyn File>,
     sequence: u64,
+    start_lsn: Lsn,
     epoch: u64,
     /// Where the next record goes.
     position: u64,
@@ -125,6 +129,7 @@ impl Current {
         Ok(Self {
             file,
             sequence,
+            start_lsn,
             epoch: header.epoch,
             position: RECORDS_START,
             reserved_bytes,
@@ -165,6 +170,11 @@ impl WalWriter {
         self.next_lsn
     }
 
+    /// The first LSN of the file being written.
+    pub(crate) fn start_lsn(&self) -> Lsn {
+        self.current.start_lsn
+    }
+
     /// The file being written.
     pub(crate) fn sequence(&self) -> u64 {
         self.current.sequence
@@ -178,6 +188,11 @@ impl WalWriter {
     /// Whether the file has reached its length.
     pub(crate) fn needs_rotation(&self) -> bool {
         self.current.position >= self.options.file_bytes
+    }
+
+    /// Whether the file has most of its length before it.
+    pub(crate) fn is_young(&self) -> bool {
+        self.current.position <= self.options.file_bytes / YOUNG_SHARE
     }
 
     /// Hands a record to the operating system and returns its LSN. It survives the death of the process; whether it

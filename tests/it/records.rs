@@ -1,6 +1,8 @@
 //! What does not fit one record of the log or of a checkpoint, which has at most 64 MiB.
 
-use narthex::{Counts, Db, Durability, Histogram, Labels, Matcher, Options, ResetHint, Span, labels};
+use narthex::{
+    Counts, Db, DiskFs, Durability, Fs, Histogram, Labels, Matcher, Options, ResetHint, Span, labels,
+};
 
 fn open(folder: &tempfile::TempDir) -> Db {
     let options = Options::new(folder.path())
@@ -93,4 +95,51 @@ fn a_slab_larger_than_a_record_is_kept_by_a_checkpoint() {
     let db = open(&folder);
     assert_eq!(count(&db, "noise"), 50 * 60);
     assert_eq!(db.verify().expect("a report").faults, Vec::<String>::new());
+}
+
+fn files(folder: &tempfile::TempDir, prefix: &str) -> Vec<String> {
+    let mut names = DiskFs.list(folder.path()).expect("the folder's names");
+    names.retain(|name| name.starts_with(prefix));
+    names
+}
+
+#[test]
+fn a_checkpoint_begins_with_a_young_log_file_and_no_two_with_the_same() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let options = Options::new(folder.path())
+        .background(false)
+        .durability(Durability::Never)
+        .checkpoint_bytes_min(1);
+    let db = Db::open(options).expect("a new database");
+    let mut logs = Vec::new();
+    let mut checkpoints = Vec::new();
+    let mut written = 0;
+    for _ in 0..3 {
+        let before = files(&folder, "checkpoint-");
+        while files(&folder, "checkpoint-") == before {
+            let mut batch = db.batch();
+            for series in 0..100 {
+                let value = (written as f64 + f64::from(series)).sqrt();
+                batch.push(
+                    &labels! { "__name__" => "up", "n" => &series.to_string() },
+                    written,
+                    value,
+                );
+            }
+            written += batch.commit().expect("a commit").accepted as i64;
+            db.step().expect("a step");
+        }
+        logs.push(files(&folder, "wal-"));
+        checkpoints.push(files(&folder, "checkpoint-"));
+    }
+    assert!(
+        logs.iter().chain(&checkpoints).all(|names| names.len() == 1),
+        "{logs:?} {checkpoints:?}"
+    );
+    assert!(
+        logs[0] != logs[1] && logs[1] != logs[2],
+        "a new file each but the first"
+    );
+    db.close().expect("a clean close");
+    assert_eq!(count(&open(&folder), "up") as i64, written);
 }
