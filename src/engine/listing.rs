@@ -3,7 +3,7 @@
 use super::Engine;
 use super::error::Error;
 use super::merge::Join;
-use super::select::{Warning, bounds, matching_rows, warning};
+use super::select::{Warning, bounds, matching_rows, overlaps_head, warning};
 use super::view::View;
 use crate::base::bytes::Corrupt;
 use crate::index::walk::{SortedTexts, WalkBounds, WalkEnd, merged_walk};
@@ -61,6 +61,16 @@ pub struct Listing<T> {
     /// Whether the limit cut it short.
     pub is_truncated: bool,
     /// What could not be read.
+    pub warnings: Vec<Warning>,
+}
+
+/// How many series match.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SeriesCount {
+    /// The number of series.
+    pub series: u64,
+    /// What could not be read, and was not counted.
     pub warnings: Vec<Warning>,
 }
 
@@ -190,27 +200,71 @@ impl Engine {
             if options.is_cancelled.is_some_and(|is_cancelled| is_cancelled()) {
                 return Err(Error::Cancelled);
             }
-            // Rows of segments were chosen by their bounds; series of the head may have nothing in the range.
-            let last = join.current.last().copied();
-            let in_segments = last.is_some_and(|_| join.is_in_segment());
-            let in_head = || last.is_some_and(|(_, id)| self.head.is_within(&view.generations, id, from, to));
-            if !in_segments && !in_head() {
+            if !self.is_listed(&join, &view, from, to) {
                 continue;
             }
             if options.limit != 0 && listing.items.len() == options.limit {
                 listing.is_truncated = true;
                 break;
             }
-            let labels = Labels::from_canonical(join.labels.as_slice());
+            let labels = Labels::from_canonical(join.labels());
             if labels.metric_name().starts_with(options.prefix) {
                 listing.items.push(labels);
             }
         }
-        listing.warnings.extend(failed.iter().map(|error| Warning {
-            file: None,
-            reason: error.to_string(),
-        }));
+        listing.warnings.extend(failed.iter().map(in_words));
         Ok(listing)
+    }
+
+    /// Rows of segments were chosen by their bounds; series of the head may have nothing in the range.
+    fn is_listed(&self, join: &Join, view: &View, from: i64, to: i64) -> bool {
+        let in_head = |&(_, id): &(usize, u32)| self.head.is_within(&view.generations, id, from, to);
+        join.is_in_segment() || join.current.last().is_some_and(in_head)
+    }
+
+    /// How many series match and have samples in `range`. What one place alone answers is counted there; only what is
+    /// in several is joined by labels, in which a series is one wherever it is.
+    pub(crate) fn count_series(
+        &self,
+        matchers: &[Matcher],
+        range: impl RangeBounds<i64>,
+    ) -> Result<SeriesCount, Error> {
+        let matchers = LabelMatcher::compile_all(matchers)?;
+        let mut counted = SeriesCount::default();
+        let Some((from, to)) = bounds(&range) else {
+            return Ok(counted);
+        };
+        let (_pin, view) = self.pinned_view();
+        let mut sources = self.segment_sources(&view, &matchers, from, to, &mut counted.warnings);
+        let in_head = if overlaps_head(&view, from, to) {
+            self.head.find(&matchers)
+        } else {
+            Vec::new()
+        };
+        if sources.is_empty() {
+            counted.series = self.head.count_within(&view.generations, &in_head, from, to);
+            return Ok(counted);
+        }
+        if let [only] = &*sources
+            && in_head.is_empty()
+        {
+            counted.series = only.len() as u64;
+            return Ok(counted);
+        }
+        sources.extend(self.head_source(&view, &matchers, from, to));
+        let (mut join, mut failed) = (Join::new(sources), Vec::new());
+        while join.next(&self.head, &mut failed) {
+            counted.series += u64::from(self.is_listed(&join, &view, from, to));
+        }
+        counted.warnings.extend(failed.iter().map(in_words));
+        Ok(counted)
+    }
+}
+
+fn in_words(error: &Error) -> Warning {
+    Warning {
+        file: None,
+        reason: error.to_string(),
     }
 }
 
