@@ -45,7 +45,7 @@ pub use engine::chunks::{ChunkCursor, RawChunk, SeriesChunks};
 pub use engine::deletions::DeletionInfo;
 pub use engine::error::Error;
 pub use engine::inventory::SegmentInfo;
-pub use engine::listing::{ListOptions, Listing};
+pub use engine::listing::{ListOptions, Listing, SeriesCount};
 pub use engine::options::{Options, Precision};
 pub use engine::select::{Series, SeriesCursor, SeriesSamples, Warning};
 pub use engine::stats::{Cardinality, CardinalityReport, Stats};

@@ -124,37 +124,23 @@ impl<'a> BitReader<'a> {
     }
 
     /// The next bits, left-aligned: at least [`PEEK_BITS`] of them, zeros beyond the end.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn peek(&self) -> u64 {
-        let word = match self
-            .bytes
-            .get(self.position / 8..)
-            .and_then(|rest| rest.first_chunk::<8>())
-        {
+        let at = self.position / 8;
+        let word = match self.bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
             Some(bytes) => u64::from_be_bytes(*bytes),
-            None => self.last_word(),
+            None => last_word(self.bytes, at),
         };
         word << (self.position % 8)
     }
 
-    /// The last, incomplete word.
-    #[cold]
-    fn last_word(&self) -> u64 {
-        let rest = self.bytes.get(self.position / 8..).unwrap_or(&[]);
-        let gathered = rest.iter().fold(0u64, |word, &byte| word << 8 | u64::from(byte));
-        if rest.is_empty() {
-            return 0;
-        }
-        gathered << (64 - 8 * rest.len())
-    }
-
-    #[inline]
+    #[inline(always)]
     pub(crate) fn skip(&mut self, count: u32) {
         self.position += count as usize;
     }
 
     /// The next `count` bits (at most 64) as the low bits of the result, zeros beyond the end.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(&mut self, count: u32) -> u64 {
         if count == 0 {
             return 0;
@@ -178,6 +164,21 @@ impl<'a> BitReader<'a> {
         }
         Some(self.take(count))
     }
+}
+
+/// The word at `at`, of which bytes are missing: zeros behind the last eight or fewer bytes.
+#[inline]
+fn last_word(bytes: &[u8], at: usize) -> u64 {
+    let (word, start) = match bytes.last_chunk::<8>() {
+        Some(last) => (u64::from_be_bytes(*last), bytes.len() - 8),
+        None => {
+            let mut word = [0; 8];
+            word.iter_mut().zip(bytes).for_each(|(to, byte)| *to = *byte);
+            (u64::from_be_bytes(word), 0)
+        }
+    };
+    let shift = u32::try_from((at - start).saturating_mul(8)).unwrap_or(u32::MAX);
+    word.checked_shl(shift).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@
 
 #![deny(clippy::indexing_slicing, clippy::unwrap_used)]
 
-use super::bits::{BitReader, BitWriter, PEEK_BITS};
+use super::bits::{BitReader, BitWriter};
 
 /// Leading zeros of a window that was not set yet.
 const UNSET: u8 = 0xff;
@@ -90,7 +90,7 @@ impl Window {
 
     /// As [`Window::read`], where `next` was peeked and its first `used` bits belong to something else. The head of
     /// the code must lie within `next`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn read_behind(
         &mut self,
         input: &mut BitReader<'_>,
@@ -103,35 +103,37 @@ impl Window {
             input.skip(used + 1);
             return Some(old);
         }
-        let mut head = used + 2;
-        if code >> 62 == 0b11 {
-            head = used + 13;
-            self.set(code)?;
-        } else if self.leading == UNSET {
+        if self.leading == UNSET {
             // A chunk that Prometheus continued after a restart may use the full window without ever setting it.
             self.leading = 0;
         }
-        let bits = 64 - u32::from(self.leading) - u32::from(self.trailing);
-        let payload = if head + bits <= PEEK_BITS {
-            input.skip(head + bits);
-            next << head >> (64 - bits)
-        } else {
-            input.skip(head);
-            input.take(bits)
-        };
-        Some(old ^ payload << self.trailing)
+        // Which of both codes comes next is hard to predict, so nothing branches on it.
+        let sets = code >> 62 == 0b11;
+        let fresh = Self::fresh(code);
+        self.leading = select(sets, fresh.leading, self.leading);
+        self.trailing = select(sets, fresh.trailing, self.trailing);
+        input.skip(used + 2 + 11 * u32::from(sets));
+        let bits = 64u32.checked_sub(u32::from(self.leading) + u32::from(self.trailing))?;
+        Some(old ^ input.take(bits) << self.trailing)
     }
 
-    /// The window that a code sets; it has at least one bit.
-    #[inline]
-    fn set(&mut self, code: u64) -> Option<()> {
+    /// The window that a code sets; one that is not valid is wider than 64 bits.
+    #[inline(always)]
+    fn fresh(code: u64) -> Self {
         let leading = (code >> 57 & 31) as u8;
-        let length = (code >> 51 & 63) as u8;
-        let length = if length == 0 { 64 } else { length };
-        self.trailing = (64u8 - leading).checked_sub(length)?;
-        self.leading = leading;
-        Some(())
+        let length = ((code >> 51).wrapping_sub(1) & 63) as u8 + 1;
+        Self {
+            leading,
+            trailing: (64 - leading).wrapping_sub(length),
+        }
     }
+}
+
+/// One of two numbers without a branch.
+#[inline(always)]
+fn select(first: bool, one: u8, other: u8) -> u8 {
+    let mask = u8::from(first).wrapping_neg();
+    one & mask | other & !mask
 }
 
 #[inline]

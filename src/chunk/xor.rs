@@ -251,7 +251,6 @@ impl<'a> XorIter<'a> {
     }
 
     /// Reads one sample into the state; `None` when the bits are not valid or end.
-    #[inline]
     fn step(&mut self) -> Option<()> {
         if self.read > 1 {
             self.step_later()?;
@@ -278,31 +277,8 @@ impl<'a> XorIter<'a> {
     /// A sample with a delta-of-delta code.
     #[inline]
     fn step_later(&mut self) -> Option<()> {
-        let next = self.input.peek();
-        let (prefix, bits) = match next.leading_ones() {
-            0 => (1, 0),
-            1 => (2, 14),
-            2 => (3, 17),
-            3 => (4, 20),
-            _ => return self.step_far(),
-        };
-        if bits > 0 {
-            let step = signed(next << prefix >> (64 - bits), bits);
-            self.delta = self.delta.wrapping_add(step as u64);
-        }
-        self.timestamp = self.timestamp.wrapping_add(self.delta as i64);
-        self.value = self
-            .window
-            .read_behind(&mut self.input, next, prefix + bits, self.value)?;
-        Some(())
-    }
-
-    #[cold]
-    fn step_far(&mut self) -> Option<()> {
-        self.input.skip(4);
-        self.delta = self.delta.wrapping_add(self.input.take(64));
-        self.timestamp = self.timestamp.wrapping_add(self.delta as i64);
-        self.value = self.window.read(&mut self.input, self.value)?;
+        let last = (self.timestamp, self.delta, self.value);
+        (self.timestamp, self.delta, self.value) = next_sample(&mut self.input, &mut self.window, last)?;
         Some(())
     }
 }
@@ -339,7 +315,7 @@ fn read_leb128(input: &mut BitReader<'_>) -> Option<u64> {
 }
 
 /// The signed number behind a code of `bits` bits, which holds one more positive number than two's complement.
-#[inline]
+#[inline(always)]
 pub(super) fn signed(code: u64, bits: u32) -> i64 {
     if code > 1 << (bits - 1) {
         code.wrapping_sub(1 << bits) as i64
@@ -374,16 +350,57 @@ fn decode_all(
         .iter_mut()
         .skip(start.0)
         .zip(values.iter_mut().skip(start.1));
-    for (timestamp, value) in rows {
-        if iter.step().is_none() {
-            timestamps.truncate(start.0);
-            values.truncate(start.1);
-            return Err(iter.corrupt("xor sample"));
-        }
-        *timestamp = iter.timestamp;
-        *value = iter.value;
+    if decode_rows(&mut iter, rows).is_none() {
+        timestamps.truncate(start.0);
+        values.truncate(start.1);
+        return Err(iter.corrupt("xor sample"));
     }
     Ok(())
+}
+
+/// As [`XorIter::step`] for every row, with the state in registers.
+fn decode_rows<'r>(
+    iter: &mut XorIter<'_>,
+    mut rows: impl Iterator<Item = (&'r mut i64, &'r mut u64)>,
+) -> Option<()> {
+    for (timestamp, value) in rows.by_ref().take(2) {
+        iter.step()?;
+        (*timestamp, *value) = (iter.timestamp, iter.value);
+    }
+    let (mut input, mut window) = (iter.input.clone(), iter.window);
+    let mut last = (iter.timestamp, iter.delta, iter.value);
+    for (timestamp, value) in rows {
+        last = next_sample(&mut input, &mut window, last)?;
+        (*timestamp, *value) = (last.0, last.2);
+    }
+    iter.input = input;
+    (!iter.input.overrun()).then_some(())
+}
+
+/// The sample after `(timestamp, delta, value)`, in the same form; not one of the first two.
+#[inline(always)]
+fn next_sample(
+    input: &mut BitReader<'_>,
+    window: &mut Window,
+    (timestamp, delta, value): (i64, u64, u64),
+) -> Option<(i64, u64, u64)> {
+    let mut next = input.peek();
+    let (used, step) = match next.leading_ones() {
+        0 => (1, 0),
+        1 => (16, signed(next << 2 >> 50, 14)),
+        2 => (20, signed(next << 3 >> 47, 17)),
+        3 => (24, signed(next << 4 >> 44, 20)),
+        _ => {
+            input.skip(4);
+            let step = input.take(64);
+            next = input.peek();
+            (0, step as i64)
+        }
+    };
+    let delta = delta.wrapping_add(step as u64);
+    let timestamp = timestamp.wrapping_add(delta as i64);
+    let value = window.read_behind(input, next, used, value)?;
+    Some((timestamp, delta, value))
 }
 
 /// Timestamp of the last sample, `None` for an empty chunk.

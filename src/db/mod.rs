@@ -11,7 +11,7 @@ use crate::engine::chunks::ChunkCursor;
 use crate::engine::deletions::DeletionInfo;
 use crate::engine::error::Error;
 use crate::engine::inventory::SegmentInfo;
-use crate::engine::listing::{ListOptions, Listing};
+use crate::engine::listing::{ListOptions, Listing, SeriesCount};
 use crate::engine::options::{Options, Precision};
 use crate::engine::select::SeriesCursor;
 use crate::engine::stats::{CardinalityReport, Stats};
@@ -139,6 +139,16 @@ impl Db {
         options: ListOptions<'_>,
     ) -> Result<Listing<Labels>, Error> {
         self.engine().series(matchers, range, options)
+    }
+
+    /// How many series match all of `matchers` and have samples in `range`, without listing them. See [`Db::series`]
+    /// for what counts.
+    pub fn count_series(
+        &self,
+        matchers: &[Matcher],
+        range: impl RangeBounds<i64>,
+    ) -> Result<SeriesCount, Error> {
+        self.engine().count_series(matchers, range)
     }
 
     /// The label names of matching series with samples in `range`, sorted. See [`Db::series`] for what counts.

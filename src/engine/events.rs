@@ -71,7 +71,7 @@ impl Engine {
             exemplars.sort_by_cached_key(key);
             exemplars.dedup_by(|a, b| key(a) == key(b));
             if !exemplars.is_empty() {
-                all.push((Labels::from_canonical(join.labels.as_slice()), exemplars));
+                all.push((Labels::from_canonical(join.labels()), exemplars));
             }
         }
         match failed.pop() {

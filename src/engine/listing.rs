@@ -3,7 +3,7 @@
 use super::Engine;
 use super::error::Error;
 use super::merge::{Join, SourceKind};
-use super::select::{Warning, bounds, matching_rows, warning};
+use super::select::{Warning, bounds, matching_rows, overlaps_head, warning};
 use super::view::View;
 use crate::base::bytes::Corrupt;
 use crate::index::walk::{SortedTexts, WalkBounds, WalkEnd, merged_walk};
@@ -61,6 +61,16 @@ pub struct Listing<T> {
     /// Whether the limit cut it short.
     pub is_truncated: bool,
     /// What could not be read.
+    pub warnings: Vec<Warning>,
+}
+
+/// How many series match.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SeriesCount {
+    /// The number of series.
+    pub series: u64,
+    /// What could not be read, and was not counted.
     pub warnings: Vec<Warning>,
 }
 
@@ -235,16 +245,63 @@ impl Engine {
                 listing.is_truncated = true;
                 break;
             }
-            let labels = Labels::from_canonical(join.labels.as_slice());
+            let labels = Labels::from_canonical(join.labels());
             if labels.metric_name().starts_with(options.prefix) {
                 listing.items.push(labels);
             }
         }
-        listing.warnings.extend(failed.iter().map(|error| Warning {
-            file: None,
-            reason: error.to_string(),
-        }));
+        listing.warnings.extend(failed.iter().map(in_words));
         Ok(listing)
+    }
+
+    /// How many series match and have samples in `range`. What one place alone answers is counted there; only what is
+    /// in several is joined by labels, in which a series is one wherever it is.
+    pub(crate) fn count_series(
+        &self,
+        matchers: &[Matcher],
+        range: impl RangeBounds<i64>,
+    ) -> Result<SeriesCount, Error> {
+        let matchers = LabelMatcher::compile_all(matchers)?;
+        let mut counted = SeriesCount::default();
+        let Some((from, to)) = bounds(&range) else {
+            return Ok(counted);
+        };
+        let (_pin, view) = self.pinned_view();
+        let mut sources = self.segment_sources(&view, &matchers, from, to, &mut counted.warnings);
+        let in_head = if overlaps_head(&view, from, to) {
+            self.head.find(&matchers)
+        } else {
+            Vec::new()
+        };
+        if sources.is_empty() {
+            let shown = in_head
+                .iter()
+                .filter(|id| self.is_in_head(&view, **id, (from, to)));
+            counted.series = shown.count() as u64;
+            return Ok(counted);
+        }
+        if let [only] = &*sources
+            && in_head.is_empty()
+            && view.deletions.is_empty()
+        {
+            counted.series = only.len() as u64;
+            return Ok(counted);
+        }
+        sources.extend(self.head_source(&view, &matchers, from, to));
+        let (mut join, mut failed) = (Join::new(sources), Vec::new());
+        while join.next(&self.head, &mut failed) {
+            let is_listed = self.is_listed(&view, &join, (from, to), &mut counted.warnings);
+            counted.series += u64::from(is_listed);
+        }
+        counted.warnings.extend(failed.iter().map(in_words));
+        Ok(counted)
+    }
+}
+
+fn in_words(error: &Error) -> Warning {
+    Warning {
+        file: None,
+        reason: error.to_string(),
     }
 }
 

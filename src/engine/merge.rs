@@ -8,11 +8,12 @@ use crate::model::labels;
 use crate::segment::read::ReadCache;
 use crate::segment::reader::{Segment, SegmentError};
 use std::cmp::Ordering;
-use std::ops::Range;
 use std::sync::Arc;
 
 /// Rows whose labels are decoded together.
 const LABELS_PER_BATCH: usize = 256;
+/// Bytes of labels that most series do not exceed.
+const LABEL_BYTES_USUAL: usize = 256;
 
 /// Matching series of one segment or of the head, in label order.
 #[derive(Debug)]
@@ -20,7 +21,8 @@ pub(super) struct Source {
     pub(super) kind: SourceKind,
     /// Labels of the next series, some ahead of time.
     labels: Vec<u8>,
-    ranges: Vec<Range<usize>>,
+    /// Where those of each series end.
+    ends: Vec<usize>,
     /// The first series of the batch, and the current one in it.
     batch_start: usize,
     at: usize,
@@ -61,11 +63,16 @@ impl Source {
         Self {
             kind,
             labels: Vec::new(),
-            ranges: Vec::new(),
+            ends: Vec::new(),
             batch_start: 0,
             at: 0,
             length,
         }
+    }
+
+    /// How many series there are.
+    pub(super) fn len(&self) -> usize {
+        self.length
     }
 
     fn position(&self) -> usize {
@@ -84,39 +91,41 @@ impl Source {
         self.position() >= self.length
     }
 
-    /// Canonical labels of the current series; needs [`Source::fill`] before.
+    /// Canonical labels of the series at `at` in the batch; needs [`Source::fill`] before.
+    fn labels_at(&self, at: usize) -> &[u8] {
+        let end_of = |at: usize| self.ends.get(at).copied().unwrap_or(0);
+        let start = at.checked_sub(1).map_or(0, end_of);
+        self.labels.get(start..end_of(at)).unwrap_or(&[])
+    }
+
+    /// Canonical labels of the current series.
     fn labels(&self) -> &[u8] {
-        self.ranges
-            .get(self.at)
-            .map_or(&[], |range| &self.labels[range.clone()])
+        self.labels_at(self.at)
     }
 
     /// Decodes the labels of the next series if none are left.
     fn fill(&mut self, head: &Head) -> Result<(), SegmentError> {
-        if self.at < self.ranges.len() || self.is_done() {
+        if self.at < self.ends.len() || self.is_done() {
             return Ok(());
         }
-        self.batch_start += self.ranges.len();
+        self.batch_start += self.ends.len();
         self.at = 0;
         self.labels.clear();
-        self.ranges.clear();
+        self.ends.clear();
         let end = self.length.min(self.batch_start + LABELS_PER_BATCH);
-        let mut one = Vec::new();
+        self.labels.reserve((end - self.batch_start) * LABEL_BYTES_USUAL);
+        self.ends.reserve(end - self.batch_start);
         match &self.kind {
             SourceKind::Head(selection) => {
-                let mut ends = Vec::with_capacity(end - self.batch_start);
-                selection.labels(head, self.batch_start..end, &mut self.labels, &mut ends);
-                let starts = std::iter::once(0).chain(ends.iter().copied());
-                self.ranges
-                    .extend(starts.zip(&ends).map(|(start, end)| start..*end));
+                selection.labels(head, self.batch_start..end, &mut self.labels, &mut self.ends);
             }
             SourceKind::Segment { segment, rows, .. } => {
                 let mut cursor = segment.index()?.label_cursor();
                 for row in rows.get(self.batch_start..end).unwrap_or(&[]) {
                     cursor
-                        .labels(*row, &mut one)
+                        .push_labels(*row, &mut self.labels)
                         .map_err(|corrupt| segment.index_error(corrupt))?;
-                    push(&mut self.labels, &mut self.ranges, &one);
+                    self.ends.push(self.labels.len());
                 }
             }
         }
@@ -128,12 +137,6 @@ impl Source {
     }
 }
 
-fn push(labels: &mut Vec<u8>, ranges: &mut Vec<Range<usize>>, one: &[u8]) {
-    let start = labels.len();
-    labels.extend_from_slice(one);
-    ranges.push(start..labels.len());
-}
-
 /// Walks sources side by side.
 #[derive(Debug)]
 pub(super) struct Join {
@@ -141,7 +144,6 @@ pub(super) struct Join {
     pub(super) sources: Vec<Source>,
     /// Sources that have the current series, with the row or id in each.
     pub(super) current: Vec<(usize, u32)>,
-    pub(super) labels: Vec<u8>,
 }
 
 impl Join {
@@ -149,8 +151,13 @@ impl Join {
         Self {
             sources,
             current: Vec::new(),
-            labels: Vec::new(),
         }
+    }
+
+    /// Canonical labels of the current series, which the sources that have it stand behind.
+    pub(super) fn labels(&self) -> &[u8] {
+        let source = self.current.first().and_then(|one| self.sources.get(one.0));
+        source.map_or(&[], |source| source.labels_at(source.at.saturating_sub(1)))
     }
 
     /// Goes to the next series; `false` at the end. A source that fails drops out and its error is given back once.
@@ -162,7 +169,7 @@ impl Join {
             if let Err(error) = source.fill(head) {
                 failed.push(error.into());
                 source.length = 0;
-                source.ranges.clear();
+                source.ends.clear();
             }
             if self.sources[index].is_done() {
                 continue;
@@ -181,13 +188,10 @@ impl Join {
                 self.current.push((index, id));
             }
         }
-        let Some(least) = least else { return false };
-        self.labels.clear();
-        self.labels.extend_from_slice(self.sources[least].labels());
         for (index, _) in &self.current {
             self.sources[*index].advance();
         }
-        true
+        least.is_some()
     }
 }
 

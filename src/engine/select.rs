@@ -7,7 +7,7 @@ use super::merge::{Join, Source, SourceKind};
 use super::view::View;
 use crate::head::slab::Generation;
 use crate::index::LabelMatcher;
-use crate::model::labels::{Labels, LabelsRef};
+use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
 use crate::model::parts::{self, Part};
 use crate::model::sample::Sample;
@@ -171,14 +171,38 @@ impl Engine {
         to: i64,
         warnings: &mut Vec<Warning>,
     ) -> Vec<Source> {
-        let overlaps = |bounds: (i64, i64)| bounds.0 <= to && bounds.1 >= from;
+        let mut sources = self.segment_sources(view, matchers, from, to, warnings);
+        sources.extend(self.head_source(view, matchers, from, to));
+        sources
+    }
+
+    /// The head, if it may hold matching series in `from..=to`.
+    pub(super) fn head_source(
+        &self,
+        view: &View,
+        matchers: &[LabelMatcher],
+        from: i64,
+        to: i64,
+    ) -> Option<Source> {
+        let selection = overlaps_head(view, from, to).then(|| self.head.select(matchers))?;
+        (selection.len() > 0).then(|| Source::head(selection))
+    }
+
+    /// Segments that may hold matching series in `from..=to`, by LSN.
+    pub(super) fn segment_sources(
+        &self,
+        view: &View,
+        matchers: &[LabelMatcher],
+        from: i64,
+        to: i64,
+        warnings: &mut Vec<Warning>,
+    ) -> Vec<Source> {
         warnings.extend(self.lost_at_opening(from, to));
         let mut sources = Vec::new();
-        for segment in view
-            .segments
-            .iter()
-            .filter(|one| overlaps((one.meta.time_min, one.meta.time_max)))
-        {
+        for segment in &view.segments {
+            if segment.meta.time_min > to || segment.meta.time_max < from {
+                continue;
+            }
             match matching_rows(segment, matchers, from, to) {
                 Ok(rows) if rows.is_empty() => {}
                 Ok(rows) => match Masks::over_segment(view, segment, from, to) {
@@ -188,18 +212,17 @@ impl Engine {
                 Err(error) => warnings.push(warning(segment, &error)),
             }
         }
-        if view
-            .generations
-            .iter()
-            .any(|generation| generation.bounds().is_some_and(overlaps))
-        {
-            let selection = self.head.select(matchers);
-            if selection.len() > 0 {
-                sources.push(Source::head(selection));
-            }
-        }
         sources
     }
+}
+
+/// Whether the head has samples in `from..=to`.
+pub(super) fn overlaps_head(view: &View, from: i64, to: i64) -> bool {
+    let mut bounds = view
+        .generations
+        .iter()
+        .filter_map(|generation| generation.bounds());
+    bounds.any(|bounds| bounds.0 <= to && bounds.1 >= from)
 }
 
 pub(super) fn warning(segment: &Segment, error: &SegmentError) -> Warning {
@@ -255,7 +278,7 @@ impl SeriesCursor {
             }
             self.read_current(&mut series.samples)?;
             if !series.samples.is_empty() {
-                series.labels = Labels::from_canonical(LabelsRef::new(&self.join.labels).as_bytes());
+                series.labels = Labels::from_canonical(self.join.labels());
                 return Ok(true);
             }
         }

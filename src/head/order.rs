@@ -8,8 +8,14 @@ use super::series::Series;
 use super::slab::place_of;
 use crate::base::varint;
 use crate::index::{LiveIndex, PairId};
+use crate::model::labels;
 use std::hint::black_box;
 use std::sync::PoisonError;
+
+/// Series that are sorted by their texts.
+const FEW_SERIES: usize = 512;
+/// Pairs that most series do not exceed.
+const PAIRS_USUAL: usize = 16;
 
 impl Head {
     /// Shows series in the order of `ids`; those of one slab that follow each other come together, under its lock.
@@ -33,12 +39,28 @@ impl Head {
 
     /// Puts series in label order.
     pub(super) fn sort_by_labels(&self, ids: &mut [u32]) {
-        if ids.len() < 2 {
-            return;
+        if ids.len() <= FEW_SERIES {
+            return self.sort_few_by_labels(ids);
         }
         let ranks = self.rank_pairs(ids);
         let mut keyed: Vec<(u128, u32)> = ids.iter().map(|id| (0, *id)).collect();
         self.sort_tied(&ranks, &mut keyed, 0);
+        for (id, key) in ids.iter_mut().zip(&keyed) {
+            *id = key.1;
+        }
+    }
+
+    /// Few series are compared by their texts, because ranking takes a table of all pairs.
+    fn sort_few_by_labels(&self, ids: &mut [u32]) {
+        if ids.len() < 2 {
+            return;
+        }
+        let (mut labels, mut ends) = (Vec::new(), Vec::new());
+        self.write_labels(ids, &mut labels, &mut ends);
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        let texts = starts.zip(&ends).map(|(start, end)| &labels[start..*end]);
+        let mut keyed: Vec<(&[u8], u32)> = texts.zip(ids.iter().copied()).collect();
+        keyed.sort_unstable_by(|a, b| labels::compare(a.0, b.0));
         for (id, key) in ids.iter_mut().zip(&keyed) {
             *id = key.1;
         }
@@ -81,7 +103,7 @@ impl Head {
     /// will need is brought to the cache on the way, at once for a whole run.
     pub(super) fn write_labels(&self, ids: &[u32], out: &mut Vec<u8>, ends: &mut Vec<usize>) {
         let index = self.read_index();
-        let mut writer = LabelWriter::default();
+        let mut writer = LabelWriter::new();
         self.each_run(ids, |series, run| {
             let of_run = || run.iter().filter_map(|id| series.get(place_of(*id).1));
             black_box(of_run().fold(0, |sum, series| sum ^ series.touch()));
@@ -132,7 +154,6 @@ impl Ranks {
 }
 
 /// Writes label sets; what one has in common with the one before is copied from there.
-#[derive(Default)]
 struct LabelWriter {
     /// The pairs before, and where each ends in `out`.
     pairs: Vec<PairId>,
@@ -141,6 +162,14 @@ struct LabelWriter {
 }
 
 impl LabelWriter {
+    fn new() -> Self {
+        Self {
+            pairs: Vec::with_capacity(PAIRS_USUAL),
+            ends: Vec::with_capacity(PAIRS_USUAL),
+            start: 0,
+        }
+    }
+
     fn write(&mut self, index: &LiveIndex, pairs: &[PairId], out: &mut Vec<u8>) {
         let same = pairs
             .iter()

@@ -5,7 +5,9 @@
 //! before the deletion: deletions of the reader's view hide it, withdrawn ones do not.
 
 use super::decode::{decode_chunk, decode_data};
-use super::series::{Admission, CHUNK_SAMPLES_MAX, Extra, FIRST_CHUNK_SAMPLES_MIN, SealedChunk, Series, is_same};
+use super::series::{
+    Admission, CHUNK_SAMPLES_MAX, Extra, FIRST_CHUNK_SAMPLES_MIN, SealedChunk, Series, is_same,
+};
 use super::series_data::SeriesData;
 use super::slab::Hide;
 use crate::model::sample::{Class, Sample, Value};

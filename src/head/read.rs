@@ -55,11 +55,16 @@ impl Head {
         self.index.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The series that match, by id. They must be pinned.
+    pub(crate) fn find(&self, matchers: &[LabelMatcher]) -> Vec<u32> {
+        self.read_index().select_ids(matchers)
+    }
+
     /// The series that match, in label order.
     pub(crate) fn select(&self, matchers: &[LabelMatcher]) -> HeadSelection {
         let index = self.read_index();
         let pin = Pin(self.pin.clone());
-        let mut ids: Vec<u32> = index.select(matchers).iter().collect();
+        let mut ids = index.select_ids(matchers);
         drop(index);
         self.sort_by_labels(&mut ids);
         HeadSelection { ids, _pin: pin }
@@ -127,11 +132,30 @@ impl Head {
             let bounds = generation
                 .bounds()
                 .is_some_and(|bounds| bounds.0 <= to && bounds.1 >= from);
-            bounds
-                && self
-                    .data(generation, id, from, to)
-                    .is_some_and(|data| data.has_samples_within(from, to))
+            bounds && self.has_samples_within(generation, id, from, to)
         })
+    }
+
+    fn has_samples_within(&self, generation: &Generation, id: u32, from: i64, to: i64) -> bool {
+        let (slab_index, place) = place_of(id);
+        let slabs = self.slabs.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(slab) = slabs.get(slab_index) else {
+            return false;
+        };
+        let locked = slab.lock();
+        if locked.generation == generation.number {
+            let series = locked.series.get(place);
+            return series.is_some_and(|series| series.has_samples_within(from, to));
+        }
+        if locked.generation < generation.number {
+            return false;
+        }
+        drop(locked);
+        let frozen = generation.frozen_slab(slab_index);
+        let data = frozen
+            .as_ref()
+            .and_then(|frozen| frozen_data(frozen, place as u32));
+        data.is_some_and(|data| data.has_samples_within(from, to))
     }
 }
 

@@ -342,6 +342,14 @@ impl Series {
         taken
     }
 
+    /// Whether a sample of the generation lies within `from..=to`.
+    pub(crate) fn has_samples_within(&self, from: i64, to: i64) -> bool {
+        let is_within = |timestamp: i64| (from..=to).contains(&timestamp);
+        // Mostly the ends of the open chunk tell, without a copy of anything.
+        self.open.count() > 0 && (is_within(self.open_first) || is_within(self.open.last().0))
+            || self.has_data() && self.copy_data(from, to).has_samples_within(from, to)
+    }
+
     /// The samples of the generation within `from..=to`, in place of what `out` holds.
     pub(crate) fn decode(&self, from: i64, to: i64, out: &mut Samples) -> Result<(), Corrupt> {
         out.clear();

@@ -7,8 +7,8 @@
 
 use super::series::Series;
 use super::series_data::SeriesData;
-use roaring::RoaringBitmap;
 use super::taken::TakenData;
+use roaring::RoaringBitmap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 

@@ -148,7 +148,7 @@ impl ValueArena {
             return (range.start + usize::from(bare)..range.end).for_each(each);
         }
         if let [only] = &*glob.parts
-            && let Some(tail) = only.piece.text()
+            && let Some(tail) = only.piece.text().filter(|tail| !tail.is_empty())
         {
             let tail = tail.as_bytes();
             let ends_so =

@@ -20,6 +20,8 @@ use std::sync::Arc;
 
 /// Series that are looked for in the list of each value rather than the lists joined.
 const FEW_SERIES: u64 = 64;
+/// Series of one value that are looked for one by one in the lists of the others.
+const NARROW_SERIES: u64 = 4_096;
 
 /// Index over series that come and go.
 #[derive(Debug, Default)]
@@ -162,6 +164,36 @@ impl LiveIndex {
     pub(crate) fn select(&self, matchers: &[LabelMatcher]) -> RoaringBitmap {
         let Ok(series) = select::select(self, matchers);
         series
+    }
+
+    /// As [`LiveIndex::select`], ascending.
+    pub(crate) fn select_ids(&self, matchers: &[LabelMatcher]) -> Vec<u32> {
+        self.select_narrow(matchers)
+            .unwrap_or_else(|| self.select(matchers).iter().collect())
+    }
+
+    /// The usual question, without a bitmap: every matcher names a value, and one of these values has a few runs of
+    /// series, as that of a target has. `None` where it is another.
+    fn select_narrow(&self, matchers: &[LabelMatcher]) -> Option<Vec<u32>> {
+        let mut lists = Vec::with_capacity(matchers.len());
+        for matcher in matchers {
+            let Some(pair) = self.find(matcher.name(), matcher.only_value()?) else {
+                return Some(Vec::new());
+            };
+            lists.push(self.pairs.payload(pair));
+        }
+        let narrow = lists.iter().enumerate().filter(|list| list.1.is_runs());
+        let (place, _) = narrow.min_by_key(|list| list.1.len())?;
+        let narrowest = lists.swap_remove(place);
+        if narrowest.len() > NARROW_SERIES {
+            return None;
+        }
+        let (first, rest) = lists.split_first().unwrap_or((&narrowest, &[]));
+        let mut ids = narrowest.common_ids(first);
+        for list in rest {
+            ids.retain(|id| list.contains(*id));
+        }
+        Some(ids)
     }
 
     /// All series.

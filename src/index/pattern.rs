@@ -6,7 +6,7 @@
 //! contains, so that a scan over many values rarely starts it.
 
 use super::glob::{CharSet, Glob, Part, Piece};
-use super::re2;
+use super::{plain, re2};
 use memchr::memmem::Finder;
 use regex_automata::meta::Regex;
 use regex_syntax::hir::{Class, Hir, HirKind, Look, Repetition};
@@ -73,6 +73,9 @@ impl Pattern {
 
     /// The expression in RE2 syntax, anchored at both ends, or why it is refused.
     pub(super) fn regex(pattern: &str) -> Result<Self, String> {
+        if let Some(kind) = plain::branches(pattern).and_then(classify) {
+            return Ok(Self { kind });
+        }
         let hir = parse(pattern)?;
         let kind = match expand(&hir, true, true).and_then(classify) {
             Some(kind) => kind,
@@ -236,14 +239,14 @@ fn literal_of(hir: &Hir) -> Option<&str> {
 
 /// A step of an alternative.
 #[derive(Debug, Clone)]
-enum Atom {
+pub(super) enum Atom {
     Text(String),
     Chars(CharSet),
     /// At least so many characters of any kind.
     Gap(u32),
 }
 
-type Branch = Vec<Atom>;
+pub(super) type Branch = Vec<Atom>;
 
 /// All alternatives of `hir`, or `None` when they cannot be written as atoms or are too many.
 /// `at_start` and `at_end` say that nothing stands before or behind it.
@@ -353,6 +356,13 @@ fn few_chars(class: &Class) -> Option<CharSet> {
 fn classify(branches: Vec<Branch>) -> Option<Kind> {
     let mut exact: Vec<Box<str>> = Vec::new();
     let mut globs = Vec::new();
+    let is_text = |branch: &Branch| matches!(branch.as_slice(), [Atom::Text(_)]);
+    let (texts, branches): (Vec<_>, Vec<_>) = branches.into_iter().partition(is_text);
+    for atom in texts.into_iter().flatten() {
+        if let Atom::Text(text) = atom {
+            exact.push(text.into());
+        }
+    }
     for branch in branches.into_iter().flat_map(spell_out) {
         let glob = build_glob(&branch);
         let middle = glob.parts.split_last().map_or(&[][..], |(_, middle)| middle);

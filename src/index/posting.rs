@@ -211,6 +211,60 @@ impl Postings {
         }
     }
 
+    /// Whether the list is kept as a few runs.
+    pub(super) fn is_runs(&self) -> bool {
+        !matches!(self, Self::Many(_))
+    }
+
+    /// Whether an id is in the list.
+    pub(super) fn contains(&self, id: u32) -> bool {
+        match self {
+            Self::Empty => false,
+            Self::One(only) => *only == id,
+            Self::Runs(runs) => {
+                let at = runs.partition_point(|run| run.last < id);
+                runs.get(at).is_some_and(|run| run.first <= id)
+            }
+            Self::Many(many) => {
+                let in_tail = many
+                    .tail
+                    .is_some_and(|tail| (tail.first..=tail.last).contains(&id));
+                in_tail || many.bitmap.contains(id)
+            }
+        }
+    }
+
+    /// Appends the ids that are in the list and in `run`, ascending.
+    fn push_within(&self, run: Run, out: &mut Vec<u32>) {
+        let both = |own: Run| run.first.max(own.first)..=run.last.min(own.last);
+        match self {
+            Self::Empty => {}
+            Self::One(id) => out.extend((run.first <= *id && *id <= run.last).then_some(*id)),
+            Self::Runs(runs) => runs.iter().for_each(|own| out.extend(both(*own))),
+            Self::Many(many) => {
+                out.extend(many.bitmap.range(run.first..=run.last));
+                many.tail.iter().for_each(|tail| out.extend(both(*tail)));
+            }
+        }
+    }
+
+    /// The ids that are in a list of a few runs and in `other`, ascending.
+    pub(super) fn common_ids(&self, other: &Self) -> Vec<u32> {
+        let mut ids = Vec::new();
+        match self {
+            Self::One(id) => other.push_within(
+                Run {
+                    first: *id,
+                    last: *id,
+                },
+                &mut ids,
+            ),
+            Self::Runs(runs) => runs.iter().for_each(|run| other.push_within(*run, &mut ids)),
+            Self::Empty | Self::Many(_) => {}
+        }
+        ids
+    }
+
     /// The ids of `set` that are in the list.
     pub(super) fn intersection(&self, set: &RoaringBitmap) -> RoaringBitmap {
         let (Some(first), Some(last)) = (set.min(), set.max()) else {
@@ -312,6 +366,10 @@ mod tests {
                     twin.insert(id);
                 }
                 prop_assert_eq!(postings.len(), twin.len() as u64);
+                prop_assert_eq!(postings.contains(id), twin.contains(&id));
+                let mut within = Vec::new();
+                postings.push_within(Run { first: 20, last: 70 }, &mut within);
+                prop_assert!(within.iter().eq(twin.range(20..=70)));
                 for probe in [id..=id, 20..=70, 0..=200] {
                     let set = RoaringBitmap::from_iter(probe.clone());
                     prop_assert!(postings.intersection(&set).iter().eq(twin.range(probe).copied()));

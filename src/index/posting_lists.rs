@@ -24,11 +24,12 @@
 #![deny(clippy::indexing_slicing, clippy::unwrap_used)]
 
 use super::blocks::{Blocks, BlocksWriter, ENTRIES_PER_BLOCK};
+use super::roaring_window::{CONTAINER_BYTES_MAX, roaring_window};
 use super::rows::RowUnion;
 use crate::base::bytes::{Corrupt, Cursor};
 use crate::base::varint;
 use roaring::RoaringBitmap;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 const KIND_ONE: u64 = 0;
 const KIND_RUN: u64 = 1;
@@ -267,6 +268,24 @@ impl<'a> ListCursor<'a> {
         Ok(list)
     }
 
+    /// As [`ListCursor::add`], at least the rows within `range`.
+    pub(super) fn add_within(
+        &self,
+        list: &List<'a>,
+        range: RangeInclusive<u32>,
+        union: &mut RowUnion,
+    ) -> Result<(), Corrupt> {
+        let window = (list.kind == KIND_ROARING).then(|| roaring_window(list.bytes, &range));
+        match window.flatten() {
+            Some(bytes) => List {
+                bytes: &bytes,
+                ..*list
+            }
+            .add_to(self.lists.row_count, union),
+            None => self.add(list, union),
+        }
+    }
+
     /// Adds the rows of a list to `union`.
     pub(super) fn add(&self, list: &List<'a>, union: &mut RowUnion) -> Result<(), Corrupt> {
         list.add_to(self.lists.row_count, union)
@@ -303,9 +322,15 @@ impl<'a> List<'a> {
         })
     }
 
-    /// Bytes behind the head of the list; none when it is one row or one run.
-    pub(super) fn byte_len(&self) -> u64 {
-        self.bytes.len() as u64
+    /// Bytes to read for the rows within `range`; none when the list is one row or one run.
+    pub(super) fn bytes_within(&self, range: &RangeInclusive<u32>) -> u64 {
+        let bytes = self.bytes.len() as u64;
+        if self.kind == KIND_ROARING {
+            let containers = (range.end() >> 16).saturating_sub(range.start() >> 16) + 1;
+            bytes.min(u64::from(containers) * CONTAINER_BYTES_MAX as u64)
+        } else {
+            bytes
+        }
     }
 
     fn add_to(&self, row_count: u32, union: &mut RowUnion) -> Result<(), Corrupt> {

@@ -69,6 +69,14 @@ impl LabelMatcher {
         &self.pattern
     }
 
+    /// The one value that satisfies the condition, if there is only one and it is not the empty one.
+    pub(crate) fn only_value(&self) -> Option<&str> {
+        match self.pattern.as_set() {
+            Some([only]) if !self.negated && !only.is_empty() => Some(only),
+            _ => None,
+        }
+    }
+
     /// Whether a label with this value satisfies the condition.
     #[inline]
     pub(crate) fn matches(&self, value: &str) -> bool {

@@ -12,15 +12,21 @@ use super::posting_lists::{self, List, ListCursor, Lists, NamePostings};
 use super::regex::LabelMatcher;
 use super::rows::RowUnion;
 pub(crate) use super::segment_labels::LabelCursor;
+pub(crate) use super::segment_values::SegmentValues;
+use super::segment_values::Wanted;
 use super::select::{self, IndexSource};
-use super::series_table::{RowCursor, SeriesLayout};
-use super::symbols::{self, NameSymbols, ValueCursor, Values};
+use super::series_table::{self, RowCursor, SeriesLayout};
+use super::symbols::{self, NameSymbols, Values};
 use crate::base::bytes::Corrupt;
 use roaring::RoaringBitmap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Searches look at rows one by one rather than at all values only up to so many rows.
 const FILTERED_ROWS_MAX: u64 = 4_096;
+/// Values of a matcher whose lists are looked at before they are read.
+const FEW_VALUES: usize = 4;
+/// Rows of the series table that are read one after the other.
+const ROWS_PER_BLOCK: u32 = series_table::ROWS_PER_BLOCK as u32;
 
 /// What is known of an index after opening it; kept by who keeps the segment open.
 #[derive(Debug)]
@@ -183,13 +189,23 @@ impl<'a> SegmentIndex<'a> {
         Ok(Some((cursor, list)))
     }
 
-    fn bytes_of_lists(&self, number: usize, values: &[Box<str>]) -> Result<u64, Corrupt> {
+    /// The ranks of values that a segment has; looking at more than a few would take as long as their lists.
+    fn ranks_of(&self, number: usize, set: &[Box<str>]) -> Result<Option<Vec<u32>>, Corrupt> {
+        if set.len() > FEW_VALUES {
+            return Ok(None);
+        }
+        let values = self.values_at(number)?;
+        let ranks = set.iter().filter_map(|value| values.rank_of(value).transpose());
+        ranks.collect::<Result<_, _>>().map(Some)
+    }
+
+    /// Bytes to read for those rows of lists that lie between the first and the last of `rows`.
+    fn bytes_of_lists(&self, number: usize, ranks: &[u32], rows: &RoaringBitmap) -> Result<u64, Corrupt> {
+        let lists = self.lists_at(number)?;
+        let range = rows.min().unwrap_or(0)..=rows.max().unwrap_or(0);
         let mut bytes = 0;
-        // Looking at more lists than this would take as long as reading them.
-        for value in values.iter().take(4) {
-            bytes += self
-                .list_of(number, value)?
-                .map_or(0, |(_, list)| list.byte_len());
+        for rank in ranks {
+            bytes += lists.cursor_at(*rank)?.next()?.bytes_within(&range);
         }
         Ok(bytes)
     }
@@ -199,6 +215,31 @@ impl<'a> SegmentIndex<'a> {
             Some((cursor, list)) => cursor.add(&list, union),
             None => Ok(()),
         }
+    }
+
+    /// Adds the rows of sorted values; in memory they are found sooner, if a search before left them there.
+    fn add_set(&self, number: usize, set: &[Box<str>], union: &mut RowUnion) -> Result<(), Corrupt> {
+        let mut values = set.iter().filter(|value| !value.is_empty());
+        let Some(arena) = self.cached_arena(number).filter(|_| set.len() > 1) else {
+            return values.try_for_each(|value| self.add_value(number, value, union));
+        };
+        let mut lists = self.lists_at(number)?.cursor_at(0)?;
+        for rank in values.filter_map(|value| arena.find(value)) {
+            let list = lists.seek(rank as u32)?;
+            lists.add(&list, union)?;
+        }
+        Ok(())
+    }
+
+    /// The rows of `rows` that have the value.
+    fn rows_with(&self, number: usize, value: &str, rows: &RoaringBitmap) -> Result<RoaringBitmap, Corrupt> {
+        let mut union = RowUnion::default();
+        if let (Some((cursor, list)), Some(first), Some(last)) =
+            (self.list_of(number, value)?, rows.min(), rows.max())
+        {
+            cursor.add_within(&list, first..=last, &mut union)?;
+        }
+        Ok(rows & union.finish())
     }
 
     /// Replaces `out` by the canonical labels of a row.
@@ -264,14 +305,7 @@ impl<'a> SegmentIndex<'a> {
         let lists = self
             .lists_at(number)?
             .cursor_at(cursor.rank().min(values.count().saturating_sub(1)))?;
-        let mut walk = SegmentValues {
-            cursor,
-            lists,
-            count: 0,
-            wanted,
-        };
-        walk.settle()?;
-        Ok(Some(walk))
+        SegmentValues::new(cursor, lists, wanted).map(Some)
     }
 
     fn ranks_within(&self, number: usize, rows: &RoaringBitmap) -> Result<RoaringBitmap, Corrupt> {
@@ -343,6 +377,13 @@ impl<'a> SegmentIndex<'a> {
     }
 }
 
+/// How many blocks of the series table hold the rows.
+fn blocks_of(rows: &RoaringBitmap) -> u64 {
+    let mut last = None;
+    let begins = |row: &u32| last.replace(row / ROWS_PER_BLOCK) != Some(row / ROWS_PER_BLOCK);
+    rows.iter().filter(begins).count() as u64
+}
+
 fn rank_of_name(cells: &[(u32, u32)], number: usize) -> Option<u32> {
     let at = cells.binary_search_by_key(&(number as u32), |cell| cell.0).ok()?;
     cells.get(at).map(|cell| cell.1)
@@ -368,9 +409,7 @@ impl IndexSource for SegmentIndex<'_> {
             return Ok(union.finish());
         };
         if let Some(set) = pattern.as_set() {
-            for value in set.iter().filter(|value| !value.is_empty()) {
-                self.add_value(number, value, &mut union)?;
-            }
+            self.add_set(number, set, &mut union)?;
         } else if let Some(prefixes) = pattern.prefixes().filter(|_| self.cached_arena(number).is_none()) {
             self.add_by_prefix(number, pattern, &prefixes, &mut union)?;
         } else {
@@ -382,7 +421,7 @@ impl IndexSource for SegmentIndex<'_> {
     fn estimate(&self, name: &str, pattern: &Pattern) -> Result<u64, Corrupt> {
         match (self.number_of(name), pattern.as_set()) {
             // For more than a few values the count would cost as much as the lists.
-            (Some(number), Some(set)) if set.len() <= 4 => {
+            (Some(number), Some(set)) if set.len() <= FEW_VALUES => {
                 let mut rows = 0u64;
                 for value in set {
                     rows = rows.saturating_add(self.list_of(number, value)?.map_or(0, |list| list.1.count));
@@ -404,20 +443,33 @@ impl IndexSource for SegmentIndex<'_> {
             return Ok(None);
         }
         let values = self.values_at(number)?;
-        // In nanoseconds, roughly: a byte of a list 2, a value 30, a row 500.
-        let by_lists = match pattern.as_set() {
-            Some(set) => self.bytes_of_lists(number, set)?.saturating_mul(2),
-            None => u64::from(values.count()) * 30,
+        let ranks = match pattern.as_set() {
+            Some(set) => self.ranks_of(number, set)?,
+            None => None,
         };
-        if rows.len() * 500 > by_lists {
-            return Ok(None);
+        // In nanoseconds, roughly: a byte of a list 4, a value to find 500, a value to match 30 and each row that has
+        // one 1, a block of rows 500 and each of its rows 30 or, with its text, 150.
+        let by_lists = match (&ranks, pattern.as_set()) {
+            (Some(ranks), _) => self.bytes_of_lists(number, ranks, rows)?.saturating_mul(4),
+            (None, Some(set)) => set.len() as u64 * 500,
+            (None, None) => u64::from(values.count()) * 30 + self.lists_at(number)?.presence_len(),
+        };
+        let by_rows = blocks_of(rows) * 500 + rows.len() * if ranks.is_some() { 30 } else { 150 };
+        if by_rows > by_lists {
+            return match matcher.only_value() {
+                Some(value) => self.rows_with(number, value, rows).map(Some),
+                None => Ok(None),
+            };
         }
         let mut cursor = self.row_cursor();
         let mut kept = RoaringBitmap::new();
         for row in rows {
             let rank = rank_of_name(cursor.seek(self.series_layout(), row)?, number);
             let matches = match rank {
-                Some(rank) => matcher.matches(values.cursor_at(rank)?.text()?),
+                Some(rank) => match &ranks {
+                    Some(ranks) => ranks.contains(&rank) != matcher.is_negated(),
+                    None => matcher.matches(values.cursor_at(rank)?.text()?),
+                },
                 None => matcher.matches_empty(),
             };
             if matches {
@@ -425,62 +477,5 @@ impl IndexSource for SegmentIndex<'_> {
             }
         }
         Ok(Some(kept))
-    }
-}
-
-#[derive(Debug)]
-enum Wanted<'a> {
-    All,
-    /// Values with these ranks.
-    Ranks(RoaringBitmap),
-    /// Values that one of these rows has.
-    Rows(&'a RoaringBitmap),
-}
-
-/// Walks over the sorted values of a label.
-#[derive(Debug)]
-pub(crate) struct SegmentValues<'a> {
-    cursor: ValueCursor<'a>,
-    lists: ListCursor<'a>,
-    count: u64,
-    wanted: Wanted<'a>,
-}
-
-impl SegmentValues<'_> {
-    /// Steps to the first value from here on that is wanted.
-    fn settle(&mut self) -> Result<(), Corrupt> {
-        while !self.cursor.is_done() {
-            let rank = self.cursor.rank();
-            let list = self.lists.seek(rank)?;
-            self.count = list.count;
-            let is_wanted = match &self.wanted {
-                Wanted::All => true,
-                Wanted::Ranks(ranks) => ranks.contains(rank),
-                Wanted::Rows(rows) => {
-                    let mut union = RowUnion::default();
-                    self.lists.add(&list, &mut union)?;
-                    !union.finish().is_disjoint(rows)
-                }
-            };
-            if is_wanted {
-                return Ok(());
-            }
-            self.cursor.advance()?;
-        }
-        Ok(())
-    }
-
-    /// The value at which the walk stands and how many rows have it, `None` behind the last.
-    pub(crate) fn current(&self) -> Result<Option<(&str, u64)>, Corrupt> {
-        if self.cursor.is_done() {
-            return Ok(None);
-        }
-        Ok(Some((self.cursor.text()?, self.count)))
-    }
-
-    /// Goes to the next value.
-    pub(crate) fn advance(&mut self) -> Result<(), Corrupt> {
-        self.cursor.advance()?;
-        self.settle()
     }
 }

@@ -47,6 +47,11 @@ impl<'a> LabelCursor<'a> {
     /// Replaces `out` by the canonical labels of a row.
     pub(crate) fn labels(&mut self, row: u32, out: &mut Vec<u8>) -> Result<(), Corrupt> {
         out.clear();
+        self.push_labels(row, out)
+    }
+
+    /// Appends the canonical labels of a row.
+    pub(crate) fn push_labels(&mut self, row: u32, out: &mut Vec<u8>) -> Result<(), Corrupt> {
         for &(name, rank) in self.rows.seek(self.index.series_layout(), row)? {
             let number = name as usize;
             let place = self

@@ -43,7 +43,7 @@ use zstd::bulk::Decompressor;
 /// Rows that are compressed together.
 pub(super) const ROWS_PER_FRAME: usize = 1_024;
 /// Rows that are written against one another.
-const ROWS_PER_BLOCK: usize = 32;
+pub(super) const ROWS_PER_BLOCK: usize = 32;
 /// A frame of more bytes is stored as it is, and none is decompressed to more.
 const RAW_FRAME_BYTES_MAX: usize = 1 << 20;
 const ZSTD_LEVEL: i32 = 3;

@@ -189,6 +189,15 @@ impl Episode<'_> {
             ));
         }
         assert!(listed.is_sorted(), "series in label order");
+        let counted = db
+            .count_series(&matchers, from..=to)
+            .map(|counted| counted.series);
+        if counted.as_ref().ok() != Some(&(listed.len() as u64)) {
+            self.fail(&format!(
+                "{counted:?} of {} series {matchers:?} counted",
+                listed.len()
+            ));
+        }
         for name in ["instance", "zone", "__name__"] {
             let values = db.label_values(name, &matchers, from..=to, ListOptions::default());
             let values = values.unwrap_or_else(|error| self.fail(&error.to_string())).items;

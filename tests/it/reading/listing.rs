@@ -94,6 +94,9 @@ fn listings_equal_a_naive_listing() {
         let series = db.series(&matchers, from..=to, list).unwrap();
         assert_within(&series.items, &least, &most, &what);
         assert_eq!((series.is_truncated, series.warnings.len()), (false, 0));
+        let counted = db.count_series(&matchers, from..=to).unwrap();
+        let expected = (series.items.len() as u64, vec![]);
+        assert_eq!((counted.series, counted.warnings), expected, "{what}");
         for name in ["__name__", "host", "job", "absent"] {
             let found = db.label_values(name, &matchers, from..=to, list).unwrap();
             // The two listings agree about which series count.
