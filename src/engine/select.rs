@@ -4,6 +4,7 @@ use super::Engine;
 use super::error::Error;
 use super::merge::{Join, Source, SourceKind};
 use super::view::View;
+use crate::base::bytes::Corrupt;
 use crate::index::LabelMatcher;
 use crate::model::labels::{Labels, LabelsRef};
 use crate::model::matcher::Matcher;
@@ -277,10 +278,11 @@ impl SeriesCursor {
                 }
                 SourceKind::Head(_) => {
                     for generation in &self.view.generations {
-                        self.engine
-                            .head
-                            .read(generation, id, self.from, self.to, &mut self.part);
-                        add(&mut self.part, out, &mut parts);
+                        let head = &self.engine.head;
+                        match head.read(generation, id, self.from, self.to, &mut self.part) {
+                            Ok(()) => add(&mut self.part, out, &mut parts),
+                            Err(error) => note(&mut self.warnings, head_warning(error)),
+                        }
                     }
                 }
             }
@@ -317,6 +319,13 @@ fn read_row(
             Ok(()) => add(part, out, parts),
             Err(error) => note(warnings, warning(segment, &error)),
         }
+    }
+}
+
+fn head_warning(error: Corrupt) -> Warning {
+    Warning {
+        file: None,
+        reason: format!("samples in memory cannot be read: {error}"),
     }
 }
 

@@ -5,6 +5,7 @@ use super::decode::decode_data;
 use super::freeze::frozen_data;
 use super::series::SeriesData;
 use super::slab::{Generation, place_of};
+use crate::base::bytes::Corrupt;
 use crate::index::{LabelMatcher, LiveIndex};
 use crate::model::samples::Samples;
 use roaring::RoaringBitmap;
@@ -86,12 +87,22 @@ impl Head {
     }
 
     /// The samples of series `id` in `generation` within `from..=to`, in place of what `out` holds. Chunks of the live
-    /// generation are decoded under the slab's lock, which takes less than copying them.
-    pub(crate) fn read(&self, generation: &Generation, id: u32, from: i64, to: i64, out: &mut Samples) {
+    /// generation are decoded under the slab's lock, which takes less than copying them. A chunk comes from a checkpoint as
+    /// its checksum found it and may be one that does not decode.
+    pub(crate) fn read(
+        &self,
+        generation: &Generation,
+        id: u32,
+        from: i64,
+        to: i64,
+        out: &mut Samples,
+    ) -> Result<(), Corrupt> {
         out.clear();
         let (slab_index, place) = place_of(id);
         let slabs = self.slabs.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(slab) = slabs.get(slab_index) else { return };
+        let Some(slab) = slabs.get(slab_index) else {
+            return Ok(());
+        };
         let locked = slab.lock();
         let decoded = if locked.generation == generation.number {
             locked
@@ -108,9 +119,7 @@ impl Head {
                 .and_then(|frozen| frozen_data(frozen, place as u32));
             data.map(|data| decode_data(data, from, to, out))
         };
-        decoded
-            .unwrap_or(Ok(()))
-            .expect("BUG: a chunk of the head does not decode");
+        decoded.unwrap_or(Ok(()))
     }
 
     /// Those of `ids` that have samples in one of `generations` within `from..=to`.
