@@ -155,7 +155,7 @@ impl ColumnCache {
 
     fn remove_one(&mut self) {
         self.draws = self.draws.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let place = (u128::from(self.draws) * self.columns.len() as u128 >> 64) as usize;
+        let place = ((u128::from(self.draws) * self.columns.len() as u128) >> 64) as usize;
         let (key, column) = self.columns.swap_remove(place);
         self.places.remove(&key);
         self.rows -= column.times.len();
