@@ -55,6 +55,17 @@ impl Window {
         }
     }
 
+    /// Leading and trailing zeros; 255 and 0 before the first value that set a window.
+    pub(crate) fn parts(self) -> [u8; 2] {
+        [self.leading, self.trailing]
+    }
+
+    /// The window of these parts, `None` when there can be no such window.
+    pub(crate) fn from_parts([leading, trailing]: [u8; 2]) -> Option<Self> {
+        let is_set = u32::from(leading) <= LEADING_MAX && leading + trailing.min(64) < 64;
+        (is_set || leading == UNSET && trailing == 0).then_some(Self { leading, trailing })
+    }
+
     /// The code of `new` after `old`.
     #[inline]
     pub(crate) fn code(&mut self, old: u64, new: u64) -> Coded {

@@ -69,7 +69,9 @@ impl Open {
     /// The same chunk after it was put away and taken up again.
     fn resumed(self) -> Self {
         match self {
-            Self::Xor(appender) => Self::Xor(XorAppender::resume(&appender.to_bytes()).unwrap()),
+            Self::Xor(appender) => Self::Xor(
+                XorAppender::resume(&appender.to_bytes(), appender.last(), appender.seam()).unwrap(),
+            ),
             Self::Histogram(appender) => {
                 Self::Histogram(HistogramAppender::resume(appender.bytes(), appender.kind()).unwrap())
             }

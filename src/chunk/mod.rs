@@ -22,4 +22,4 @@ mod tests;
 pub use encoding::Encoding;
 pub(crate) use encoding::histogram_samples;
 pub(crate) use histogram::{Appended, HistogramAppender, first_header};
-pub(crate) use xor::XorAppender;
+pub(crate) use xor::{Seam, XorAppender};

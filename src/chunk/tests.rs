@@ -4,7 +4,8 @@ use super::cell::Kind;
 use super::golden::assert_same;
 use super::histogram::{Appended, HistogramAppender, first_header};
 use super::histogram_iter::HistogramIter;
-use super::xor::{XorAppender, XorIter, decode_into, last_timestamp};
+use super::xor::{Seam, XorAppender, XorIter, decode_into, last_timestamp};
+use crate::base::xor_window::Window;
 use crate::model::histogram::{Counts, Histogram, ResetHint, Span};
 use crate::model::sample::stale_nan;
 use proptest::prelude::*;
@@ -71,7 +72,11 @@ proptest! {
         prop_assert_eq!(last_timestamp(&appender.to_bytes()).unwrap(), samples.last().map(|s| s.0));
 
         let cut = cut.min(samples.len());
-        let mut resumed = XorAppender::resume(&xor_chunk(&samples[..cut]).to_bytes()).unwrap();
+        let first = xor_chunk(&samples[..cut]);
+        let mut resumed = match cut {
+            0 => first,
+            _ => XorAppender::resume(&first.to_bytes(), first.last(), first.seam()).unwrap(),
+        };
         for &(timestamp, value) in &samples[cut..] {
             resumed.append(timestamp, value);
         }
@@ -81,9 +86,20 @@ proptest! {
     }
 
     #[test]
-    fn xor_survives_any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+    fn xor_survives_any_bytes(
+        bytes in proptest::collection::vec(any::<u8>(), 0..200),
+        delta in any::<u64>(),
+        window in any::<[u8; 2]>(),
+        free in 0u8..10,
+        more in samples(),
+    ) {
         let _ = decode_into(&bytes, &mut Vec::new(), &mut Vec::new());
-        let _ = XorAppender::resume(&bytes);
+        let seam = Window::from_parts(window).map(|window| Seam { delta, window, free });
+        if let Some(Ok(mut chunk)) = seam.map(|seam| XorAppender::resume(&bytes, (0, 0), seam)) {
+            let room = usize::from(u16::MAX - chunk.count());
+            more.iter().take(room).for_each(|sample| chunk.append(sample.0, sample.1));
+            let _ = chunk.decode_into(&mut Vec::new(), &mut Vec::new());
+        }
     }
 
     #[test]

@@ -43,6 +43,16 @@ pub(crate) struct XorAppender {
     count: u16,
 }
 
+/// Where the next sample joins an open chunk.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seam {
+    /// Difference of the last two timestamps, 0 if there is one.
+    pub(crate) delta: u64,
+    pub(crate) window: Window,
+    /// Unused bits of the last byte.
+    pub(crate) free: u8,
+}
+
 impl XorAppender {
     /// A chunk without samples. It allocates nothing before the first.
     #[cfg(test)]
@@ -50,23 +60,35 @@ impl XorAppender {
         Self::default()
     }
 
-    /// Continues a chunk as if it had never been put away.
-    pub(crate) fn resume(bytes: &[u8]) -> Result<Self, Corrupt> {
-        let mut iter = XorIter::new(bytes)?;
-        for sample in iter.by_ref() {
-            sample?;
+    /// Continues a chunk that is not empty as if it had never been put away, without reading it: `last` and `seam` are
+    /// what they were. Of any other arguments comes a chunk that does not decode, or to something else.
+    pub(crate) fn resume(bytes: &[u8], last: (i64, u64), seam: Seam) -> Result<Self, Corrupt> {
+        let total = XorIter::new(bytes)?.total;
+        if total == 0 || usize::from(total) > samples_max(bytes.len()) {
+            return Err(Corrupt::new("xor sample count", 0));
         }
-        let used_bits = HEADER_LEN * 8 + iter.input.bit_position();
-        let stream = BitWriter::resume(bytes, used_bits).ok_or_else(|| iter.corrupt("xor chunk length"))?;
+        let unused = bytes.last().map(|byte| byte.trailing_zeros());
+        if seam.free > 7 || unused.is_none_or(|unused| unused < u32::from(seam.free)) {
+            return Err(Corrupt::new("unused bits of an xor chunk", bytes.len()));
+        }
         Ok(Self {
-            bytes: stream.bytes,
-            timestamp: iter.timestamp,
-            delta: iter.delta,
-            value: iter.value,
-            window: iter.window,
-            free: stream.free,
-            count: iter.total,
+            bytes: bytes.to_vec(),
+            timestamp: last.0,
+            delta: seam.delta,
+            value: last.1,
+            window: seam.window,
+            free: seam.free,
+            count: total,
         })
+    }
+
+    /// What [`XorAppender::resume`] needs beside the chunk and its last sample.
+    pub(crate) fn seam(&self) -> Seam {
+        Seam {
+            delta: self.delta,
+            window: self.window,
+            free: self.free,
+        }
     }
 
     /// Appends a sample. A chunk holds at most 65,535.
@@ -324,6 +346,11 @@ pub(super) fn signed(code: u64, bits: u32) -> i64 {
     }
 }
 
+/// How many samples a chunk of that length can hold: every one but the first takes at least two bits.
+fn samples_max(bytes: usize) -> usize {
+    bytes * 4 + 1
+}
+
 /// Appends all samples of a chunk to two columns; after an error they are as before.
 pub(crate) fn decode_into(
     bytes: &[u8],
@@ -331,8 +358,7 @@ pub(crate) fn decode_into(
     values: &mut Vec<u64>,
 ) -> Result<(), Corrupt> {
     let iter = XorIter::new(bytes)?;
-    // Every sample but the first takes at least two bits.
-    if usize::from(iter.total) > bytes.len() * 4 + 1 {
+    if usize::from(iter.total) > samples_max(bytes.len()) {
         return Err(iter.corrupt("xor sample count"));
     }
     decode_all(iter, timestamps, values)

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 /// Longest wait between two looks for work.
 const STEP_INTERVAL: Duration = Duration::from_millis(100);
+/// Before the first look: after an opening the first answers are waited for, and a checkpoint is not.
+const OPENING_PAUSE: Duration = Duration::from_secs(3);
 /// Between two ticks when the database's policy asks for none; a batch may have asked for one.
 const TICK_INTERVAL: Duration = Duration::from_millis(100);
 const TICK_INTERVAL_MIN: Duration = Duration::from_millis(1);
@@ -76,7 +78,7 @@ impl Drop for Background {
 }
 
 fn run_steps(engine: &Engine) {
-    let mut pause = STEP_INTERVAL;
+    let mut pause = OPENING_PAUSE;
     while engine.kick.wait(pause) {
         pause = match engine.step() {
             Ok(true) => Duration::ZERO,

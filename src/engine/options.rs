@@ -370,8 +370,8 @@ impl Options {
         self
     }
 
-    /// Log beyond the last checkpoint that makes a new one due; also at least the size of that checkpoint. Default
-    /// 64 MiB.
+    /// Log beyond the last checkpoint that makes a new one due; also at least an eighth of the size of that checkpoint.
+    /// Default 64 MiB.
     #[must_use]
     pub fn checkpoint_bytes_min(mut self, bytes: u64) -> Self {
         self.checkpoint_bytes_min = bytes;

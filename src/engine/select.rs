@@ -5,6 +5,7 @@ use super::error::Error;
 use super::masks::{self, Masks};
 use super::merge::{Join, Source, SourceKind};
 use super::view::View;
+use crate::base::bytes::Corrupt;
 use crate::head::slab::Generation;
 use crate::index::LabelMatcher;
 use crate::model::labels::Labels;
@@ -308,8 +309,11 @@ impl SeriesCursor {
                     SourceKind::Head(_) => {
                         for generation in &self.view.generations {
                             let (range, part) = ((self.from, self.to), &mut self.part);
-                            self.engine.head.read(generation, id, range, part, &mut hidden);
-                            add(part, out, &mut parts);
+                            let head = &self.engine.head;
+                            match head.read(generation, id, range, part, &mut hidden) {
+                                Ok(()) => add(part, out, &mut parts),
+                                Err(error) => note(&mut self.warnings, head_warning(error)),
+                            }
                         }
                     }
                 }
@@ -352,7 +356,10 @@ impl SeriesCursor {
                 }
                 SourceKind::Head(_) => {
                     for generation in &self.view.generations {
-                        all.extend(self.engine.head_parts(&self.view, generation, id, range));
+                        match self.engine.head_parts(&self.view, generation, id, range) {
+                            Ok(parts) => all.extend(parts),
+                            Err(error) => note(&mut self.warnings, head_warning(error)),
+                        }
                     }
                 }
             }
@@ -369,10 +376,10 @@ impl Engine {
         generation: &Generation,
         id: u32,
         range: (i64, i64),
-    ) -> Vec<Part> {
+    ) -> Result<Vec<Part>, Corrupt> {
         let (mut samples, mut hidden) = (Samples::default(), Vec::new());
         let lsn = generation.last_lsn();
-        self.head.read(generation, id, range, &mut samples, &mut hidden);
+        self.head.read(generation, id, range, &mut samples, &mut hidden)?;
         let hidden = hidden
             .into_iter()
             .map(|(deletion, samples)| (deletion - 1, samples));
@@ -385,7 +392,7 @@ impl Engine {
             masks::apply_to_head(view, id, &mut part);
             part
         });
-        parts.collect()
+        Ok(parts.collect())
     }
 
     /// Whether a series of the head shows samples within a time range.
@@ -398,8 +405,12 @@ impl Engine {
             let overlaps = generation
                 .bounds()
                 .is_some_and(|bounds| bounds.0 <= to && bounds.1 >= from);
-            let parts = || self.head_parts(view, generation, id, (from, to));
-            overlaps && parts().iter().any(|part| !part.samples.is_empty())
+            // Whoever reads what does not decode is told so.
+            let is_shown = || match self.head_parts(view, generation, id, (from, to)) {
+                Ok(parts) => parts.iter().any(|part| !part.samples.is_empty()),
+                Err(_) => true,
+            };
+            overlaps && is_shown()
         })
     }
 }
@@ -428,6 +439,13 @@ fn read_row(
             Ok(()) => add(part, out, parts),
             Err(error) => note(warnings, warning(segment, &error)),
         }
+    }
+}
+
+fn head_warning(error: Corrupt) -> Warning {
+    Warning {
+        file: None,
+        reason: format!("samples in memory cannot be read: {error}"),
     }
 }
 

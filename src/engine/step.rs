@@ -7,6 +7,9 @@ use std::sync::atomic::Ordering;
 
 /// A head with few samples may span this many segment spans before it is flushed all the same.
 const SMALL_HEAD_SPANS: i64 = 4;
+/// How many times larger a checkpoint may be than the log that makes the next one due. To replay a byte of log takes some
+/// ten times as long as to write or read one of a checkpoint.
+const CHECKPOINT_PER_LOG: u64 = 8;
 /// What a sample and a series take in the head, for the budget.
 const BYTES_PER_SAMPLE: u64 = 2;
 const BYTES_PER_SERIES: u64 = 400;
@@ -130,7 +133,7 @@ impl Engine {
         let least = self
             .options
             .checkpoint_bytes_min
-            .max(maintenance.checkpoint_bytes);
+            .max(maintenance.checkpoint_bytes / CHECKPOINT_PER_LOG);
         self.log_bytes.load(Ordering::Relaxed) >= least
     }
 }

@@ -1,11 +1,12 @@
 //! Decoders of parts of files, without the checksums that stand before them.
 
 use crate::base::bytes::{Corrupt, Cursor};
-use crate::chunk::{Encoding, HistogramAppender, XorAppender, histogram_samples, xor};
+use crate::chunk::{Encoding, HistogramAppender, histogram_samples, xor};
 use crate::column::{
     self, ColumnSetReader, DecodeScratch, GROUP_SERIES_MAX, GroupReader, TimeColumn,
     histogram_column as histograms,
 };
+use crate::head::decode_data;
 use crate::head::series::Series;
 use crate::index::{LabelMatcher, SegmentIndex};
 use crate::model::deletion::Deletion;
@@ -13,12 +14,13 @@ use crate::model::exemplar::Exemplar;
 use crate::model::labels::METRIC_NAME;
 use crate::model::matcher::{MatchOp, Matcher};
 use crate::model::metadata::Metadata;
+use crate::model::samples::Samples;
 use crate::wal::batch::LoggedFloat;
 use crate::wal::batch_decode::{self, BatchVisitor, Chains, LoggedHistogram};
 use crate::wal::deletion::LoggedCorrection;
 use roaring::RoaringBitmap;
 
-/// An XOR chunk: decoded as a whole, and resumed by the head.
+/// An XOR chunk, decoded as a whole.
 pub fn xor_chunk(bytes: &[u8]) {
     let (mut timestamps, mut bits) = (Vec::new(), Vec::new());
     let decoded = xor::decode_into(bytes, &mut timestamps, &mut bits);
@@ -27,9 +29,6 @@ pub fn xor_chunk(bytes: &[u8]) {
         decoded.is_ok() || timestamps.is_empty(),
         "BUG: samples of a broken chunk"
     );
-    if let Ok(mut appender) = XorAppender::resume(bytes) {
-        appender.append(i64::MAX, 0);
-    }
 }
 
 /// A histogram chunk of either kind; the first byte chooses.
@@ -176,10 +175,18 @@ pub fn batch_payload(bytes: &[u8]) {
     let _ = batch_decode::decode(bytes, &mut chains, &mut Ignore);
 }
 
-/// The state of a series in a checkpoint.
+/// The state of a series in a checkpoint; what was restored is added to and read.
 pub fn series_state(bytes: &[u8]) {
     let mut series = Series::default();
-    let _ = series.restore(bytes);
+    if series.restore(bytes).is_err() {
+        return;
+    }
+    let _ = series.admit_float(0, 0);
+    series.append_float(i64::MAX, 0, 0);
+    let _ = series.decode(i64::MIN, i64::MAX, &mut Samples::default());
+    let data = series.take_data(0).seal();
+    let _ = data.has_samples_within(1, 2);
+    let _ = decode_data(&data, i64::MIN, i64::MAX, &mut Samples::default());
 }
 
 /// A visitor that wants nothing.

@@ -6,6 +6,7 @@ use super::freeze::frozen_data;
 use super::rare::Rare;
 use super::series_data::SeriesData;
 use super::slab::{Generation, place_of};
+use crate::base::bytes::Corrupt;
 use crate::index::{LabelMatcher, LiveIndex};
 use crate::model::samples::Samples;
 use std::ops::Range;
@@ -91,7 +92,8 @@ impl Head {
     }
 
     /// The samples of series `id` in `generation` within `from..=to`, in place of what `out` holds, and what deletions
-    /// hid of them. Chunks of the live generation are decoded under the slab's lock, which takes less than copying them.
+    /// hid of them. Chunks of the live generation are decoded under the slab's lock, which takes less than copying them. A
+    /// chunk comes from a checkpoint as its checksum found it and may be one that does not decode.
     pub(crate) fn read(
         &self,
         generation: &Generation,
@@ -99,20 +101,19 @@ impl Head {
         (from, to): (i64, i64),
         out: &mut Samples,
         hidden: &mut Vec<HiddenSamples>,
-    ) {
+    ) -> Result<(), Corrupt> {
         out.clear();
         let (slab_index, place) = place_of(id);
         let slabs = self.slabs.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(slab) = slabs.get(slab_index) else { return };
+        let Some(slab) = slabs.get(slab_index) else {
+            return Ok(());
+        };
         let locked = slab.lock();
         if locked.generation == generation.number {
-            let Some(series) = locked.series.get(place) else {
-                return;
-            };
-            series
-                .decode(from, to, out)
-                .expect("BUG: a chunk of the head does not decode");
-            decode_hidden(series.rare(), from, to, hidden);
+            if let Some(series) = locked.series.get(place) {
+                series.decode(from, to, out)?;
+                decode_hidden(series.rare(), from, to, hidden)?;
+            }
         } else if locked.generation > generation.number {
             drop(locked);
             let frozen = generation.frozen_slab(slab_index);
@@ -120,10 +121,11 @@ impl Head {
                 .as_ref()
                 .and_then(|frozen| frozen_data(frozen, place as u32));
             if let Some(data) = data {
-                decode_data(data, from, to, out).expect("BUG: a chunk of the head does not decode");
-                decode_hidden(data.rare.as_deref(), from, to, hidden);
+                decode_data(data, from, to, out)?;
+                decode_hidden(data.rare.as_deref(), from, to, hidden)?;
             }
         }
+        Ok(())
     }
 
     /// Whether series `id` has samples in one of `generations` within `from..=to`.
@@ -162,12 +164,18 @@ impl Head {
 /// What one deletion hid of a series: its LSN, and the samples.
 pub(crate) type HiddenSamples = (u64, Samples);
 
-fn decode_hidden(rare: Option<&Rare>, from: i64, to: i64, out: &mut Vec<HiddenSamples>) {
+fn decode_hidden(
+    rare: Option<&Rare>,
+    from: i64,
+    to: i64,
+    out: &mut Vec<HiddenSamples>,
+) -> Result<(), Corrupt> {
     for hidden in rare.iter().flat_map(|rare| &rare.hidden) {
         let mut samples = Samples::default();
-        decode_data(&hidden.data, from, to, &mut samples).expect("BUG: a chunk of the head does not decode");
+        decode_data(&hidden.data, from, to, &mut samples)?;
         if !samples.is_empty() {
             out.push((hidden.lsn, samples));
         }
     }
+    Ok(())
 }

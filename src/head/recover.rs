@@ -7,7 +7,7 @@
 use super::Head;
 use super::delete::by_slab;
 use super::series::Series;
-use super::slab::{Change, Hide, SLAB_SERIES, SlabSeries, place_of};
+use super::slab::{Change, Hide, SLAB_SERIES, place_of};
 use super::writer::Writer;
 use crate::base::bytes::Corrupt;
 use crate::index::{LabelMatcher, LiveIndex, PairId, RegexError};
@@ -21,11 +21,14 @@ use crate::wal::batch_decode::{self, BatchVisitor, Chains, LoggedHistogram};
 use crate::wal::deletion::LoggedCorrection;
 use roaring::RoaringBitmap;
 use std::collections::BTreeMap;
+use std::hint::black_box;
 use std::sync::{Arc, MutexGuard, PoisonError, RwLockWriteGuard};
 
 const UNKNOWN: u32 = u32::MAX;
 /// Floats that are applied together, so that a large record takes little memory.
 const FLOATS_APPLIED_MAX: usize = 32 * 1024;
+/// Floats whose series are brought to the cache together.
+const FLOATS_AT_ONCE: usize = 64;
 
 /// A deletion that was replayed, with the series in memory that it is about.
 #[derive(Debug)]
@@ -65,6 +68,8 @@ pub(crate) struct Replayer<'a> {
     /// Floats of the record, with the ids of this head; applied together.
     floats: Vec<LoggedFloat>,
     scratch: Vec<PairId>,
+    /// The series defined before in the file. Each file defines them in about the same order.
+    before: Option<u32>,
     pub(crate) counts: ReplayCounts,
     pub(crate) deletions: Vec<ReplayedDeletion>,
 }
@@ -83,6 +88,7 @@ impl<'a> Replayer<'a> {
             lsn: 0,
             floats: Vec::new(),
             scratch: Vec::new(),
+            before: None,
             counts: ReplayCounts::default(),
             deletions: Vec::new(),
         }
@@ -128,6 +134,7 @@ impl<'a> Replayer<'a> {
         self.chains.restart();
         self.series.clear();
         self.pairs.clear();
+        self.before = None;
     }
 
     /// Records are missing: what follows cannot lean on what came before.
@@ -171,29 +178,19 @@ impl<'a> Replayer<'a> {
         if self.floats.is_empty() {
             return;
         }
-        let slabs = &self.writer.slabs;
-        let mut locked: Option<(usize, MutexGuard<'_, SlabSeries>)> = None;
-        let (mut time_min, mut time_max) = (i64::MAX, i64::MIN);
-        for sample in &self.floats {
-            let (slab_index, place) = place_of(sample.id);
-            if locked.as_ref().is_none_or(|(index, _)| *index != slab_index) {
-                drop(locked.take());
-                locked = slabs.get(slab_index).map(|slab| (slab_index, slab.lock()));
+        let slab_of = |sample: &LoggedFloat| place_of(sample.id).0;
+        for run in self.floats.chunk_by(|a, b| slab_of(a) == slab_of(b)) {
+            let slab = run
+                .first()
+                .and_then(|first| self.writer.slabs.get(slab_of(first)));
+            if let Some(slab) = slab {
+                apply_run(&mut slab.lock().series, run);
             }
-            let Some(series) = locked.as_mut().and_then(|(_, slab)| slab.series.get_mut(place)) else {
-                continue;
-            };
-            // What was late to a series whose newer samples are in a segment may be the newest here.
-            if !series.has_last || sample.timestamp > series.last_timestamp {
-                series.append_float(sample.timestamp, sample.bits, sample.start_timestamp);
-            } else {
-                let value = Value::Float(f64::from_bits(sample.bits));
-                series.insert_late(sample.timestamp, value, sample.start_timestamp);
-            }
-            time_min = time_min.min(sample.timestamp);
-            time_max = time_max.max(sample.timestamp);
         }
-        self.writer.live.note_times(time_min, time_max);
+        let times = || self.floats.iter().map(|sample| sample.timestamp);
+        if let (Some(min), Some(max)) = (times().min(), times().max()) {
+            self.writer.live.note_times(min, max);
+        }
         self.writer.live.note_samples(self.floats.len() as u64);
         self.counts.samples += self.floats.len() as u64;
         self.floats.clear();
@@ -208,6 +205,27 @@ impl<'a> Replayer<'a> {
         };
         if let Some(series) = slab.lock().series.get_mut(place) {
             change(series);
+        }
+    }
+}
+
+/// Adds floats to series of one slab.
+fn apply_run(series: &mut [Series], run: &[LoggedFloat]) {
+    for few in run.chunks(FLOATS_AT_ONCE) {
+        // Waiting for memory is most of the work: all that these need is asked for at once.
+        let touched = few.iter().filter_map(|sample| series.get(place_of(sample.id).1));
+        black_box(touched.fold(0, |sum, series| sum ^ series.touch()));
+        for sample in few {
+            let Some(series) = series.get_mut(place_of(sample.id).1) else {
+                continue;
+            };
+            // What was late to a series whose newer samples are in a segment may be the newest here.
+            if !series.has_last || sample.timestamp > series.last_timestamp {
+                series.append_float(sample.timestamp, sample.bits, sample.start_timestamp);
+            } else {
+                let value = Value::Float(f64::from_bits(sample.bits));
+                series.insert_late(sample.timestamp, value, sample.start_timestamp);
+            }
         }
     }
 }
@@ -229,7 +247,7 @@ impl BatchVisitor for Replayer<'_> {
             self.series.resize(id as usize + 1, UNKNOWN);
         }
         let hash = LabelHash(hash);
-        let known = match self.writer.map.find(hash) {
+        let known = match self.writer.map.find_after(self.before, hash) {
             Some(known) => known,
             None => {
                 self.scratch.clear();
@@ -248,6 +266,8 @@ impl BatchVisitor for Replayer<'_> {
                 )
             }
         };
+        self.writer.map.learn(self.before, known);
+        self.before = Some(known);
         if let Some(slot) = self.series.get_mut(id as usize) {
             *slot = known;
         }

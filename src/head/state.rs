@@ -4,7 +4,7 @@
 //! |---|---|
 //! | flags | u8: bit 0 there is a newest sample, bit 1 an open float chunk, bit 2 an open histogram chunk, bit 3 the newest sample is a histogram, bit 4 there are corrections or hidden parts |
 //! | newest sample | timestamp, u64 bits of the newest float (if bit 0) |
-//! | open float chunk | first timestamp, bytes (if bit 1) |
+//! | open float chunk | first timestamp, difference of the last two, window, unused bits, bytes (if bit 1) |
 //! | open histogram chunk | encoding, first and last timestamp, bytes (if bit 2) |
 //! | newest histogram | histogram (if bit 3) |
 //! | sealed chunks | count, then per chunk: encoding, first and last timestamp, samples, bytes |
@@ -21,7 +21,8 @@ use super::series::{Extra, LateSample, LateSamples, OpenHistogram, SealedChunk, 
 use super::series_data::SeriesData;
 use crate::base::bytes::{Corrupt, Cursor};
 use crate::base::varint;
-use crate::chunk::{Encoding, HistogramAppender, XorAppender};
+use crate::base::xor_window::Window;
+use crate::chunk::{Encoding, HistogramAppender, Seam, XorAppender};
 use crate::model::exemplar::Exemplar;
 use crate::model::sample::Value;
 use crate::model::starts::StartRuns;
@@ -56,6 +57,10 @@ impl Series {
         }
         if self.open.count() > 0 {
             varint::write_i64(out, self.open_first);
+            let seam = self.open.seam();
+            varint::write_u64(out, seam.delta);
+            out.extend_from_slice(&seam.window.parts());
+            out.push(seam.free);
             let (header, stream) = self.open.parts();
             varint::write_u64(out, (header.len() + stream.len()) as u64);
             out.extend_from_slice(&header);
@@ -93,7 +98,7 @@ impl Series {
         }
         if flags & OPEN_FLOATS != 0 {
             self.open_first = cursor.ivarint("first timestamp")?;
-            self.open = XorAppender::resume(cursor.length_prefixed("open chunk")?)?;
+            self.open = self.read_open(&mut cursor)?;
             note(u64::from(self.open.count()), self.open_first, self.open.last().0);
         }
         let mut extra = Extra::default();
@@ -145,6 +150,20 @@ impl Series {
             .for_each(|exemplar| note(0, exemplar.timestamp, exemplar.timestamp));
         self.adopt(extra);
         Ok((samples, time_min, time_max))
+    }
+
+    /// The open float chunk, whose last sample is the newest of the series.
+    fn read_open(&self, cursor: &mut Cursor<'_>) -> Result<XorAppender, Corrupt> {
+        if !self.has_last {
+            return Err(cursor.corrupt("open chunk without a newest sample"));
+        }
+        let delta = cursor.uvarint("timestamp difference")?;
+        let parts = [cursor.u8("window")?, cursor.u8("window")?];
+        let window = Window::from_parts(parts).ok_or_else(|| cursor.corrupt("window"))?;
+        let free = cursor.u8("unused bits")?;
+        let bytes = cursor.length_prefixed("open chunk")?;
+        let last = (self.last_timestamp, self.last_bits);
+        XorAppender::resume(bytes, last, Seam { delta, window, free })
     }
 }
 

@@ -78,6 +78,7 @@ impl<'a> Episode<'a> {
     pub(super) fn options(&mut self) -> Options {
         let mut options = small_options(&self.fs, &self.clock)
             .durability(self.durability)
+            .compaction(false)
             .mmap(self.dice.percent(50))
             .data_compressor(
                 *self
