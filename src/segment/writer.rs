@@ -92,6 +92,8 @@ struct SegmentWriter<'a> {
     sections: Vec<Section>,
     /// First and last timestamp by row.
     bounds: Vec<(i64, i64)>,
+    /// First and last timestamp of the exemplars.
+    exemplar_bounds: (i64, i64),
     starts: BTreeMap<u32, StartRuns>,
     classes: events::ClassesByRow,
     /// Place of histogram blobs: row, slice, offset, length.
@@ -119,6 +121,7 @@ impl<'a> SegmentWriter<'a> {
             meta,
             sections: Vec::new(),
             bounds: vec![(i64::MAX, i64::MIN); source.len() as usize],
+            exemplar_bounds: (i64::MAX, i64::MIN),
             starts: BTreeMap::new(),
             classes: BTreeMap::new(),
             histograms: Vec::new(),
@@ -243,7 +246,7 @@ impl<'a> SegmentWriter<'a> {
         self.write_histogram_places()?;
         self.write_events()?;
         let times = self.bounds.iter().filter(|bounds| bounds.0 <= bounds.1);
-        let (time_min, time_max) = times.fold((i64::MAX, i64::MIN), |all, bounds| {
+        let (time_min, time_max) = times.fold(self.exemplar_bounds, |all, bounds| {
             (all.0.min(bounds.0), all.1.max(bounds.1))
         });
         (self.meta.time_min, self.meta.time_max) = (time_min, time_max);
@@ -322,7 +325,13 @@ impl<'a> SegmentWriter<'a> {
         if !classes.is_empty() {
             self.section(SectionKind::Classes, &events::write_classes(&classes), compressor)?;
         }
+        let bounds = &mut self.exemplar_bounds;
         let exemplars = (0..self.source.len()).map(|row| (row, self.source.exemplars(row)));
+        let exemplars = exemplars.inspect(|(_, of_row)| {
+            for one in of_row {
+                *bounds = (bounds.0.min(one.timestamp), bounds.1.max(one.timestamp));
+            }
+        });
         let (count, raw) = events::write_exemplars(exemplars);
         self.meta.exemplars = count;
         if count > 0 {
