@@ -7,9 +7,9 @@
 mod delete;
 mod episode;
 mod happen;
-mod policy;
+pub(crate) mod policy;
 mod reads;
-mod twin;
+pub(crate) mod twin;
 mod writes;
 
 use crate::play::{Dice, from_environment};

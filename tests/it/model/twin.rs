@@ -70,7 +70,7 @@ struct Shown<'a> {
     class: Class,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Twin {
     places: BTreeMap<Place, Vec<Write>>,
     exemplars: BTreeMap<usize, Vec<Noted>>,
