@@ -97,7 +97,7 @@ impl Twin {
         let mut shown: Option<Shown<'a>> = None;
         for write in writes {
             let is_hidden = |one: &&Deletion| one.withdrawn.is_none() && one.lsn > write.lsn;
-            if above.iter().any(|one| is_hidden(&one)) {
+            if above.iter().any(is_hidden) {
                 continue;
             }
             let fresh = Shown {
