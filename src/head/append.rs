@@ -308,10 +308,12 @@ impl<'a> Applier<'a> {
         let timestamp = sample.timestamp;
         let is_taken = admission == Admission::Conflict
             || admission == Admission::Same && series.is_corrected(timestamp);
+        // A sample that is only remembered beyond its flush may have been written over in a segment since.
+        let is_repeat = admission == Admission::Same && (class == Class::Maximum || series.holds(timestamp));
         match class {
             Class::Ordinary if admission == Admission::Conflict => report.duplicates += 1,
             Class::Ordinary => return false,
-            _ if !is_taken && (admission == Admission::Same || timestamp > self.flushed_max) => return false,
+            _ if !is_taken && (is_repeat || timestamp > self.flushed_max) => return false,
             Class::Maximum if admission == Admission::Conflict && !series.is_below(&sample) => {
                 report.duplicates += 1;
             }

@@ -125,11 +125,19 @@ impl Series {
         self.extra_mut().rare.get_or_insert_default()
     }
 
+    /// What is judged by before the ordinary samples of this generation: a correction, or what an undelete brought back
+    /// to a place where nothing was written since.
     fn correction(&self, timestamp: i64) -> Option<&(Class, Sample)> {
         let rare = self.rare()?;
+        let is_alone = |_: &&(Class, Sample)| self.find(timestamp).is_none();
         rare.corrections
             .get(&timestamp)
-            .or_else(|| rare.shown.get(&timestamp))
+            .or_else(|| rare.shown.get(&timestamp).filter(is_alone))
+    }
+
+    /// Whether this generation has something at `timestamp`, and not only the memory of a flushed sample.
+    pub(super) fn holds(&self, timestamp: i64) -> bool {
+        self.correction(timestamp).is_some() || self.find(timestamp).is_some()
     }
 
     /// What an ordinary sample is against a correction, or against what an undelete brought back.
@@ -291,21 +299,21 @@ impl Series {
         let Some(rare) = self.extra.as_mut().and_then(|extra| extra.rare.as_mut()) else {
             return;
         };
-        rare.shown.clear();
-        let parts = rare.hidden.iter().map(|hidden| {
+        let Rare { hidden, shown, .. } = &mut **rare;
+        shown.clear();
+        // Two parts that have the same place were parted by the deletion of the first, so the later one counts.
+        for hidden in hidden {
             let mut samples = Samples::default();
             if decode_data(&hidden.data, i64::MIN, i64::MAX, &mut samples).is_err() {
-                samples.clear();
+                continue;
             }
             let above = hides
                 .iter()
                 .filter(|hide| hide.lsn >= hidden.lsn && hide.places.contains(place));
             above.for_each(|hide| samples.cut_out(hide.from, hide.to));
-            samples
-        });
-        let shown = Samples::join(parts.collect());
-        let classed = |sample: Sample| (sample.timestamp, (shown.class_at(sample.timestamp), sample));
-        rare.shown = shown.iter().map(classed).collect();
+            let classed = |sample: Sample| (sample.timestamp, (samples.class_at(sample.timestamp), sample));
+            shown.extend(samples.iter().map(classed));
+        }
         self.special |= !shown.is_empty();
     }
 }

@@ -75,6 +75,10 @@ impl SlabSeries {
                         }
                     }
                     self.hides.push(hide);
+                    // Series of a checkpoint that was written after the deletion have it in them.
+                    if only.is_some() {
+                        self.update_shown();
+                    }
                 }
                 Change::Show(lsn) => {
                     self.hides.retain(|hide| hide.lsn != lsn);

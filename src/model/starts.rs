@@ -7,8 +7,12 @@ pub(crate) struct StartRuns {
 }
 
 impl StartRuns {
-    /// The start of the sample at `timestamp`, which is newer than all before; 0 = not known.
+    /// The start of the sample at `timestamp`, which is newer than all before; 0 = not known. Runs that begin no earlier
+    /// are of samples that were taken out.
     pub(crate) fn push(&mut self, timestamp: i64, start_timestamp: i64) {
+        while self.runs.last().is_some_and(|run| run.0 >= timestamp) {
+            self.runs.pop();
+        }
         let last = self.runs.last().map_or(0, |run| run.1);
         if last != start_timestamp {
             self.runs.push((timestamp, start_timestamp));

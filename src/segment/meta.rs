@@ -22,9 +22,9 @@ pub struct SegmentMeta {
     pub sources: Vec<u128>,
     /// Distance of the samples if they are windows, 0 for samples as they came.
     pub resolution: i64,
-    /// Smallest timestamp.
+    /// Smallest timestamp of samples and exemplars.
     pub time_min: i64,
-    /// Largest timestamp.
+    /// Largest timestamp of samples and exemplars.
     pub time_max: i64,
     /// First log record in it.
     pub lsn_first: u64,

@@ -101,6 +101,8 @@ pub(crate) struct SegmentWriter<S> {
     members: Vec<Samples>,
     /// First and last timestamp by row.
     bounds: Vec<(i64, i64)>,
+    /// First and last timestamp of the exemplars.
+    exemplar_bounds: (i64, i64),
     starts: BTreeMap<u32, StartRuns>,
     classes: events::ClassesByRow,
     /// Place of histogram blobs: row, slice, offset, length.
@@ -146,6 +148,7 @@ impl<S: SeriesSource> SegmentWriter<S> {
             slices_done: 0,
             slice: OpenSlice::default(),
             members: (0..GROUP_SERIES_MAX).map(|_| Samples::default()).collect(),
+            exemplar_bounds: (i64::MAX, i64::MIN),
             starts: BTreeMap::new(),
             classes: BTreeMap::new(),
             histograms: Vec::new(),
@@ -313,7 +316,7 @@ impl<S: SeriesSource> SegmentWriter<S> {
         self.write_histogram_places()?;
         self.write_events()?;
         let times = self.bounds.iter().filter(|bounds| bounds.0 <= bounds.1);
-        let (time_min, time_max) = times.fold((i64::MAX, i64::MIN), |all, bounds| {
+        let (time_min, time_max) = times.fold(self.exemplar_bounds, |all, bounds| {
             (all.0.min(bounds.0), all.1.max(bounds.1))
         });
         (self.meta.time_min, self.meta.time_max) = (time_min, time_max);
@@ -390,7 +393,13 @@ impl<S: SeriesSource> SegmentWriter<S> {
         if !classes.is_empty() {
             self.section(SectionKind::Classes, &events::write_classes(&classes), compressor)?;
         }
+        let bounds = &mut self.exemplar_bounds;
         let exemplars = (0..self.source.len()).map(|row| (row, self.source.exemplars(row)));
+        let exemplars = exemplars.inspect(|(_, of_row)| {
+            for one in of_row {
+                *bounds = (bounds.0.min(one.timestamp), bounds.1.max(one.timestamp));
+            }
+        });
         let (count, raw) = events::write_exemplars(exemplars);
         self.meta.exemplars = count;
         if count > 0 {

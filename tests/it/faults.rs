@@ -1,7 +1,7 @@
 //! Every call to the file system fails once, with an error of the medium, a full disk and a short read: no panic, typed
 //! errors, nothing acknowledged is lost and nothing is invented. And a disk that fills up and is freed again.
 
-use crate::play::{self, Contents, Dice, difference, from_environment, seen, small_options};
+use crate::play::{self, Contents, Dice, Kept, difference, from_environment, seen, small_options};
 use narthex::testing::{Call, Fault, SimFs};
 use narthex::{Batch, Db, Durability, Error, ManualClock, Options, Sample, Value};
 use std::collections::BTreeMap;
@@ -24,6 +24,8 @@ fn options(fs: &SimFs) -> Options {
         .series_idle(Duration::from_secs(60))
 }
 
+type Place = (usize, i64);
+
 /// What is known of the samples that were given to a database.
 #[derive(Debug, Default)]
 struct Ledger {
@@ -31,6 +33,10 @@ struct Ledger {
     kept: Contents,
     /// Given to a commit that failed with an error which does not say whether they are there.
     unsure: BTreeMap<(usize, i64), Vec<(play::Seen, i64)>>,
+    /// What was corrected. It shows again, with a warning, while the correction cannot be read.
+    corrected: BTreeMap<Place, Vec<Kept>>,
+    /// By id of the deletion, what it hid.
+    deleted: BTreeMap<u64, (Place, Kept)>,
     batches: usize,
     outcomes: BTreeMap<&'static str, usize>,
 }
@@ -89,11 +95,65 @@ impl Ledger {
         }
     }
 
+    /// Corrects, deletes or brings back one sample, or writes the first.
+    fn change(&mut self, db: &Db, dice: &mut Dice) -> Result<(), Error> {
+        let Some((&place, kept)) = self.kept.iter().nth(dice.below(self.kept.len())) else {
+            return self.write(db, dice);
+        };
+        let mut meant = vec![kept.clone()];
+        let mut hidden = None;
+        let mut restored = self.deleted.keys().copied().collect::<Vec<u64>>();
+        restored.retain(|id| db.deletions().iter().any(|one| one.id == *id));
+        let (place, done) = match dice.below(3) {
+            0 => {
+                let mut batch = db.batch();
+                let sample = sample_at(place, Value::Float(play::float(dice)));
+                batch.correct_sample(&play::series(place.0), &sample);
+                self.corrected.entry(place).or_default().extend(meant.clone());
+                meant.push((seen(&sample.value), sample.start_timestamp));
+                (place, batch.commit().map(|_| true))
+            }
+            1 if !restored.is_empty() => {
+                let id = *dice.pick(&restored);
+                let (place, kept) = self.deleted.remove(&id).expect("it was deleted");
+                meant = vec![kept];
+                (place, db.undelete(id))
+            }
+            _ => {
+                hidden = meant.pop();
+                let deleted = db.delete_series(&play::series(place.0), place.1..=place.1);
+                if let (Ok(id), Some(kept)) = (&deleted, hidden.clone()) {
+                    self.deleted.insert(*id, (place, kept));
+                }
+                (place, deleted.map(|_| true))
+            }
+        };
+        match done {
+            Ok(is_done) => {
+                assert!(is_done, "a deletion that hides something can be withdrawn");
+                match meant.pop() {
+                    Some(kept) => drop(self.kept.insert(place, kept)),
+                    None => drop(self.kept.remove(&place)),
+                }
+                Ok(())
+            }
+            Err(error) => {
+                if name(&error) != "OutOfSpace" {
+                    self.kept.remove(&place);
+                    meant.extend(hidden);
+                    self.unsure.entry(place).or_default().extend(meant);
+                }
+                Err(error)
+            }
+        }
+    }
+
     /// Everything acknowledged is there, and everything that is there was given to a commit.
     fn check(&self, found: &Contents, is_complete: bool) -> Result<(), String> {
         for (place, kept) in found {
             let was_given = self.kept.get(place) == Some(kept)
                 || self.unsure.get(place).is_some_and(|given| given.contains(kept))
+                || !is_complete && self.corrected.get(place).is_some_and(|old| old.contains(kept))
                 || *place == PROBE;
             if !was_given {
                 return Err(format!("invented {place:?} {kept:?}"));
@@ -111,19 +171,23 @@ impl Ledger {
     }
 }
 
-fn put(batch: &mut Batch, place: (usize, i64), value: Value) -> (play::Seen, i64) {
+fn sample_at(place: Place, value: Value) -> Sample {
     let start_timestamp = if place.0.is_multiple_of(3) {
         place.1 - TICK
     } else {
         0
     };
-    let sample = Sample {
+    Sample {
         timestamp: place.1,
         value,
         start_timestamp,
-    };
+    }
+}
+
+fn put(batch: &mut Batch, place: Place, value: Value) -> Kept {
+    let sample = sample_at(place, value);
     batch.push_sample(&play::series(place.0), &sample);
-    (seen(&sample.value), start_timestamp)
+    (seen(&sample.value), sample.start_timestamp)
 }
 
 fn probe(db: &Db) -> Result<(), Error> {
@@ -160,7 +224,8 @@ fn play(fs: &SimFs, seed: u64) -> Result<Met, String> {
         };
         let was_poisoned = met.is_poisoned;
         let done = match choice {
-            0..=54 => met.ledger.write(&handle, &mut dice),
+            0..=39 => met.ledger.write(&handle, &mut dice),
+            40..=54 => met.ledger.change(&handle, &mut dice),
             55..=74 => handle.step().map(|_| ()),
             75..=79 => handle.flush(),
             80..=84 => handle.sync(),
@@ -350,7 +415,12 @@ fn a_full_disk_refuses_and_goes_on() {
         (0..dice.below(40)).for_each(|_| ledger.write(&db, &mut dice).expect("commit"));
         fs.set_capacity(Some(fs.used_bytes() + dice.below(6000) as u64));
         for _ in 0..60 {
-            match ledger.write(&db, &mut dice) {
+            let written = if dice.percent(25) {
+                ledger.change(&db, &mut dice)
+            } else {
+                ledger.write(&db, &mut dice)
+            };
+            match written {
                 Ok(()) => {}
                 Err(Error::OutOfSpace(_)) => refused += 1,
                 Err(error) => panic!("round {round}: {error}"),

@@ -5,6 +5,7 @@ mod cli;
 mod concurrency;
 mod corruption;
 mod crash;
+mod deleting;
 mod examples;
 mod faults;
 mod golden;

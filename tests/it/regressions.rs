@@ -3,8 +3,8 @@
 use crate::play::{self, DIR, Dice, read_all, series, small_options};
 use narthex::testing::{Call, CrashMode, Fault, Record, SimFs};
 use narthex::{
-    Counts, Db, Durability, Error, Exemplar, Fs, Histogram, Labels, ManualClock, Metadata, ResetHint, Span,
-    labels, stale_nan,
+    Counts, Db, Durability, Error, Exemplar, Fs, Histogram, Labels, ManualClock, Metadata, Overwrite,
+    ResetHint, Sample, Span, Value, labels, stale_nan,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -316,4 +316,118 @@ fn checkpoints_come_while_a_cursor_is_open() {
     }
     assert_eq!(names(&fs, "checkpoint-"), 1);
     drop(cursor);
+}
+
+fn seen(db: &Db) -> Vec<(i64, f64)> {
+    let mut seen = Vec::new();
+    for one in db.select(&[], ..).expect("select") {
+        let samples = one.expect("a series");
+        seen.extend(
+            samples
+                .samples()
+                .map(|one| (one.timestamp, one.value.as_float().expect("a float"))),
+        );
+    }
+    seen
+}
+
+/// A write in the place of what a delete hid is what later samples are judged by, also after the undelete.
+#[test]
+fn what_was_written_over_a_delete_is_judged_by() {
+    let db = open(&SimFs::new());
+    let one = series(0);
+    push(&db, &one, 10, 1.0);
+    push(&db, &one, 20, 1.0);
+    let deletion = db.delete_series(&one, 10..=10).expect("delete");
+    assert_eq!(push(&db, &one, 10, 2.0), (1, 0, 0));
+    assert!(db.undelete(deletion).expect("undelete"));
+    assert_eq!(push(&db, &one, 10, 2.0), (0, 1, 0), "a repeat of what is there");
+    assert_eq!(
+        push(&db, &one, 10, 1.0),
+        (0, 0, 1),
+        "a conflict with what is there"
+    );
+    assert_eq!(seen(&db), [(10, 2.0), (20, 1.0)]);
+}
+
+/// The same when a second delete hid the write as well, and the first sample was a correction.
+#[test]
+fn of_two_hidden_samples_the_later_one_is_judged_by() {
+    let db = open(&SimFs::new());
+    let one = series(0);
+    let mut batch = db.batch();
+    batch.correct(&one, 10, 1.0);
+    batch.commit().expect("commit");
+    let first = db.delete_series(&one, 10..=10).expect("delete");
+    assert_eq!(push(&db, &one, 10, 2.0), (1, 0, 0));
+    let second = db.delete_series(&one, 10..=10).expect("delete");
+    assert!(db.undelete(second).expect("undelete") && db.undelete(first).expect("undelete"));
+    assert_eq!(seen(&db), [(10, 2.0)]);
+    assert_eq!(push(&db, &one, 10, 3.0), (0, 0, 1), "no correction is there");
+}
+
+/// Under `last` a repeat of what was flushed is no repeat once another value was written over it.
+#[test]
+fn the_last_value_stays_beyond_a_flush() {
+    let options = small_options(&SimFs::new(), &Arc::new(ManualClock::new(0)));
+    let db = Db::open(options.overwrite(Overwrite::Last)).expect("open");
+    for value in [1.0, 2.0, 1.0] {
+        push(&db, &series(0), 10, value);
+        assert_eq!(seen(&db), [(10, value)]);
+        db.flush().expect("flush");
+    }
+    assert_eq!(seen(&db), [(10, 1.0)]);
+}
+
+/// The start timestamp of a deleted sample says nothing of what is written in front of its place.
+#[test]
+fn a_deleted_sample_takes_its_start_timestamp_with_it() {
+    let sample = |timestamp, start_timestamp| Sample {
+        timestamp,
+        value: Value::Float(1.0),
+        start_timestamp,
+    };
+    for is_flushed in [false, true] {
+        let db = open(&SimFs::new());
+        let mut batch = db.batch();
+        batch.push_sample(&series(0), &sample(10, 5));
+        batch.push_sample(&series(0), &sample(20, 0));
+        batch.commit().expect("commit");
+        if is_flushed {
+            db.flush().expect("flush");
+        }
+        db.delete_series(&series(0), 20..=20).expect("delete");
+        push(&db, &series(0), 15, 1.0);
+        let starts: Vec<i64> = read_all(&db).into_values().map(|kept| kept.1).collect();
+        assert_eq!(starts, [5, 0], "flushed {is_flushed}");
+    }
+}
+
+/// Exemplars need not lie within the time of the samples of their segment.
+#[test]
+fn a_delete_hides_exemplars_outside_of_all_samples() {
+    for with_samples in [false, true] {
+        let db = open(&SimFs::new());
+        let mut batch = db.batch();
+        let exemplar = Exemplar {
+            labels: labels! { "trace_id" => "a" },
+            timestamp: 100,
+            value: 1.0,
+        };
+        batch.push_exemplar(&series(0), &exemplar);
+        if with_samples {
+            batch.push(&series(0), 10, 1.0);
+        }
+        batch.commit().expect("commit");
+        db.flush().expect("flush");
+        let shown = || db.exemplars(&[], ..).expect("exemplars").len();
+        let deletion = db.delete_series(&series(0), 100..=100).expect("delete");
+        assert_eq!(shown(), 0);
+        // The next flush forgets deletions that no segment needs.
+        push(&db, &series(1), 20, 1.0);
+        db.flush().expect("flush");
+        assert_eq!(shown(), 0);
+        assert!(db.undelete(deletion).expect("undelete"));
+        assert_eq!(shown(), 1);
+    }
 }

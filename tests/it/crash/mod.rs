@@ -16,7 +16,7 @@ const POLICIES: [Durability; 3] = [
     Durability::Never,
 ];
 
-/// How many batches an image may hold.
+/// How many records an image may hold.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
     least: usize,
@@ -39,8 +39,8 @@ impl Bounds {
     }
 }
 
-/// Opens an image and says how many batches it holds.
-fn recover(story: &Story, image: &SimFs, bounds: Bounds) -> Result<(Db, usize), String> {
+/// Opens an image and says how many records it holds.
+fn recover(story: &Story, image: &SimFs, bounds: Bounds) -> Result<(Db, Bounds), String> {
     let db = Db::open(options(image, story.durability)).map_err(|error| format!("opening: {error}"))?;
     let report = db.recovery();
     if !report.gaps.is_empty() || !report.quarantined.is_empty() || report.lost_samples > 0 {
@@ -51,9 +51,13 @@ fn recover(story: &Story, image: &SimFs, bounds: Bounds) -> Result<(Db, usize), 
         return Err(format!("{warnings} warnings"));
     }
     let survivors = story.survivors(&db, &contents)?;
-    if survivors < bounds.least || survivors > bounds.most {
-        return Err(format!("{survivors} batches survived, not {bounds:?}"));
+    if *survivors.end() < bounds.least || *survivors.start() > bounds.most {
+        return Err(format!("{survivors:?} records survived, not {bounds:?}"));
     }
+    let survivors = Bounds {
+        least: *survivors.start(),
+        most: *survivors.end(),
+    };
     Ok((db, survivors))
 }
 
@@ -105,7 +109,7 @@ fn check_crash_while_opening(
 ) -> Result<usize, String> {
     let opened = image.kill();
     opened.record(Record::Changes);
-    let (db, survivors) = recover(story, &opened, bounds)?;
+    let (db, shown) = recover(story, &opened, bounds)?;
     let points = opened.take_crash_points();
     opened.record(Record::Nothing);
     // Before it was opened, only what was durable is sure to survive a power loss; afterwards all that was shown.
@@ -122,10 +126,6 @@ fn check_crash_while_opening(
     drop(db);
     for mode in CrashMode::ALL {
         let crashed = opened.crash(dice.next(), mode);
-        let shown = Bounds {
-            least: survivors,
-            most: survivors,
-        };
         recover(story, &crashed, shown).map_err(|error| format!("crash after opening: {mode:?}: {error}"))?;
     }
     Ok(points.len())
@@ -168,16 +168,12 @@ impl<'a> Trial<'a> {
         let what = format!("{mode:?}");
         match recover(self.story, &image, bounds) {
             Ok((db, survivors)) => {
-                self.lossy += usize::from(survivors < known.handed);
+                self.lossy += usize::from(survivors.most < known.handed);
                 check_goes_on(self.story, &image, &db, &mut self.dice)
                     .unwrap_or_else(|error| self.fail(point, &what, &error));
                 if self.cuts.is_multiple_of(60) {
-                    let shown = Bounds {
-                        least: survivors,
-                        most: survivors,
-                    };
                     self.opening_cuts +=
-                        check_crash_while_opening(self.story, &untouched, shown, &mut self.dice)
+                        check_crash_while_opening(self.story, &untouched, survivors, &mut self.dice)
                             .unwrap_or_else(|error| self.fail(point, &what, &error));
                 }
             }
@@ -219,6 +215,10 @@ fn check_happened(stories: &[Happened]) {
         "{stories:?}"
     );
     assert!(sum(|one| one.reopenings) >= 3, "{stories:?}");
+    assert!(
+        sum(|one| one.corrections) >= 50 && sum(|one| one.deletes) >= 8 && sum(|one| one.undeletes) >= 4,
+        "{stories:?}"
+    );
 }
 
 #[test]
@@ -243,7 +243,7 @@ fn every_sync_may_be_the_last() {
             trial.opening_cuts,
             trial.lossy
         );
-        assert_eq!(story.known_last().handed, story.happened.batches);
+        assert_eq!(story.known_last().handed, story.records());
         assert!(points.len() >= 200, "{} sync points", points.len());
         happened.push(story.happened);
     }

@@ -1,12 +1,17 @@
 //! A mixed workload on a simulated disk, and what is known of its batches at each of its moments.
 
-use crate::play::{Contents, DIR, Dice, float, histogram, seen, series, small_options};
+use crate::model::policy::Class;
+use crate::model::twin::{Deletion, Twin};
+use crate::play::{Contents, DIR, Dice, difference, float, histogram, series, small_options};
 use narthex::testing::{Record, SimFs};
 use narthex::{
-    Batch, Db, Durability, Exemplar, Fs, ManualClock, Metadata, MetricType, Options, Sample, Value, labels,
+    Batch, Db, Durability, Exemplar, Fs, ManualClock, Matcher, Metadata, MetricType, Options, Sample, Value,
+    labels,
 };
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +20,8 @@ const TICK: i64 = 15_000;
 const SERIES: usize = 24;
 const INTERVAL: Durability = Durability::Interval(Duration::from_millis(100));
 
-/// How many batches are known to be what, at one moment. Batches are a run, so a number says which.
+/// How many records are known to be what, at one moment: batches, deletes and undeletes. They are a run, so a number
+/// says which.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Known {
     /// These survive a power loss.
@@ -30,6 +36,9 @@ pub(crate) struct Known {
 #[derive(Debug, Default)]
 pub(crate) struct Happened {
     pub(crate) batches: usize,
+    pub(crate) corrections: usize,
+    pub(crate) deletes: usize,
+    pub(crate) undeletes: usize,
     pub(crate) flushes: usize,
     pub(crate) checkpoints: usize,
     pub(crate) rotations: usize,
@@ -41,10 +50,12 @@ pub(crate) struct Happened {
 pub(crate) struct Story {
     pub(crate) fs: SimFs,
     pub(crate) durability: Durability,
-    /// Samples by the batch that brought them first.
-    by_batch: BTreeMap<(usize, i64), (usize, (crate::play::Seen, i64))>,
-    /// Number of places that the first so many batches fill.
-    places: Vec<usize>,
+    /// What all records come to, numbered from 1 in place of LSNs.
+    twin: Twin,
+    /// What the first so many records show, and how many of them are batches.
+    states: Vec<(Contents, usize)>,
+    /// By deletion of the twin: its id.
+    ids: Vec<u64>,
     /// By moment, as tagged on the disk.
     moments: Vec<Known>,
     pub(crate) happened: Happened,
@@ -96,8 +107,9 @@ impl Story {
         let mut story = Self {
             fs: SimFs::new(),
             durability,
-            by_batch: BTreeMap::new(),
-            places: vec![0],
+            twin: Twin::default(),
+            states: vec![(Contents::new(), 0)],
+            ids: Vec::new(),
             moments: vec![Known::default()],
             happened: Happened::default(),
         };
@@ -108,7 +120,9 @@ impl Story {
         for _ in 0..steps {
             let handle = db.clone().expect("there is a database");
             match dice.below(100) {
-                0..=59 => wants_sync |= story.write(&handle, &mut dice) == INTERVAL,
+                0..=51 => wants_sync |= story.write(&handle, &mut dice) == INTERVAL,
+                52..=56 => story.delete(&handle, &mut dice),
+                57..=59 => story.undelete(&handle, &mut dice),
                 60..=82 => {
                     story.step(&handle);
                     if wants_sync || durability == INTERVAL {
@@ -163,6 +177,11 @@ impl Story {
         self.moments[self.moments.len() - 1]
     }
 
+    /// Number of batches, deletes and undeletes.
+    pub(crate) fn records(&self) -> usize {
+        self.states.len() - 1
+    }
+
     /// Commits a batch and says with which durability.
     fn write(&mut self, db: &Db, dice: &mut Dice) -> Durability {
         let number = self.happened.batches;
@@ -177,7 +196,6 @@ impl Story {
         let (series_number, timestamp) = mark_of(number);
         self.put(
             &mut batch,
-            number,
             (series_number, timestamp),
             Value::Float(number as f64),
         );
@@ -186,12 +204,14 @@ impl Story {
                 dice.below(SERIES),
                 time(number) - dice.below(30) as i64 * TICK + 1 + dice.below(3) as i64,
             );
+            let there = self.twin.place_after(place).filter(|_| dice.percent(25));
+            let place = there.unwrap_or(place);
             let value = match dice.below(10) {
                 0 => Value::Float(narthex::stale_nan()),
                 1..=2 => Value::Histogram(histogram(dice).into()),
                 _ => Value::Float(float(dice)),
             };
-            self.put(&mut batch, number, place, value);
+            self.put(&mut batch, place, value);
         }
         if number.is_multiple_of(3) {
             batch.push_metadata(&metric(number), &metadata());
@@ -199,21 +219,79 @@ impl Story {
         if number.is_multiple_of(4) {
             batch.push_exemplar(&series(series_number), &exemplar(number));
         }
-        self.places.push(self.by_batch.len());
         self.happened.batches += 1;
-        self.know(|known| known.begun = number + 1);
-        batch.commit().expect("commit");
-        self.know(|known| {
-            known.handed = number + 1;
-            if durability == Durability::Always {
-                known.durable = number + 1;
-            }
-        });
+        self.twin.committed(self.states.len() as u64);
+        self.logged(durability, || batch.commit().map(drop).expect("commit"));
         durability
     }
 
-    /// A place belongs to the batch that took it first; what comes later is refused, repeated or hidden.
-    fn put(&mut self, batch: &mut Batch, number: usize, place: (usize, i64), value: Value) {
+    /// Notes the state after a record, and what is known before and after it is handed over.
+    fn logged(&mut self, durability: Durability, hand_over: impl FnOnce()) {
+        let shown = self.twin.contents(|_| true, i64::MIN, i64::MAX);
+        let records = self.states.len();
+        self.states.push((shown, self.happened.batches));
+        self.know(|known| known.begun = records);
+        hand_over();
+        self.know(|known| {
+            known.handed = records;
+            if durability == Durability::Always {
+                known.durable = records;
+            }
+        });
+    }
+
+    /// Deletes what lies between two marks, of one series or of several.
+    fn delete(&mut self, db: &Db, dice: &mut Dice) {
+        let tick = time(self.happened.batches) - dice.below(30) as i64 * TICK;
+        let (from, to) = (tick + 1, tick + 1 + dice.below(3) as i64);
+        let number = dice.below(SERIES);
+        let range: RangeInclusive<i64> = from..=to;
+        let of_one = dice.percent(50);
+        let wanted: Rc<dyn Fn(usize) -> bool> = if of_one {
+            Rc::new(move |other| other == number)
+        } else {
+            Rc::new(|other: usize| other.is_multiple_of(2))
+        };
+        self.twin.delete(Deletion {
+            lsn: self.states.len() as u64,
+            wanted,
+            from,
+            to,
+            withdrawn: None,
+        });
+        let mut id = 0;
+        self.logged(self.durability, || {
+            let deleted = if of_one {
+                db.delete_series(&series(number), range)
+            } else {
+                db.delete(&[Matcher::re("zone", ".+")], range)
+            };
+            id = deleted.expect("delete");
+        });
+        self.ids.push(id);
+        self.happened.deletes += 1;
+    }
+
+    /// Withdraws a deletion that the database still knows.
+    fn undelete(&mut self, db: &Db, dice: &mut Dice) {
+        let known = db.deletions().into_iter().filter(|one| !one.is_withdrawn);
+        let known: Vec<u64> = known.map(|one| one.id).collect();
+        if known.is_empty() {
+            return;
+        }
+        let id = *dice.pick(&known);
+        let index = self
+            .ids
+            .iter()
+            .position(|known| *known == id)
+            .expect("a deletion of this story");
+        self.twin.deletions[index].withdrawn = Some(self.states.len() as u64);
+        self.logged(self.durability, || assert!(db.undelete(id).expect("undelete")));
+        self.happened.undeletes += 1;
+    }
+
+    /// The first sample of a place is an ordinary one; what comes later corrects it.
+    fn put(&mut self, batch: &mut Batch, place: (usize, i64), value: Value) {
         let start_timestamp = if place.0.is_multiple_of(5) {
             place.1 - TICK
         } else {
@@ -224,9 +302,15 @@ impl Story {
             value,
             start_timestamp,
         };
-        batch.push_sample(&series(place.0), &sample);
-        let kept = (seen(&sample.value), start_timestamp);
-        self.by_batch.entry(place).or_insert((number, kept));
+        let class = if self.twin.place_after(place) == Some(place) {
+            batch.correct_sample(&series(place.0), &sample);
+            self.happened.corrections += 1;
+            Class::Correction
+        } else {
+            batch.push_sample(&series(place.0), &sample);
+            Class::Ordinary
+        };
+        self.twin.add_sample(place, &sample, class);
     }
 
     fn step(&mut self, db: &Db) {
@@ -256,29 +340,23 @@ impl Story {
         }
     }
 
-    /// Checks that a database holds exactly the first so many batches, each of them whole, and says how many.
-    pub(crate) fn survivors(&self, db: &Db, contents: &Contents) -> Result<usize, String> {
-        let mut count = 0;
-        while count < self.happened.batches && contents.contains_key(&mark_of(count)) {
-            count += 1;
-        }
-        if contents.len() != self.places[count] {
+    /// Checks that a database holds exactly the first so many records, each of them whole, and says how many; several
+    /// numbers where a delete or undelete changed nothing.
+    pub(crate) fn survivors(&self, db: &Db, contents: &Contents) -> Result<RangeInclusive<usize>, String> {
+        let is_shown = |records: &usize| self.states[*records].0 == *contents;
+        let all: Vec<usize> = (0..self.states.len()).filter(is_shown).collect();
+        let (Some(first), Some(last)) = (all.first(), all.last()) else {
+            let batches =
+                (0..self.happened.batches).take_while(|number| contents.contains_key(&mark_of(*number)));
+            let batches = batches.count();
+            let likely = self.states.iter().filter(|state| state.1 == batches);
+            let differences: Vec<String> = likely.map(|state| difference(&state.0, contents)).collect();
             return Err(format!(
-                "{} samples of {count} batches, not {}",
-                contents.len(),
-                self.places[count]
+                "{batches} batches are there, and {}",
+                differences.join("; or ")
             ));
-        }
-        for (place, kept) in contents {
-            match self.by_batch.get(place) {
-                Some((batch, expected)) if *batch < count && expected == kept => {}
-                other => {
-                    return Err(format!(
-                        "{count} batches are there, but {place:?} is {kept:?}, not {other:?}"
-                    ));
-                }
-            }
-        }
+        };
+        let count = self.states[*last].1;
         let mut said = db.metadata(None);
         let mut shown: BTreeMap<usize, usize> = BTreeMap::new();
         for (_, exemplars) in db.exemplars(&[], ..).map_err(|error| error.to_string())? {
@@ -306,6 +384,6 @@ impl Story {
                 "{count} batches are there, and metadata {said:?}, exemplars {shown:?}"
             ));
         }
-        Ok(count)
+        Ok(*first..=*last)
     }
 }

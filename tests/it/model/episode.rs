@@ -1,5 +1,6 @@
 //! One episode: a database from its creation on, its twin, and the dice that choose what comes next.
 
+use super::policy::with_rules;
 use super::twin::{Place, Twin};
 use super::{Coverage, Kind};
 use crate::play::{Dice, from_environment, small_options};
@@ -36,7 +37,7 @@ pub(super) struct Episode<'a> {
     /// How this episode is opened.
     seals_often: bool,
     flushes_by_itself: bool,
-    durability: Durability,
+    pub(super) durability: Durability,
     /// Log lines of the last operations, shown when something goes wrong.
     trace: Vec<String>,
 }
@@ -76,7 +77,7 @@ impl<'a> Episode<'a> {
     }
 
     pub(super) fn options(&mut self) -> Options {
-        let mut options = small_options(&self.fs, &self.clock)
+        let mut options = with_rules(small_options(&self.fs, &self.clock))
             .durability(self.durability)
             .compaction(false)
             .mmap(self.dice.percent(50))
@@ -138,8 +139,10 @@ impl<'a> Episode<'a> {
         while self.coverage.operations < end {
             self.clock.advance(1 + self.dice.below(20_000) as i64);
             match self.dice.below(100) {
-                0..=54 => self.write_batch(),
-                55..=69 => self.read_something(),
+                0..=49 => self.write_batch(),
+                50..=57 => self.delete(),
+                58..=63 => self.undelete(),
+                64..=75 => self.read_something(),
                 _ => self.happen(),
             }
         }
@@ -150,14 +153,19 @@ impl<'a> Episode<'a> {
 
     /// Notes an operation at a place.
     pub(super) fn touch(&mut self, place: Place, kind: Kind) {
-        if let Some(before) = self.last.insert(place.0, kind) {
-            *self.coverage.pairs.entry((before, kind)).or_default() += 1;
-        }
+        self.follow(place.0, kind);
         if let Some(first) = self.taken.get(&place).copied() {
             *self.coverage.colliding.entry(kind).or_default() += 1;
             *self.coverage.colliding.entry(first).or_default() += 1;
         }
         self.taken.insert(place, kind);
+    }
+
+    /// Notes what was done to a series, after what was done to it before.
+    pub(super) fn follow(&mut self, series: usize, kind: Kind) {
+        if let Some(before) = self.last.insert(series, kind) {
+            *self.coverage.pairs.entry((before, kind)).or_default() += 1;
+        }
     }
 
     /// Notes that an operation at a place was of this kind as well.

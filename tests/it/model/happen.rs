@@ -34,16 +34,22 @@ impl Episode<'_> {
         names
     }
 
+    /// The largest LSN in segments, and their number.
+    fn segments(&self) -> (u64, usize) {
+        let segments = self.db().segments();
+        let lsns = segments.iter().map(|segment| segment.meta.lsn_last);
+        (lsns.max().unwrap_or(0), segments.len())
+    }
+
     /// There is room for a new log file and for little more: the generation is frozen, and cannot be written.
     fn flush_on_a_full_disk(&mut self) {
         self.happens(Kind::FullFlush);
-        let before = self.names("wal-").pop();
+        let before = (self.names("wal-").pop(), self.segments().1);
         let room = *self.dice.pick(&[0, 2500, 4000]);
         self.fs.set_capacity(Some(self.fs.used_bytes() + room));
-        let had_frozen = self.twin.has_frozen();
         let flushed = self.db().flush();
         self.fs.set_capacity(None);
-        let has_rotated = self.names("wal-").pop() != before;
+        let has_rotated = self.names("wal-").pop() != before.0;
         self.note(|| format!("rotated {has_rotated}, {flushed:?}"));
         match flushed {
             Ok(()) => self.twin.flush(),
@@ -52,7 +58,7 @@ impl Episode<'_> {
                 if has_rotated {
                     self.twin.flush_frozen();
                     self.twin.freeze();
-                } else if had_frozen && self.db().stats().is_ok_and(|stats| stats.head_samples == 0) {
+                } else if self.segments().1 > before.1 {
                     self.twin.flush_frozen();
                 }
             }
@@ -63,8 +69,8 @@ impl Episode<'_> {
     /// Background work until there is none left.
     fn step(&mut self) {
         self.happens(Kind::Step);
-        let segments = || self.db().stats().map_or(0, |stats| stats.segments);
-        let (before, checkpoint) = (segments(), self.names("checkpoint-"));
+        let (before, checkpoint) = (self.segments().0, self.names("checkpoint-"));
+        let before = before.max(self.twin.frozen_lsn.unwrap_or(0));
         let mut steps = 0;
         while self
             .db()
@@ -76,19 +82,16 @@ impl Episode<'_> {
                 self.fail("steps without end");
             }
         }
-        let mut written = segments() - before;
-        if self.twin.has_frozen() {
-            written -= usize::from(self.twin.frozen_has_data());
-            self.twin.flush_frozen();
-        }
-        if written > 0 {
+        self.twin.flush_frozen();
+        let has_flushed = self.segments().0 > before;
+        if has_flushed {
             self.twin.flush();
         }
         if steps > 0 && self.names("checkpoint-") != checkpoint && !self.names("checkpoint-").is_empty() {
             self.coverage.count(Kind::Checkpoint);
             self.twin.all_durable();
         }
-        self.note(|| format!("{steps} steps, {written} segments"));
+        self.note(|| format!("{steps} steps, flushed {has_flushed}"));
         self.learn_what_is_durable();
     }
 
@@ -113,8 +116,7 @@ impl Episode<'_> {
         let closed = self.take_db().close();
         closed.unwrap_or_else(|error| self.fail(&format!("close: {error}")));
         self.open();
-        self.twin.reopened();
-        self.check_recovery();
+        self.reopened();
         self.read_everything();
     }
 
@@ -124,8 +126,7 @@ impl Episode<'_> {
         self.drop_db();
         self.fs = image;
         self.open();
-        self.twin.reopened();
-        self.check_recovery();
+        self.reopened();
         self.read_everything();
     }
 
@@ -138,17 +139,24 @@ impl Episode<'_> {
         self.open();
         let lsn = self.last_lsn();
         self.note(|| format!("{mode:?}, up to {lsn} survived"));
-        if !self.twin.durable_unless(lsn) {
-            self.coverage.lossy += 1;
+        if lsn < self.twin.durable_lsn() {
+            self.fail(&format!("up to {} was durable", self.twin.durable_lsn()));
         }
+        self.coverage.lossy += u64::from(lsn < self.twin.last_lsn);
         self.twin.lose_after(lsn);
-        self.twin.reopened();
-        self.check_recovery();
+        self.reopened();
         self.read_everything();
     }
 
+    fn reopened(&mut self) {
+        let segments = self.db().segments();
+        let newest = segments.iter().map(|segment| segment.meta.time_max).max();
+        self.twin.reopened(newest);
+        self.check_recovery();
+    }
+
     /// An empty batch rests on everything before it.
-    fn last_lsn(&self) -> u64 {
+    pub(super) fn last_lsn(&self) -> u64 {
         let mut batch = self.db().batch();
         batch.durability(Durability::Never);
         let report = batch.commit();

@@ -1,13 +1,15 @@
 //! The oracle: random operations against a database and its twin, a plain map that follows docs/format/ordering.md.
 //!
 //! `NARTHEX_ORACLE_OPERATIONS` sets how many operations are played and `NARTHEX_SEED` which; the seed is printed. An
-//! operation is a sample, exemplar or metadata entry that is written, a read, or one thing that happens to the
-//! database. They are played in episodes, each on a disk of its own, so that segments do not pile up.
+//! operation is a sample, exemplar or metadata entry that is written, a delete or undelete, a read, or one thing that
+//! happens to the database. They are played in episodes, each on a disk of its own, so that segments do not pile up.
 
+mod delete;
 mod episode;
 mod happen;
+pub(crate) mod policy;
 mod reads;
-mod twin;
+pub(crate) mod twin;
 mod writes;
 
 use crate::play::{Dice, from_environment};
@@ -31,8 +33,17 @@ pub(crate) enum Kind {
     Conflict,
     /// A place that an earlier sample of the same batch has taken.
     SameBatch,
+    Correction,
+    /// A sample of a series under the policy *first*, *last* or *max*.
+    First,
+    Last,
+    Maximum,
     Histogram,
     StartTimestamp,
+    /// A delete of one timestamp.
+    DeletePoint,
+    DeleteRange,
+    Undelete,
     Exemplar,
     Metadata,
     Flush,
@@ -47,14 +58,21 @@ pub(crate) enum Kind {
     Read,
 }
 
-const KINDS: [Kind; 18] = [
+const KINDS: [Kind; 25] = [
     Kind::Write,
     Kind::Late,
     Kind::Retry,
     Kind::Conflict,
     Kind::SameBatch,
+    Kind::Correction,
+    Kind::First,
+    Kind::Last,
+    Kind::Maximum,
     Kind::Histogram,
     Kind::StartTimestamp,
+    Kind::DeletePoint,
+    Kind::DeleteRange,
+    Kind::Undelete,
     Kind::Exemplar,
     Kind::Metadata,
     Kind::Flush,
@@ -66,6 +84,20 @@ const KINDS: [Kind; 18] = [
     Kind::Kill,
     Kind::PowerLoss,
     Kind::Read,
+];
+
+/// The operations of the table in docs/format/ordering.md, in its order. `DeleteRange` stands for every delete.
+const TABLE: [Kind; 10] = [
+    Kind::Write,
+    Kind::Retry,
+    Kind::Late,
+    Kind::Conflict,
+    Kind::Correction,
+    Kind::DeleteRange,
+    Kind::Undelete,
+    Kind::Flush,
+    Kind::Kill,
+    Kind::Reopen,
 ];
 
 /// How often what was done.
@@ -106,8 +138,14 @@ impl Coverage {
                 self.of(kind)
             );
         }
-        let least = self.pairs.iter().min_by_key(|pair| pair.1);
-        eprintln!("  {} pairs of operations, the rarest {least:?}", self.pairs.len());
+        for first in TABLE {
+            let counts = TABLE.map(|second| format!("{:>7}", self.pair(first, second)));
+            eprintln!("  {:<11} then {}", format!("{first:?}"), counts.concat());
+        }
+    }
+
+    fn pair(&self, first: Kind, second: Kind) -> u64 {
+        self.pairs.get(&(first, second)).copied().unwrap_or(0)
     }
 
     /// Fails when the dice left something out.
@@ -116,7 +154,6 @@ impl Coverage {
         for kind in KINDS {
             assert!(self.of(kind) >= wanted, "{kind:?}: {} times", self.of(kind));
         }
-        use Kind::{Conflict, Flush, Kill, Late, Reopen, Retry, Write};
         // Up to `Metadata` they are things that are written.
         for kind in KINDS.into_iter().filter(|kind| *kind <= Kind::Metadata) {
             let colliding = self.colliding.get(&kind).copied().unwrap_or(0);
@@ -125,15 +162,14 @@ impl Coverage {
                 "{kind:?} on colliding places: {colliding} times"
             );
         }
-        let table = [Write, Retry, Late, Conflict, Flush, Kill, Reopen];
-        for (first, second) in table
+        for (first, second) in TABLE
             .iter()
-            .flat_map(|first| table.map(|second| (*first, second)))
+            .flat_map(|first| TABLE.map(|second| (*first, second)))
         {
-            let count = self.pairs.get(&(first, second)).copied().unwrap_or(0);
+            let count = self.pair(first, second);
             assert!(count >= wanted / 10, "{first:?} then {second:?}: {count} times");
         }
-        assert!(self.of(Reopen) + self.of(Kill) + self.of(Kind::PowerLoss) >= 20);
+        assert!(self.of(Kind::Reopen) + self.of(Kind::Kill) + self.of(Kind::PowerLoss) >= 20);
         assert!(self.lossy > 0, "no power loss took anything");
     }
 }

@@ -40,7 +40,7 @@ impl Episode<'_> {
         }
     }
 
-    fn range(&mut self) -> (i64, i64) {
+    pub(super) fn range(&mut self) -> (i64, i64) {
         match self.dice.below(8) {
             0 => (i64::MIN, self.now * TICK),
             1 => (self.now * TICK, i64::MAX),
@@ -54,7 +54,7 @@ impl Episode<'_> {
     }
 
     /// Matchers, and what they mean.
-    fn matchers(&mut self) -> (Vec<Matcher>, impl Fn(usize) -> bool + use<>) {
+    pub(super) fn matchers(&mut self) -> (Vec<Matcher>, impl Fn(usize) -> bool + use<>) {
         let number = self.dice.below(SERIES);
         let case = self.dice.below(6);
         let matchers = match case {
@@ -167,18 +167,7 @@ impl Episode<'_> {
             .keys()
             .map(|place| place.0)
             .collect();
-        let mut anywhere: BTreeSet<usize> = self
-            .twin
-            .contents(&wanted, i64::MIN, i64::MAX)
-            .keys()
-            .map(|place| place.0)
-            .collect();
-        anywhere.extend(
-            self.twin
-                .exemplars(i64::MIN, i64::MAX)
-                .into_keys()
-                .filter(|number| wanted(*number)),
-        );
+        let anywhere = self.listable(&within, &wanted, from, to);
         let db = self.db();
         let listed = db.series(&matchers, from..=to, ListOptions::default());
         let listed = listed.unwrap_or_else(|error| self.fail(&error.to_string())).items;
@@ -225,6 +214,26 @@ impl Episode<'_> {
         }
     }
 
+    /// Series that may be listed: those that show something in the range, and those of which some is outside of it, for
+    /// segments tell no more than where a series begins and ends.
+    fn listable(
+        &self,
+        within: &BTreeSet<usize>,
+        wanted: impl Fn(usize) -> bool,
+        from: i64,
+        to: i64,
+    ) -> BTreeSet<usize> {
+        let mut listable = within.clone();
+        listable.extend(self.twin.exemplars(from, to).into_keys());
+        for (series, (first, last)) in self.twin.bounds() {
+            if first <= to && last >= from && (first < from || last > to) {
+                listable.insert(series);
+            }
+        }
+        listable.retain(|series| wanted(*series));
+        listable
+    }
+
     /// Exemplars, metadata and checksums.
     fn read_aside(&mut self) {
         let (from, to) = if self.dice.percent(50) {
@@ -256,13 +265,14 @@ impl Episode<'_> {
         if !expected.is_empty() {
             self.fail(&format!("exemplars are missing: {expected:?}"));
         }
-        if db.metadata(None) != self.twin.metadata {
+        if db.metadata(None) != self.twin.metadata() {
             self.fail(&format!(
                 "metadata {:?}, wanted {:?}",
                 db.metadata(None),
-                self.twin.metadata
+                self.twin.metadata()
             ));
         }
+        self.read_deletions();
         let verified = db.verify().unwrap_or_else(|error| self.fail(&error.to_string()));
         if !verified.is_sound() {
             self.fail(&format!("{verified:?}"));
@@ -276,11 +286,18 @@ impl Episode<'_> {
         let expected = self.twin.contents(|_| true, i64::MIN, i64::MAX);
         let found = self.contents(&db, &[], i64::MIN, i64::MAX);
         self.compare(&expected, &found, "read only");
-        if db.metadata(None) != self.twin.metadata {
+        if db.deletions() != self.db().deletions() {
+            self.fail(&format!(
+                "deletions {:?}, beside {:?}",
+                self.db().deletions(),
+                db.deletions()
+            ));
+        }
+        if db.metadata(None) != self.twin.metadata() {
             self.fail(&format!(
                 "metadata {:?}, wanted {:?}",
                 db.metadata(None),
-                self.twin.metadata
+                self.twin.metadata()
             ));
         }
     }

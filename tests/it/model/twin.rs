@@ -1,164 +1,320 @@
-//! The twin: what docs/format/ordering.md says a database holds, as plain maps.
+//! The twin: what docs/format/ordering.md says a database holds, as plain maps: everything that was ever accepted at a
+//! place, in order of writing, and every deletion. What a reader sees is worked out anew each time, from the bottom up.
 
+use super::policy::{Class, larger};
 use crate::play::{Contents, Kept, Seen, seen};
-use narthex::{Exemplar, Metadata, Sample, Value};
-use std::collections::BTreeMap;
+use narthex::{Exemplar, Metadata, Overwrite, Sample, Value};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 /// A series and a timestamp.
 pub(crate) type Place = (usize, i64);
 
-/// What one commit brought, so that a power loss can take it away again. A batch only ever adds.
-#[derive(Debug)]
-pub(crate) enum Added {
-    Sample(Place),
-    Exemplar(usize),
-    Metadata(String),
-}
+/// The LSN of what is not committed yet.
+const IN_THE_MAKING: u64 = u64::MAX;
 
 /// What a commit should say of one sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    New,
+    New(Class),
     Same,
     Conflict,
 }
 
-/// One generation of samples: within it the first wins, and other bits are a conflict.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Layer {
-    pub(crate) samples: BTreeMap<Place, (Value, i64)>,
-    pub(crate) exemplars: BTreeMap<usize, Vec<Exemplar>>,
-    has_metadata: bool,
-}
-
-impl Layer {
-    fn is_empty(&self) -> bool {
-        self.samples.is_empty() && self.exemplars.is_empty() && !self.has_metadata
-    }
-
-    /// Takes over a later layer; what is here already stays.
-    fn absorb(&mut self, later: Self) {
-        for (place, sample) in later.samples {
-            self.samples.entry(place).or_insert(sample);
-        }
-        for (series, exemplars) in later.exemplars {
-            self.exemplars.entry(series).or_default().extend(exemplars);
-        }
-        self.has_metadata |= later.has_metadata;
-    }
-
-    fn newest(&self, series: usize) -> Option<i64> {
-        let range = (series, i64::MIN)..=(series, i64::MAX);
-        self.samples.range(range).next_back().map(|(place, _)| place.1)
-    }
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct Twin {
-    /// In segments, the winners.
-    flushed: Layer,
+/// Where something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Home {
+    Live,
     /// Frozen by a flush that could not be finished.
-    frozen: Option<Layer>,
-    live: Layer,
-    pub(crate) metadata: BTreeMap<String, Vec<(i64, Metadata)>>,
-    /// The newest samples of series when they were frozen: the engine remembers the last such while the series is in
-    /// memory.
+    Frozen,
+    Segment,
+}
+
+/// A sample that was accepted.
+#[derive(Debug, Clone)]
+struct Write {
+    lsn: u64,
+    class: Class,
+    value: Value,
+    start: i64,
+    home: Home,
+}
+
+#[derive(Debug, Clone)]
+struct Noted {
+    lsn: u64,
+    exemplar: Exemplar,
+    home: Home,
+}
+
+#[derive(Clone)]
+pub(crate) struct Deletion {
+    pub(crate) lsn: u64,
+    pub(crate) wanted: Rc<dyn Fn(usize) -> bool>,
+    pub(crate) from: i64,
+    pub(crate) to: i64,
+    /// LSN of the undelete.
+    pub(crate) withdrawn: Option<u64>,
+}
+
+impl Deletion {
+    pub(crate) fn covers(&self, place: Place) -> bool {
+        (self.from..=self.to).contains(&place.1) && (self.wanted)(place.0)
+    }
+}
+
+/// What a place shows.
+#[derive(Debug, Clone, Copy)]
+struct Shown<'a> {
+    write: &'a Write,
+    class: Class,
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct Twin {
+    places: BTreeMap<Place, Vec<Write>>,
+    exemplars: BTreeMap<usize, Vec<Noted>>,
+    /// With the LSN of each entry.
+    metadata: BTreeMap<String, Vec<(u64, i64, Metadata)>>,
+    pub(crate) deletions: Vec<Deletion>,
+    /// The newest ordinary samples of series when they were frozen: the engine remembers the last such while the series
+    /// is in memory and no deletion hid it.
     remembered: BTreeMap<Place, Seen>,
-    /// Batches that a power loss may take, with their LSNs.
-    pending: Vec<(u64, Vec<Added>)>,
+    /// What the generation that is frozen ends with.
+    pub(crate) frozen_lsn: Option<u64>,
+    /// Newest timestamp that a batch named since the last freeze, refused samples and exemplars included.
+    pub(crate) live_max: Option<i64>,
+    /// The same of everything before. What is newer meets nothing in a segment.
+    flushed_max: Option<i64>,
+    pub(crate) last_lsn: u64,
+    durable_lsn: u64,
 }
 
 impl Twin {
-    /// What a sample meets in the live generation, which is all a commit may judge by.
-    pub(crate) fn verdict(&self, place: Place, value: &Value) -> Verdict {
-        match self.live.samples.get(&place) {
-            None => Verdict::New,
-            Some((there, _)) if seen(there) == seen(value) => Verdict::Same,
-            Some(_) => Verdict::Conflict,
+    /// Rules 4, 6 and the table of classes, from the bottom up.
+    fn settle<'a>(&self, place: Place, writes: impl Iterator<Item = &'a Write>) -> Option<Shown<'a>> {
+        let above: Vec<&Deletion> = self.deletions.iter().filter(|one| one.covers(place)).collect();
+        let mut shown: Option<Shown<'a>> = None;
+        for write in writes {
+            let is_hidden = |one: &&Deletion| one.withdrawn.is_none() && one.lsn > write.lsn;
+            if above.iter().any(is_hidden) {
+                continue;
+            }
+            let fresh = Shown {
+                write,
+                class: write.class,
+            };
+            shown = Some(match shown {
+                None => fresh,
+                Some(below)
+                    if above
+                        .iter()
+                        .any(|mark| below.write.lsn < mark.lsn && mark.lsn < write.lsn) =>
+                {
+                    fresh
+                }
+                Some(below) => match write.class {
+                    Class::Ordinary => below,
+                    Class::Correction => fresh,
+                    Class::Maximum => Shown {
+                        write: if larger(&write.value, &below.write.value) {
+                            write
+                        } else {
+                            below.write
+                        },
+                        class: if below.class == Class::Correction {
+                            Class::Correction
+                        } else {
+                            Class::Maximum
+                        },
+                    },
+                },
+            });
+        }
+        shown
+    }
+
+    fn shown(&self, place: Place) -> Option<Shown<'_>> {
+        self.settle(place, self.places.get(&place)?.iter())
+    }
+
+    /// Rule 3: what the head knows of a place, its newest samples beyond a flush aside.
+    fn known(&self, place: Place) -> Option<Shown<'_>> {
+        let live = self.places.get(&place)?.iter();
+        self.settle(place, live.filter(|write| write.home == Home::Live))
+    }
+
+    /// What becomes of an ordinary sample, by the policy of its series.
+    pub(crate) fn verdict(&self, place: Place, value: &Value, policy: Overwrite) -> Verdict {
+        let known = self.known(place);
+        let is_same = known.is_some_and(|known| seen(&known.write.value) == seen(value));
+        let may_meet = self.flushed_max.is_some_and(|newest| place.1 <= newest);
+        let class = |class| if may_meet { class } else { Class::Ordinary };
+        match (policy, known) {
+            (Overwrite::Last, None) => Verdict::New(class(Class::Correction)),
+            (Overwrite::Max, None) => Verdict::New(class(Class::Maximum)),
+            (_, None) => Verdict::New(Class::Ordinary),
+            _ if is_same => Verdict::Same,
+            (Overwrite::Last, Some(_)) => Verdict::New(Class::Correction),
+            (Overwrite::Max, Some(known)) if larger(value, &known.write.value) => {
+                Verdict::New(Class::Maximum)
+            }
+            (Overwrite::Reject, Some(known)) if known.class == Class::Ordinary => Verdict::Conflict,
+            _ => Verdict::Same,
+        }
+    }
+
+    /// What becomes of a correction.
+    pub(crate) fn verdict_of_correction(&self, place: Place, value: &Value) -> Verdict {
+        match self.known(place) {
+            Some(known) if known.class == Class::Correction && seen(&known.write.value) == seen(value) => {
+                Verdict::Same
+            }
+            _ => Verdict::New(Class::Correction),
         }
     }
 
     /// The engine may remember the newest sample of a series beyond a flush, and then judges by it.
-    pub(crate) fn other_verdict(&self, place: Place, value: &Value) -> Option<Verdict> {
-        if self.live.samples.contains_key(&place) {
+    pub(crate) fn other_verdict(&self, place: Place, value: &Value, policy: Overwrite) -> Option<Verdict> {
+        if self.known(place).is_some() {
             return None;
         }
-        let there = self.remembered.get(&place)?;
-        Some(if *there == seen(value) {
-            Verdict::Same
-        } else {
-            Verdict::Conflict
-        })
-    }
-
-    pub(crate) fn add_sample(&mut self, place: Place, sample: &Sample) -> Added {
-        self.live
-            .samples
-            .insert(place, (sample.value.clone(), sample.start_timestamp));
-        Added::Sample(place)
-    }
-
-    /// `None` when the live generation has it.
-    pub(crate) fn add_exemplar(&mut self, series: usize, exemplar: &Exemplar) -> Option<Added> {
-        let exemplars = self.live.exemplars.entry(series).or_default();
-        if exemplars.contains(exemplar) {
-            return None;
+        let is_same = *self.remembered.get(&place)? == seen(value);
+        let is_shown = || {
+            self.winner(place)
+                .is_some_and(|winner| seen(winner) == seen(value))
+        };
+        match policy {
+            Overwrite::Reject if !is_same => Some(Verdict::Conflict),
+            // Under `last` a repeat is none once another value was written over it.
+            Overwrite::Last if !is_same || !is_shown() => None,
+            Overwrite::Max if !is_same => None,
+            _ => Some(Verdict::Same),
         }
-        exemplars.push(exemplar.clone());
-        Some(Added::Exemplar(series))
     }
 
-    /// `None` when it was said last.
-    pub(crate) fn add_metadata(&mut self, metric: &str, time: i64, entry: &Metadata) -> Option<Added> {
+    pub(crate) fn add_sample(&mut self, place: Place, sample: &Sample, class: Class) {
+        self.places.entry(place).or_default().push(Write {
+            lsn: IN_THE_MAKING,
+            class,
+            value: sample.value.clone(),
+            start: sample.start_timestamp,
+            home: Home::Live,
+        });
+    }
+
+    /// Whether it is new: exemplars that a deletion took out of the chunks are not compared.
+    pub(crate) fn add_exemplar(&mut self, series: usize, exemplar: &Exemplar) -> bool {
+        let place = (series, exemplar.timestamp);
+        let covers = |one: &&Deletion| one.covers(place);
+        let newest = self.deletions.iter().filter(covers).map(|one| one.lsn).max();
+        let all = self.exemplars.entry(series).or_default();
+        let is_there = all.iter().any(|one| {
+            one.home == Home::Live
+                && one.exemplar == *exemplar
+                && newest.is_none_or(|newest| one.lsn > newest)
+        });
+        if !is_there {
+            all.push(Noted {
+                lsn: IN_THE_MAKING,
+                exemplar: exemplar.clone(),
+                home: Home::Live,
+            });
+        }
+        !is_there
+    }
+
+    /// Whether it is new: not what was said last.
+    pub(crate) fn add_metadata(&mut self, metric: &str, time: i64, entry: &Metadata) -> bool {
         let history = self.metadata.entry(metric.to_owned()).or_default();
-        if history.last().is_some_and(|last| last.1 == *entry) {
-            return None;
+        if history.last().is_some_and(|last| last.2 == *entry) {
+            return false;
         }
-        history.push((time, entry.clone()));
-        self.live.has_metadata = true;
-        Some(Added::Metadata(metric.to_owned()))
+        history.push((IN_THE_MAKING, time, entry.clone()));
+        true
     }
 
-    pub(crate) fn committed(&mut self, lsn: u64, added: Vec<Added>) {
-        self.pending.push((lsn, added));
+    /// A batch is in the log, up to the record `lsn`.
+    pub(crate) fn committed(&mut self, lsn: u64) {
+        let writes = self.places.values_mut().flatten().map(|write| &mut write.lsn);
+        let exemplars = self.exemplars.values_mut().flatten().map(|one| &mut one.lsn);
+        let metadata = self.metadata.values_mut().flatten().map(|entry| &mut entry.0);
+        for number in writes.chain(exemplars).chain(metadata) {
+            if *number == IN_THE_MAKING {
+                *number = lsn;
+            }
+        }
+        self.last_lsn = lsn;
+    }
+
+    pub(crate) fn delete(&mut self, deletion: Deletion) {
+        self.last_lsn = deletion.lsn;
+        self.remembered.retain(|place, _| !deletion.covers(*place));
+        self.deletions.push(deletion);
+    }
+
+    /// Whether anything that was written lies below a deletion.
+    pub(crate) fn is_above_something(&self, deletion: &Deletion) -> bool {
+        let hides =
+            |series: usize, time: i64, lsn: u64| deletion.covers((series, time)) && lsn < deletion.lsn;
+        let mut writes = self.places.iter();
+        let mut exemplars = self.exemplars.iter();
+        writes.any(|(place, all)| all.iter().any(|write| hides(place.0, place.1, write.lsn)))
+            || exemplars.any(|(series, all)| {
+                all.iter()
+                    .any(|one| hides(*series, one.exemplar.timestamp, one.lsn))
+            })
+    }
+
+    /// Series with a place that ever had a sample which the deletion covers.
+    pub(crate) fn covered(&self, deletion: &Deletion) -> BTreeSet<usize> {
+        let covered = self.places.keys().filter(|place| deletion.covers(**place));
+        covered.map(|place| place.0).collect()
     }
 
     /// Everything so far survives a power loss.
     pub(crate) fn all_durable(&mut self) {
-        self.pending.clear();
+        self.durable_lsn = self.last_lsn;
     }
 
-    pub(crate) fn durable_unless(&self, lsn: u64) -> bool {
-        self.pending.iter().all(|batch| batch.0 <= lsn)
+    pub(crate) fn durable_lsn(&self) -> u64 {
+        self.durable_lsn
     }
 
-    pub(crate) fn has_frozen(&self) -> bool {
-        self.frozen.is_some()
+    fn homes(&mut self) -> impl Iterator<Item = &mut Home> {
+        let writes = self.places.values_mut().flatten().map(|write| &mut write.home);
+        writes.chain(self.exemplars.values_mut().flatten().map(|one| &mut one.home))
     }
 
-    /// Whether flushing what is frozen writes a segment.
-    pub(crate) fn frozen_has_data(&self) -> bool {
-        self.frozen.as_ref().is_some_and(|frozen| !frozen.is_empty())
+    fn move_home(&mut self, from: Home, to: Home) {
+        self.homes()
+            .filter(|home| **home == from)
+            .for_each(|home| *home = to);
     }
 
     /// The live generation is frozen: it is no longer judged by, the newest samples aside.
     pub(crate) fn freeze(&mut self) {
-        let live = std::mem::take(&mut self.live);
-        let series: Vec<usize> = live.samples.keys().map(|place| place.0).collect();
-        for series in series {
-            if let Some(newest) = live.newest(series) {
-                let value = &live.samples[&(series, newest)].0;
-                self.remembered.insert((series, newest), seen(value));
+        let mut newest = BTreeMap::new();
+        for (place, writes) in &self.places {
+            let is_hidden = |write: &&Write| {
+                let mut above = self.deletions.iter();
+                above.any(|one| one.covers(*place) && one.lsn > write.lsn)
+            };
+            let live = |write: &&Write| write.home == Home::Live && write.class == Class::Ordinary;
+            if let Some(first) = writes.iter().filter(live).find(|write| !is_hidden(write)) {
+                newest.insert(place.0, (*place, seen(&first.value)));
             }
         }
-        self.frozen = Some(live);
+        self.remembered.extend(newest.into_values());
+        self.move_home(Home::Live, Home::Frozen);
+        self.frozen_lsn = Some(self.last_lsn);
+        self.flushed_max = self.flushed_max.max(self.live_max.take());
         self.all_durable();
     }
 
     pub(crate) fn flush_frozen(&mut self) {
-        if let Some(frozen) = self.frozen.take() {
-            self.flushed.absorb(frozen);
-        }
+        self.move_home(Home::Frozen, Home::Segment);
+        self.frozen_lsn = None;
     }
 
     /// A finished flush of everything.
@@ -168,86 +324,107 @@ impl Twin {
         self.flush_frozen();
     }
 
-    /// Opened again; what is in the log is one generation, and the newest samples of flushed series are forgotten.
-    pub(crate) fn reopened(&mut self) {
-        if let Some(mut frozen) = self.frozen.take() {
-            frozen.absorb(std::mem::take(&mut self.live));
-            self.live = frozen;
-        }
+    /// Opened again; what is in the log is one generation. `segments_max` is the newest timestamp in segments.
+    pub(crate) fn reopened(&mut self, segments_max: Option<i64>) {
+        self.move_home(Home::Frozen, Home::Live);
+        self.frozen_lsn = None;
         self.all_durable();
+        let newest = |home: Home| {
+            let has = |writes: &Vec<Write>| writes.iter().any(|write| write.home == home);
+            let places = self.places.iter().filter(move |place| has(place.1));
+            let exemplars = self.exemplars.values().flatten();
+            let exemplars = exemplars.filter(move |one| one.home == home);
+            let times = places.map(|place| place.0.1);
+            times.chain(exemplars.map(|one| one.exemplar.timestamp)).max()
+        };
+        assert!(
+            newest(Home::Segment) <= segments_max,
+            "the segments' times enclose what is in them"
+        );
+        (self.live_max, self.flushed_max) = (newest(Home::Live), segments_max);
     }
 
-    /// A power loss left the batches up to `lsn`.
+    /// A power loss left what is in the log up to `lsn`.
     pub(crate) fn lose_after(&mut self, lsn: u64) {
-        while self.pending.last().is_some_and(|batch| batch.0 > lsn) {
-            let (_, added) = self.pending.pop().expect("one was there");
-            added.into_iter().rev().for_each(|one| self.take_back(one));
+        for writes in self.places.values_mut() {
+            writes.retain(|write| write.lsn <= lsn);
         }
-    }
-
-    fn take_back(&mut self, added: Added) {
-        match added {
-            Added::Sample(place) => drop(self.live.samples.remove(&place)),
-            Added::Exemplar(series) => {
-                let exemplars = self.live.exemplars.get_mut(&series).expect("it was added");
-                exemplars.pop();
-            }
-            Added::Metadata(metric) => {
-                let history = self.metadata.get_mut(&metric).expect("it was added");
-                history.pop();
-                if history.is_empty() {
-                    self.metadata.remove(&metric);
-                }
-            }
+        for exemplars in self.exemplars.values_mut() {
+            exemplars.retain(|one| one.lsn <= lsn);
         }
+        for history in self.metadata.values_mut() {
+            history.retain(|entry| entry.0 <= lsn);
+        }
+        self.places.retain(|_, writes| !writes.is_empty());
+        self.metadata.retain(|_, history| !history.is_empty());
+        self.deletions.retain(|one| one.lsn <= lsn);
+        for deletion in &mut self.deletions {
+            deletion.withdrawn = deletion.withdrawn.filter(|withdrawn| *withdrawn <= lsn);
+        }
+        self.last_lsn = lsn;
     }
 
-    fn layers(&self) -> impl Iterator<Item = &Layer> {
-        std::iter::once(&self.flushed)
-            .chain(&self.frozen)
-            .chain(std::iter::once(&self.live))
-    }
-
-    /// What a reader sees at a place: the first that was written.
-    pub(crate) fn winner(&self, place: Place) -> Option<&(Value, i64)> {
-        self.layers().find_map(|layer| layer.samples.get(&place))
+    /// What a reader sees at a place.
+    pub(crate) fn winner(&self, place: Place) -> Option<&Value> {
+        self.shown(place).map(|shown| &shown.write.value)
     }
 
     /// What a reader sees of the series that `wanted` likes within `from..=to`.
     pub(crate) fn contents(&self, wanted: impl Fn(usize) -> bool, from: i64, to: i64) -> Contents {
-        let mut contents = Contents::new();
-        for layer in self.layers() {
-            for (place, (value, start)) in &layer.samples {
-                if wanted(place.0) && (from..=to).contains(&place.1) {
-                    let kept: Kept = (seen(value), *start);
-                    contents.entry(*place).or_insert(kept);
-                }
-            }
-        }
-        contents
+        let within = |place: &Place| wanted(place.0) && (from..=to).contains(&place.1);
+        let places = self.places.keys().filter(|place| within(place));
+        let shown = places.filter_map(|place| {
+            let write = self.shown(*place)?.write;
+            let kept: Kept = (seen(&write.value), write.start);
+            Some((*place, kept))
+        });
+        shown.collect()
     }
 
-    /// Exemplars by series within `from..=to`, in order of time and each once.
+    /// First and last timestamp of everything that a series was ever given, hidden or not, exemplars included.
+    pub(crate) fn bounds(&self) -> BTreeMap<usize, (i64, i64)> {
+        let samples = self.places.keys().copied();
+        let exemplars = self.exemplars.iter();
+        let exemplars =
+            exemplars.flat_map(|(series, all)| all.iter().map(|one| (*series, one.exemplar.timestamp)));
+        let mut bounds = BTreeMap::new();
+        for (series, time) in samples.chain(exemplars) {
+            let bounds = bounds.entry(series).or_insert((time, time));
+            *bounds = (bounds.0.min(time), bounds.1.max(time));
+        }
+        bounds
+    }
+
+    /// Exemplars by series within `from..=to`, each once.
     pub(crate) fn exemplars(&self, from: i64, to: i64) -> BTreeMap<usize, Vec<Exemplar>> {
         let mut all: BTreeMap<usize, Vec<Exemplar>> = BTreeMap::new();
-        for (series, exemplars) in self.layers().flat_map(|layer| &layer.exemplars) {
-            for exemplar in exemplars
-                .iter()
-                .filter(|one| (from..=to).contains(&one.timestamp))
-            {
-                let kept = all.entry(*series).or_default();
-                if !kept.contains(exemplar) {
-                    kept.push(exemplar.clone());
+        for (series, noted) in &self.exemplars {
+            for one in noted {
+                let time = one.exemplar.timestamp;
+                let hides = |deletion: &Deletion| {
+                    deletion.withdrawn.is_none() && deletion.lsn > one.lsn && deletion.covers((*series, time))
+                };
+                if (from..=to).contains(&time) && !self.deletions.iter().any(hides) {
+                    let kept = all.entry(*series).or_default();
+                    if !kept.contains(&one.exemplar) {
+                        kept.push(one.exemplar.clone());
+                    }
                 }
             }
         }
-        all.retain(|_, exemplars| !exemplars.is_empty());
         all
     }
 
-    /// A random place that has a sample, or that had one.
+    pub(crate) fn metadata(&self) -> BTreeMap<String, Vec<(i64, Metadata)>> {
+        let said = |entry: &(u64, i64, Metadata)| (entry.1, entry.2.clone());
+        let metrics = self.metadata.iter();
+        metrics
+            .map(|(metric, history)| (metric.clone(), history.iter().map(said).collect()))
+            .collect()
+    }
+
+    /// The first place from here on that has a sample, or that had one.
     pub(crate) fn place_after(&self, from: Place) -> Option<Place> {
-        let next = |layer: &Layer| layer.samples.range(from..).next().map(|(place, _)| *place);
-        self.layers().filter_map(next).min()
+        self.places.range(from..).next().map(|(place, _)| *place)
     }
 }

@@ -2,17 +2,18 @@
 
 use super::Kind;
 use super::episode::{Episode, SERIES, TICK};
-use super::twin::{Added, Place, Verdict};
+use super::policy::{Class, policy_of};
+use super::twin::{Place, Verdict};
 use crate::play::{float, histogram, series};
 use narthex::{
-    Batch, CommitReport, Durability, Exemplar, Labels, Metadata, MetricType, Reject, Sample, Value, labels,
+    Batch, CommitReport, Durability, Exemplar, Labels, Metadata, MetricType, Overwrite, Reject, Sample,
+    Value, labels,
 };
 use std::time::Duration;
 
 /// A batch in the making, and what its report must say.
 struct Draft {
     batch: Batch,
-    added: Vec<Added>,
     places: Vec<Place>,
     floats: usize,
     histograms: usize,
@@ -20,6 +21,7 @@ struct Draft {
     metadata: usize,
     duplicates: usize,
     conflicts: usize,
+    corrections: usize,
     /// Recorded at the end, with the time of the commit.
     entries: Vec<(String, Metadata)>,
     is_always: bool,
@@ -36,7 +38,8 @@ impl Episode<'_> {
         }
         for _ in 0..1 + self.dice.below(14) {
             match self.dice.below(100) {
-                0..=87 => self.push_sample(&mut draft),
+                0..=75 => self.push_sample(&mut draft),
+                76..=87 => self.push_correction(&mut draft),
                 88..=94 => self.push_exemplar(&mut draft),
                 _ => self.push_metadata(&mut draft),
             }
@@ -97,7 +100,6 @@ impl Episode<'_> {
         batch.durability(durability);
         Draft {
             batch,
-            added: Vec::new(),
             places: Vec::new(),
             floats: 0,
             histograms: 0,
@@ -105,6 +107,7 @@ impl Episode<'_> {
             metadata: 0,
             duplicates: 0,
             conflicts: 0,
+            corrections: 0,
             entries: Vec::new(),
             is_always: durability == Durability::Always,
         }
@@ -139,46 +142,87 @@ impl Episode<'_> {
         let there = self.twin.winner(place).cloned();
         let is_repeat = kind == Kind::Retry || kind == Kind::SameBatch && self.dice.percent(50);
         let value = match there {
-            Some((value, _)) if is_repeat => value,
+            Some(value) if is_repeat => value,
             _ => self.value(place.0),
         };
+        let sample = self.sample(place, value);
+        let kind = self.name(place, &sample, kind);
+        self.coverage.count(kind);
+        self.touch(place, kind);
+        let policy = match policy_of(place.0) {
+            Overwrite::First => Some(Kind::First),
+            Overwrite::Last => Some(Kind::Last),
+            Overwrite::Max => Some(Kind::Maximum),
+            Overwrite::Reject => None,
+        };
+        self.count_more(place, &sample, policy);
+        self.push(draft, place, &sample);
+    }
+
+    /// A correction, most of them where something is or was.
+    fn push_correction(&mut self, draft: &mut Draft) {
+        let number = self.dice.below(SERIES);
+        let place = match self.dice.below(10) {
+            0 => (number, self.now * TICK),
+            1..=2 => (number, self.timestamp(number)),
+            3..=4 if !draft.places.is_empty() => *self.dice.pick(&draft.places),
+            _ => self.some_place(number),
+        };
+        let value = match self.twin.winner(place) {
+            Some(there) if self.dice.percent(25) => there.clone(),
+            _ => self.value(number),
+        };
+        let sample = self.sample(place, value);
+        self.coverage.count(Kind::Correction);
+        self.touch(place, Kind::Correction);
+        self.count_more(place, &sample, None);
+        let verdict = self.twin.verdict_of_correction(place, &sample.value);
+        if self.dice.percent(50)
+            && let (Value::Float(value), 0) = (&sample.value, sample.start_timestamp)
+        {
+            draft.batch.correct(&series(place.0), place.1, *value);
+        } else {
+            draft.batch.correct_sample(&series(place.0), &sample);
+        }
+        self.judged(draft, place, &sample, verdict);
+    }
+
+    /// A sample of a value, sometimes with a start timestamp.
+    fn sample(&mut self, place: Place, value: Value) -> Sample {
         let start_timestamp = if place.0.is_multiple_of(3) && self.dice.percent(50) {
             place.1.saturating_sub(1 + self.dice.below(3) as i64 * TICK)
         } else {
             0
         };
-        let sample = Sample {
+        Sample {
             timestamp: place.1,
             value,
             start_timestamp,
-        };
-        let kind = self.name(place, &sample, kind);
-        self.coverage.count(kind);
-        self.touch(place, kind);
-        for (extra, is_so) in [
-            (Kind::Histogram, matches!(sample.value, Value::Histogram(_))),
-            (Kind::StartTimestamp, start_timestamp != 0),
-        ] {
-            if is_so {
-                self.coverage.count(extra);
-                self.collide(place, extra);
-            }
         }
-        self.push(draft, place, &sample);
+    }
+
+    /// Counts what a sample is beside its first kind.
+    fn count_more(&mut self, place: Place, sample: &Sample, policy: Option<Kind>) {
+        let histogram = matches!(sample.value, Value::Histogram(_)).then_some(Kind::Histogram);
+        let start = (sample.start_timestamp != 0).then_some(Kind::StartTimestamp);
+        for kind in [histogram, start, policy].into_iter().flatten() {
+            self.coverage.count(kind);
+            self.collide(place, kind);
+        }
     }
 
     /// What the sample is in truth, whatever was intended.
     fn name(&self, place: Place, sample: &Sample, intended: Kind) -> Kind {
         match self.twin.winner(place) {
             _ if intended == Kind::SameBatch => Kind::SameBatch,
-            Some((there, _)) if *there == sample.value => Kind::Retry,
+            Some(there) if *there == sample.value => Kind::Retry,
             Some(_) => Kind::Conflict,
             None if self.newest.get(&place.0).is_some_and(|newest| *newest > place.1) => Kind::Late,
             None => Kind::Write,
         }
     }
 
-    fn some_place(&mut self, number: usize) -> Place {
+    pub(super) fn some_place(&mut self, number: usize) -> Place {
         let from = (number, (self.now - self.dice.below(25) as i64) * TICK);
         let found = self.twin.place_after(from);
         found.unwrap_or((number, self.now * TICK))
@@ -197,66 +241,66 @@ impl Episode<'_> {
     }
 
     fn push(&mut self, draft: &mut Draft, place: Place, sample: &Sample) {
-        if self.twin.other_verdict(place, &sample.value).is_some() {
-            return self.commit_alone(place, sample);
+        let policy = policy_of(place.0);
+        if let Some(other) = self.twin.other_verdict(place, &sample.value, policy) {
+            let before = self.draft();
+            self.commit(std::mem::replace(draft, before));
+            return self.commit_alone(place, sample, other);
         }
         put(&mut draft.batch, place, sample, self.dice.percent(20));
-        let verdict = self.twin.verdict(place, &sample.value);
+        let verdict = self.twin.verdict(place, &sample.value, policy);
+        self.judged(draft, place, sample, verdict);
+    }
+
+    /// Notes what must be said of a sample of the draft.
+    fn judged(&mut self, draft: &mut Draft, place: Place, sample: &Sample, verdict: Verdict) {
         self.note(|| {
-            format!(
-                "{place:?} {:?} {} {verdict:?}",
-                crate::play::seen(&sample.value),
-                sample.start_timestamp
-            )
+            let seen = crate::play::seen(&sample.value);
+            format!("{place:?} {seen:?} {} {verdict:?}", sample.start_timestamp)
         });
-        match (verdict, &sample.value) {
-            (Verdict::New, Value::Float(_)) => draft.floats += 1,
-            (Verdict::New, Value::Histogram(_)) => draft.histograms += 1,
-            (Verdict::Same, _) => draft.duplicates += 1,
-            (Verdict::Conflict, _) => draft.conflicts += 1,
+        self.twin.live_max = self.twin.live_max.max(Some(place.1));
+        let class = match verdict {
+            Verdict::New(class) => class,
+            Verdict::Same => return draft.duplicates += 1,
+            Verdict::Conflict => return draft.conflicts += 1,
+        };
+        match &sample.value {
+            Value::Float(_) => draft.floats += 1,
+            Value::Histogram(_) => draft.histograms += 1,
         }
-        if verdict == Verdict::New {
-            draft.added.push(self.twin.add_sample(place, sample));
-            draft.places.push(place);
-            let newest = self.newest.entry(place.0).or_insert(place.1);
-            *newest = (*newest).max(place.1);
-        }
+        draft.corrections += usize::from(class != Class::Ordinary);
+        self.twin.add_sample(place, sample, class);
+        draft.places.push(place);
+        let newest = self.newest.entry(place.0).or_insert(place.1);
+        *newest = (*newest).max(place.1);
     }
 
     /// A sample that the engine may judge in two ways: the report says in which it did.
-    fn commit_alone(&mut self, place: Place, sample: &Sample) {
-        let remembered = self.twin.other_verdict(place, &sample.value);
+    fn commit_alone(&mut self, place: Place, sample: &Sample, other: Verdict) {
         let mut batch = self.db().batch();
         batch.durability(Durability::Always);
         put(&mut batch, place, sample, false);
         let report = batch
             .commit()
             .unwrap_or_else(|error| self.fail(&error.to_string()));
-        let verdict = match (
+        let found = (
             report.floats + report.histograms,
             report.duplicates,
             report.rejected_count(),
-        ) {
-            (1, 0, 0) => Verdict::New,
-            (0, 1, 0) => Verdict::Same,
-            (0, 0, 1) => Verdict::Conflict,
-            _ => self.fail(&format!("{report:?}")),
-        };
+        );
+        let expected = self.twin.verdict(place, &sample.value, policy_of(place.0));
         self.note(|| {
-            format!(
-                "{place:?} {:?} alone {verdict:?}",
-                crate::play::seen(&sample.value)
-            )
+            let seen = crate::play::seen(&sample.value);
+            format!("{place:?} {seen:?} alone, {expected:?} or {other:?}: {found:?}")
         });
         self.coverage.commits += 1;
-        if verdict == Verdict::New {
-            self.twin.add_sample(place, sample);
-        } else if Some(verdict) != remembered {
-            self.fail(&format!(
-                "{place:?} {sample:?}: {verdict:?}, remembered {remembered:?}"
-            ));
+        self.twin.live_max = self.twin.live_max.max(Some(place.1));
+        match (found, expected, other) {
+            ((1, 0, 0), Verdict::New(class), _) => self.twin.add_sample(place, sample, class),
+            ((0, 1, 0), _, Verdict::Same) | ((0, 0, 1), _, Verdict::Conflict) => {}
+            _ => self.fail(&format!("{place:?} {sample:?}: {report:?}")),
         }
-        // The draft around this sample is not committed yet; everything before it is durable with it.
+        self.twin.committed(report.lsn);
         self.twin.all_durable();
     }
 
@@ -275,10 +319,8 @@ impl Episode<'_> {
         };
         self.coverage.count(Kind::Exemplar);
         draft.batch.push_exemplar(&series(number), &exemplar);
-        if let Some(added) = self.twin.add_exemplar(number, &exemplar) {
-            draft.exemplars += 1;
-            draft.added.push(added);
-        }
+        self.twin.live_max = self.twin.live_max.max(Some(exemplar.timestamp));
+        draft.exemplars += usize::from(self.twin.add_exemplar(number, &exemplar));
         self.exemplars.push((number, exemplar));
     }
 
@@ -297,12 +339,10 @@ impl Episode<'_> {
     fn commit(&mut self, mut draft: Draft) {
         let now = narthex::Clock::now_ms(&*self.clock);
         for (metric, entry) in std::mem::take(&mut draft.entries) {
-            match self.twin.add_metadata(&metric, now, &entry) {
-                Some(added) => {
-                    draft.metadata += 1;
-                    draft.added.push(added);
-                }
-                None => *self.coverage.colliding.entry(Kind::Metadata).or_default() += 1,
+            if self.twin.add_metadata(&metric, now, &entry) {
+                draft.metadata += 1;
+            } else {
+                *self.coverage.colliding.entry(Kind::Metadata).or_default() += 1;
             }
         }
         let report = draft.batch.commit();
@@ -315,6 +355,7 @@ impl Episode<'_> {
             draft.metadata,
             draft.duplicates,
             draft.conflicts,
+            draft.corrections,
         );
         let found = (
             report.floats,
@@ -323,14 +364,15 @@ impl Episode<'_> {
             report.metadata,
             report.duplicates,
             conflicts(&report),
+            report.corrections,
         );
         if expected != found || report.accepted != draft.floats + draft.histograms + draft.duplicates {
             self.fail(&format!(
-                "floats, histograms, exemplars, metadata, duplicates, conflicts: expected {expected:?}, found {found:?}: {report:?}"
+                "floats, histograms, exemplars, metadata, duplicates, conflicts, corrections: expected {expected:?}, found {found:?}: {report:?}"
             ));
         }
         self.note(|| format!("commit {} always {}", report.lsn, draft.is_always));
-        self.twin.committed(report.lsn, draft.added);
+        self.twin.committed(report.lsn);
         if draft.is_always {
             self.twin.all_durable();
         }
