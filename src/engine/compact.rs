@@ -3,11 +3,11 @@
 //! A merge writes beside what it reads. Only the manifest makes its result count; whatever happens before leaves a
 //! temporary file that the next opening removes. The files of the members go once no reader holds them.
 
-use super::deletions;
+use super::deletions::{self, Tombstone};
 use super::error::Error;
 use super::manifest::{Manifest, SegmentEntry};
 use super::masks::{self, Masks};
-use super::pick::{self, Barrier, BarrierKind, PickOptions};
+use super::pick::{self, Barrier, PickOptions};
 use super::retention::RuleRanges;
 use super::view::View;
 use super::{Engine, Maintenance};
@@ -158,18 +158,12 @@ impl Engine {
     }
 
     fn barriers(&self, view: &View) -> Vec<Barrier> {
-        let barriers = view.deletions.iter().filter_map(|tombstone| {
-            let kind = match tombstone.withdrawn {
-                Some(_) => BarrierKind::Withdrawn,
-                None if self.is_young(tombstone.deletion.created_ms) => BarrierKind::Young,
-                None => return None,
-            };
-            Some(Barrier {
-                lsn: tombstone.lsn,
-                from: tombstone.deletion.from,
-                to: tombstone.deletion.to,
-                kind,
-            })
+        let is_minded = |one: &&Arc<Tombstone>| !one.is_in_force() || self.is_young(one.deletion.created_ms);
+        let barriers = view.deletions.iter().filter(is_minded).map(|tombstone| Barrier {
+            lsn: tombstone.lsn,
+            withdrawn: tombstone.withdrawn,
+            from: tombstone.deletion.from,
+            to: tombstone.deletion.to,
         });
         barriers.collect()
     }

@@ -16,6 +16,7 @@ use crate::index::{LabelMatcher, RegexError};
 use crate::model::deletion::{Deletion, Selector};
 use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
+use crate::model::parts::Mark;
 use crate::segment::reader::{Segment, SegmentError};
 use roaring::RoaringBitmap;
 use std::ops::RangeBounds;
@@ -76,6 +77,16 @@ impl Tombstone {
         self.withdrawn.is_none()
     }
 
+    /// The mark that it leaves once it is withdrawn.
+    pub(super) fn mark(&self) -> Option<Mark> {
+        Some(Mark {
+            lsn: self.lsn,
+            until: self.withdrawn?,
+            from: self.deletion.from,
+            to: self.deletion.to,
+        })
+    }
+
     pub(super) fn overlaps(&self, from: i64, to: i64) -> bool {
         self.deletion.from <= to && self.deletion.to >= from
     }
@@ -101,6 +112,10 @@ impl Tombstone {
         })
     }
 
+    fn wanted(&self) -> Wanted<'_> {
+        wanted(&self.deletion.selector, &self.matchers)
+    }
+
     fn info(&self) -> DeletionInfo {
         let (matchers, is_exact) = match &self.deletion.selector {
             Selector::Matchers(matchers) => (matchers.clone(), false),
@@ -116,6 +131,14 @@ impl Tombstone {
             is_withdrawn: self.withdrawn.is_some(),
         }
     }
+}
+
+fn wanted<'a>(selector: &'a Selector, matchers: &'a [LabelMatcher]) -> Wanted<'a> {
+    let exact = match selector {
+        Selector::Series(labels) => Some(labels),
+        Selector::Matchers(_) => None,
+    };
+    Wanted { matchers, exact }
 }
 
 fn equalities(labels: &Labels) -> Vec<Matcher> {
@@ -194,13 +217,7 @@ impl Engine {
         let lsn = {
             let mut writer = self.head.lock_for_commit();
             self.check_writable()?;
-            let wanted = Wanted {
-                matchers: &matchers,
-                exact: match &deletion.selector {
-                    Selector::Series(labels) => Some(labels),
-                    Selector::Matchers(_) => None,
-                },
-            };
+            let wanted = wanted(&deletion.selector, &matchers);
             let before = writer.written_bytes();
             let deleted = self.head.delete(&mut writer, &deletion, &wanted);
             let (lsn, ids) = deleted.map_err(|error| self.append_failed(error))?;
@@ -228,15 +245,14 @@ impl Engine {
             let mut writer = self.head.lock_for_commit();
             self.check_writable()?;
             let view = self.view.load_full();
-            if !view
-                .deletions
-                .iter()
-                .any(|one| one.lsn == id && one.is_in_force())
-            {
+            let mut in_force = view.deletions.iter().filter(|one| one.is_in_force());
+            let Some(tombstone) = in_force.find(|one| one.lsn == id) else {
                 return Ok(false);
-            }
+            };
             let before = writer.written_bytes();
-            let undeleted = self.head.undelete(&mut writer, id);
+            let undeleted = self
+                .head
+                .undelete(&mut writer, id, &tombstone.deletion, &tombstone.wanted());
             let lsn = undeleted.map_err(|error| self.append_failed(error))?;
             let written = writer.written_bytes() - before;
             self.log_bytes.fetch_add(written, Ordering::Relaxed);

@@ -68,11 +68,9 @@ impl Masks {
     pub(super) fn into_ranges(self) -> (Vec<DeletedRange>, Vec<(Arc<RoaringBitmap>, Mark)>) {
         let (mut deleted, mut marks) = (Vec::new(), Vec::new());
         for (tombstone, rows) in self.masks {
-            let (lsn, from, to) = (tombstone.lsn, tombstone.deletion.from, tombstone.deletion.to);
-            if tombstone.is_in_force() {
-                deleted.push((rows, from, to));
-            } else {
-                marks.push((rows, Mark { lsn, from, to }));
+            match tombstone.mark() {
+                None => deleted.push((rows, tombstone.deletion.from, tombstone.deletion.to)),
+                Some(mark) => marks.push((rows, mark)),
             }
         }
         (deleted, marks)
@@ -117,11 +115,9 @@ pub(super) fn is_hidden_in_head(view: &View, id: u32, lsn: u64, timestamp: i64) 
 
 fn apply(tombstone: &Tombstone, part: &mut Part) {
     let (from, to) = (tombstone.deletion.from, tombstone.deletion.to);
-    if tombstone.is_in_force() {
-        part.samples.cut_out(from, to);
-    } else {
-        let lsn = tombstone.lsn;
-        part.marks.push(Mark { lsn, from, to });
+    match tombstone.mark() {
+        None => part.samples.cut_out(from, to),
+        Some(mark) => part.marks.push(mark),
     }
 }
 

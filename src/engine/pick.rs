@@ -50,17 +50,12 @@ pub(crate) struct PickOptions {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Barrier {
     pub(crate) lsn: u64,
+    /// LSN of the undelete that withdrew it. `None`: it may still be withdrawn, so what stands before it stays apart from
+    /// what stands behind. Otherwise samples from between the two must not move behind the undelete, nor samples from
+    /// before the deletion behind it, as long as anything from before the deletion stays where it is.
+    pub(crate) withdrawn: Option<u64>,
     pub(crate) from: i64,
     pub(crate) to: i64,
-    pub(crate) kind: BarrierKind,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum BarrierKind {
-    /// It may still be withdrawn: what stands before it stays apart from what stands behind.
-    Young,
-    /// It was withdrawn: all that stands before it must come along, or the rest would be on its wrong side.
-    Withdrawn,
 }
 
 /// The sequence numbers of the segments to merge next, in the order of their LSNs.
@@ -183,17 +178,20 @@ fn is_parted(run: &[&SegmentEntry], segments: &[SegmentEntry], barriers: &[Barri
     let last = run.iter().map(|segment| segment.lsn_last).max().unwrap_or(0);
     let is_member = |segment: &SegmentEntry| run.iter().any(|member| member.sequence == segment.sequence);
     barriers.iter().any(|barrier| {
-        let is_below = |segment: &SegmentEntry| {
-            segment.lsn_last < barrier.lsn
-                && segment.time_min <= barrier.to
-                && segment.time_max >= barrier.from
+        let overlaps =
+            |segment: &SegmentEntry| segment.time_min <= barrier.to && segment.time_max >= barrier.from;
+        let is_below = |segment: &SegmentEntry| segment.lsn_last < barrier.lsn && overlaps(segment);
+        let is_crossed = |lsn: u64| {
+            let is_before = |member: &&SegmentEntry| member.lsn_last < lsn && overlaps(member);
+            lsn <= last && run.iter().any(|member| is_before(&member))
         };
-        let crosses = barrier.lsn <= last && run.iter().any(|member| is_below(member));
-        crosses
-            && match barrier.kind {
-                BarrierKind::Young => true,
-                BarrierKind::Withdrawn => segments.iter().any(|other| is_below(other) && !is_member(other)),
+        match barrier.withdrawn {
+            None => is_crossed(barrier.lsn),
+            Some(undelete) => {
+                (is_crossed(barrier.lsn) || is_crossed(undelete))
+                    && segments.iter().any(|other| is_below(other) && !is_member(other))
             }
+        }
     })
 }
 
@@ -279,31 +277,23 @@ mod tests {
             segment(2, 4, 20, 100),
             segment(4, 6, 30, 100),
         ];
-        let barrier = |lsn, from, to, kind| Barrier {
+        let barrier = |lsn, from, to, withdrawn| Barrier {
             lsn,
+            withdrawn,
             from: from * HOUR,
             to: to * HOUR,
-            kind,
         };
         let with = |barrier| pick(&segments, &[barrier], &options());
-        assert_eq!(with(barrier(15, 0, 9, BarrierKind::Young)), None);
-        assert_eq!(
-            with(barrier(15, 5, 9, BarrierKind::Young)),
-            Some(vec![10, 20, 30]),
-            "beside it"
-        );
-        assert_eq!(
-            with(barrier(35, 0, 9, BarrierKind::Young)),
-            Some(vec![10, 20, 30]),
-            "above all"
-        );
-        assert_eq!(
-            with(barrier(15, 0, 9, BarrierKind::Withdrawn)),
-            Some(vec![10, 20, 30])
-        );
+        assert_eq!(with(barrier(15, 0, 9, None)), None);
+        assert_eq!(with(barrier(15, 5, 9, None)), Some(vec![10, 20, 30]), "beside it");
+        assert_eq!(with(barrier(35, 0, 9, None)), Some(vec![10, 20, 30]), "above all");
+        assert_eq!(with(barrier(15, 0, 9, Some(17))), Some(vec![10, 20, 30]));
         let mut more = segments.to_vec();
         more.push(segment(-200, 1, 5, 100));
-        let left_behind = pick(&more, &[barrier(15, 0, 9, BarrierKind::Withdrawn)], &options());
+        let left_behind = pick(&more, &[barrier(15, 0, 9, Some(17))], &options());
+        assert_eq!(left_behind, None);
+        // 10 and 20 stand between delete and undelete, 30 behind it, and 5 below both.
+        let left_behind = pick(&more, &[barrier(7, 0, 9, Some(25))], &options());
         assert_eq!(left_behind, None);
     }
 

@@ -58,10 +58,27 @@ impl Head {
 
     /// Logs that the deletion with `lsn` is withdrawn; what it hid in the live generation counts again when samples are
     /// judged. Returns the LSN of the undelete.
-    pub(crate) fn undelete(&self, writer: &mut Writer, lsn: u64) -> Result<u64, CommitError> {
+    ///
+    /// What was written since stands apart from what comes after the undelete: it becomes a hidden part that ends here.
+    pub(crate) fn undelete(
+        &self,
+        writer: &mut Writer,
+        lsn: u64,
+        deletion: &Deletion,
+        wanted: &Wanted<'_>,
+    ) -> Result<u64, CommitError> {
         writer.log_alone(RECORD_BYTES_MAX, |encoder| encoder.undelete(lsn))?;
         for slab in &writer.slabs {
             slab.lock().change(Change::Show(lsn));
+        }
+        for (index, places) in by_slab(&self.wanted(writer, wanted)) {
+            let part = Hide {
+                lsn: writer.last_lsn,
+                from: deletion.from,
+                to: deletion.to,
+                places,
+            };
+            writer.change(index, Change::Part(part));
         }
         Ok(writer.last_lsn)
     }

@@ -205,19 +205,27 @@ impl Series {
 
     /// Takes what lies in `from..=to` out of sight, for the deletion with that LSN.
     pub(super) fn hide(&mut self, place: usize, (from, to): (i64, i64), lsn: u64) {
-        if self.touches(from, to) {
-            let (inside, mut rest) = self.take_data(place).seal().split(from, to);
-            if !inside.is_empty() {
-                let rare = rest.rare.get_or_insert_default();
-                rare.hidden.push(Hidden { lsn, data: inside });
-            }
-            self.put_back(rest);
-        }
+        self.part(place, (from, to), lsn, true);
         if let Some(rare) = self.extra.as_mut().and_then(|extra| extra.rare.as_mut()) {
             rare.shown.retain(|timestamp, _| !(from..=to).contains(timestamp));
         }
         if self.has_last && (from..=to).contains(&self.last_timestamp) {
             self.forget_last();
+        }
+    }
+
+    /// Puts the samples that lie in `from..=to` in a part of their own, which ends before that LSN.
+    pub(super) fn part(&mut self, place: usize, (from, to): (i64, i64), lsn: u64, with_exemplars: bool) {
+        if self.touches(from, to) {
+            let (mut inside, mut rest) = self.take_data(place).seal().split(from, to);
+            if !with_exemplars {
+                rest.exemplars.append(&mut inside.exemplars);
+            }
+            if !inside.is_empty() {
+                let rare = rest.rare.get_or_insert_default();
+                rare.hidden.push(Hidden { lsn, data: inside });
+            }
+            self.put_back(rest);
         }
     }
 

@@ -121,6 +121,13 @@ impl<'a> Replayer<'a> {
         }
     }
 
+    /// Those places of a slab whose series did not come from the checkpoint as of `lsn` or later.
+    fn not_restored(&self, slab: usize, places: &RoaringBitmap, lsn: u64) -> RoaringBitmap {
+        let first = slab as u32 * SLAB_SERIES;
+        let restored = |place: &u32| self.restored.get((first + place) as usize).copied().unwrap_or(0);
+        places.iter().filter(|place| restored(place) < lsn).collect()
+    }
+
     /// The series in memory that a deletion is about.
     fn wanted(&self, deletion: &Deletion) -> Result<RoaringBitmap, RegexError> {
         Ok(match &deletion.selector {
@@ -348,9 +355,7 @@ impl BatchVisitor for Replayer<'_> {
             .wanted(&deletion)
             .map_err(|_| Corrupt::new("a matcher of a deletion", 0))?;
         for (index, places) in by_slab(&ids) {
-            let first = index as u32 * SLAB_SERIES;
-            let restored = |place: &u32| self.restored.get((first + place) as usize).copied().unwrap_or(0);
-            let only = places.iter().filter(|place| restored(place) < lsn).collect();
+            let only = self.not_restored(index, &places, lsn);
             let (from, to) = (deletion.from, deletion.to);
             let hide = Hide {
                 lsn,
@@ -374,10 +379,23 @@ impl BatchVisitor for Replayer<'_> {
     fn undelete(&mut self, lsn: u64) -> Result<(), Corrupt> {
         self.apply_floats();
         let now = self.lsn;
-        if let Some(known) = self.deletions.iter_mut().find(|known| known.lsn == lsn) {
-            known.withdrawn.get_or_insert(now);
-            for slab in &self.writer.slabs {
-                slab.lock().change(Change::Show(lsn));
+        let Some(known) = self.deletions.iter_mut().find(|known| known.lsn == lsn) else {
+            return Ok(());
+        };
+        known.withdrawn.get_or_insert(now);
+        let deletion = known.deletion.clone();
+        for slab in &self.writer.slabs {
+            slab.lock().change(Change::Show(lsn));
+        }
+        for (index, places) in by_slab(&self.wanted(&deletion).unwrap_or_default()) {
+            let part = Hide {
+                lsn: now,
+                from: deletion.from,
+                to: deletion.to,
+                places: self.not_restored(index, &places, now),
+            };
+            if let Some(slab) = self.writer.slabs.get(index) {
+                slab.lock().change(Change::Part(part));
             }
         }
         Ok(())

@@ -50,6 +50,8 @@ pub(crate) enum Change {
     Hide(Arc<Hide>, Option<RoaringBitmap>),
     /// The deletion with that LSN is withdrawn.
     Show(u64),
+    /// What is there becomes a part that ends before that LSN, and is seen as before.
+    Part(Hide),
 }
 
 impl SlabSeries {
@@ -82,6 +84,14 @@ impl SlabSeries {
                 }
                 Change::Show(lsn) => {
                     self.hides.retain(|hide| hide.lsn != lsn);
+                    self.update_shown();
+                }
+                Change::Part(part) => {
+                    for place in &part.places {
+                        if let Some(series) = self.series.get_mut(place as usize) {
+                            series.part(place as usize, (part.from, part.to), part.lsn, false);
+                        }
+                    }
                     self.update_shown();
                 }
             }

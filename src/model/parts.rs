@@ -1,7 +1,7 @@
 //! Joining what several sources hold of one series, in order of writing.
 //!
-//! A withdrawn deletion leaves a *mark*: at one place, what was written after the deletion beats what was written before
-//! it, whatever the classes, so that bringing old samples back never pushes out newer ones.
+//! A withdrawn deletion leaves a *mark*: at one place, what was written between the deletion and its undelete beats what
+//! was written before the deletion, whatever the classes, so that bringing old samples back never pushes out newer ones.
 
 use super::sample::{Class, Sample};
 use super::samples::Samples;
@@ -20,13 +20,17 @@ pub(crate) struct Part {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mark {
     pub(crate) lsn: u64,
+    /// LSN of the undelete. No part holds samples from both sides of it.
+    pub(crate) until: u64,
     pub(crate) from: i64,
     pub(crate) to: i64,
 }
 
 impl Mark {
     fn is_between(&self, timestamp: i64, below: u64, above: u64) -> bool {
-        (self.from..=self.to).contains(&timestamp) && below < self.lsn && self.lsn <= above
+        (self.from..=self.to).contains(&timestamp)
+            && below < self.lsn
+            && (self.lsn..self.until).contains(&above)
     }
 }
 
@@ -122,15 +126,22 @@ mod tests {
     }
 
     #[test]
-    fn above_a_mark_wins() {
-        let mut old = part(1, Class::Correction, &[(10, 1.0), (20, 2.0), (30, 3.0)]);
+    fn what_was_written_between_delete_and_undelete_wins() {
+        let mut old = part(
+            1,
+            Class::Correction,
+            &[(10, 1.0), (15, 1.5), (20, 2.0), (30, 3.0)],
+        );
         old.marks.push(Mark {
             lsn: 5,
+            until: 8,
             from: 10,
             to: 20,
         });
-        let new = part(6, Class::Ordinary, &[(20, 20.0), (30, 30.0)]);
-        assert_eq!(values(&join(vec![new, old])), [(10, 1.0), (20, 20.0), (30, 3.0)]);
+        let between = part(6, Class::Ordinary, &[(20, 20.0), (30, 30.0)]);
+        let after = part(8, Class::Ordinary, &[(10, 10.0), (15, 15.0), (20, 21.0)]);
+        let joined = join(vec![between, after, old]);
+        assert_eq!(values(&joined), [(10, 1.0), (15, 1.5), (20, 20.0), (30, 3.0)]);
     }
 
     #[test]

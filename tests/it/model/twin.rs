@@ -61,6 +61,11 @@ impl Deletion {
     pub(crate) fn covers(&self, place: Place) -> bool {
         (self.from..=self.to).contains(&place.1) && (self.wanted)(place.0)
     }
+
+    /// Whether what was written at `lsn` came between the delete and its undelete.
+    fn is_between(&self, lsn: u64) -> bool {
+        self.lsn < lsn && self.withdrawn.is_some_and(|withdrawn| lsn < withdrawn)
+    }
 }
 
 /// What a place shows.
@@ -109,7 +114,7 @@ impl Twin {
                 Some(below)
                     if above
                         .iter()
-                        .any(|mark| below.write.lsn < mark.lsn && mark.lsn < write.lsn) =>
+                        .any(|mark| below.write.lsn < mark.lsn && mark.is_between(write.lsn)) =>
                 {
                     fresh
                 }
