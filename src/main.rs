@@ -8,6 +8,11 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
+/// A flush frees on one thread what commits allocated on others. Allocators with a lock per arena make commits wait for
+/// that: p99 of a commit at 70 % of the maximum was 36 to 57 ms with glibc's and 5 to 11 ms with this one.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Names what the engine logs to stderr, as in `NARTHEX_LOG=warn`. By default nothing: the subcommands report themselves.
 const LOG_VARIABLE: &str = "NARTHEX_LOG";
 

@@ -26,6 +26,10 @@
 //! CPU time is what the kernel counted, of one thread or of the process as the table says; memory is
 //! RssAnon + RssShmem less what the generator held before the database was opened.
 
+/// The allocator of the `narthex` command.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod adapter;
 mod bar;
 mod fleet;

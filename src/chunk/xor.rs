@@ -22,6 +22,8 @@ use std::sync::Arc;
 
 /// Bytes before the first sample.
 const HEADER_LEN: usize = 2;
+/// From so many unchanged samples on they are decoded together.
+const UNCHANGED_MIN: u32 = 4;
 /// Bytes reserved with the first sample.
 const FIRST_BYTES: usize = 32;
 
@@ -395,9 +397,20 @@ fn decode_rows<'r>(
     }
     let (mut input, mut window) = (iter.input.clone(), iter.window);
     let mut last = (iter.timestamp, iter.delta, iter.value);
-    for (timestamp, value) in rows {
-        last = next_sample(&mut input, &mut window, last)?;
-        (*timestamp, *value) = (last.0, last.2);
+    while let Some((timestamp, value)) = rows.next() {
+        // Two zero bits are a sample with the same distance and value, which most are.
+        let unchanged = input.peek().leading_zeros().min(PEEK_BITS - 1) / 2;
+        if unchanged < UNCHANGED_MIN {
+            last = next_sample(&mut input, &mut window, last)?;
+            (*timestamp, *value) = (last.0, last.2);
+            continue;
+        }
+        let more = rows.by_ref().take(unchanged as usize - 1);
+        for (timestamp, value) in std::iter::once((timestamp, value)).chain(more) {
+            last.0 = last.0.wrapping_add(last.1 as i64);
+            (*timestamp, *value) = (last.0, last.2);
+            input.skip(2);
+        }
     }
     iter.input = input;
     (!iter.input.overrun()).then_some(())

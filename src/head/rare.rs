@@ -5,9 +5,7 @@
 //! before the deletion: deletions of the reader's view hide it, withdrawn ones do not.
 
 use super::decode::{decode_chunk, decode_data};
-use super::series::{
-    Admission, CHUNK_SAMPLES_MAX, Extra, FIRST_CHUNK_SAMPLES_MIN, SealedChunk, Series, is_same,
-};
+use super::series::{Admission, Extra, SealedChunk, Series, is_same};
 use super::series_data::SeriesData;
 use super::slab::Hide;
 use crate::model::sample::{Class, Sample, Value};
@@ -16,7 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A place in a slab whose first chunk is a whole one.
-const WHOLE_CHUNKS_PLACE: usize = (CHUNK_SAMPLES_MAX - FIRST_CHUNK_SAMPLES_MIN) as usize;
+const WHOLE_CHUNKS_PLACE: usize = 0;
 
 pub(crate) type Corrections = BTreeMap<i64, (Class, Sample)>;
 

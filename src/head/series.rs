@@ -23,8 +23,8 @@ use std::sync::Arc;
 /// Samples in a chunk before it is sealed, as in Prometheus.
 pub(crate) const CHUNK_SAMPLES_MAX: u16 = 120;
 
-/// First chunks of a generation are sealed at this many samples and more, up to [`CHUNK_SAMPLES_MAX`].
-pub(super) const FIRST_CHUNK_SAMPLES_MIN: u16 = 61;
+/// Most samples of the first chunk of a generation.
+pub(super) const FIRST_CHUNK_SAMPLES_MAX: u16 = 180;
 
 /// How many of a series' newest exemplars are looked at for a duplicate.
 const EXEMPLARS_COMPARED: usize = 64;
@@ -67,7 +67,7 @@ pub(crate) struct Extra {
     pub(crate) sealed: Vec<SealedChunk>,
     pub(crate) late: LateSamples,
     pub(crate) starts: StartRuns,
-    pub(crate) histogram: Option<OpenHistogram>,
+    pub(crate) histogram: Option<Box<OpenHistogram>>,
     pub(crate) exemplars: Vec<Exemplar>,
     /// The newest sample when it is a histogram.
     pub(crate) last_histogram: Option<Arc<Histogram>>,
@@ -109,8 +109,8 @@ pub(crate) struct Series {
 /// At how many samples the first chunk of a generation is sealed. Series begin together, at a start or a freeze; so that
 /// they do not all seal their chunks in the same batches, neighbours begin with chunks of different lengths.
 fn first_chunk_samples(place: usize) -> u16 {
-    let lengths = usize::from(CHUNK_SAMPLES_MAX - FIRST_CHUNK_SAMPLES_MIN) + 1;
-    FIRST_CHUNK_SAMPLES_MIN + (place % lengths) as u16
+    let lengths = usize::from(FIRST_CHUNK_SAMPLES_MAX - CHUNK_SAMPLES_MAX);
+    CHUNK_SAMPLES_MAX + 1 + (place % lengths) as u16
 }
 
 impl Series {
@@ -260,7 +260,10 @@ impl Series {
         }
         let open = std::mem::take(&mut self.open);
         let chunk = sealed_floats(self.open_first, &open);
-        self.extra_mut().sealed.push(chunk);
+        let sealed = &mut self.extra_mut().sealed;
+        // Most series have few chunks, and there are many series.
+        sealed.reserve_exact(1 + sealed.len() / 4);
+        sealed.push(chunk);
     }
 
     /// Appends a histogram that is newer than everything.
@@ -428,10 +431,10 @@ impl Extra {
         };
         self.seal_histogram();
         let appender = HistogramAppender::new(timestamp, histogram, header);
-        self.histogram = Some(OpenHistogram {
+        self.histogram = Some(Box::new(OpenHistogram {
             appender,
             first_timestamp: timestamp,
-        });
+        }));
     }
 
     fn open_histogram_chunk(&self) -> Option<SealedChunk> {

@@ -108,10 +108,10 @@ impl Series {
             let last_timestamp = cursor.ivarint("last timestamp")?;
             let appender = HistogramAppender::resume(cursor.length_prefixed("open chunk")?, encoding.kind())?;
             note(u64::from(appender.count()), first_timestamp, last_timestamp);
-            extra.histogram = Some(OpenHistogram {
+            extra.histogram = Some(Box::new(OpenHistogram {
                 appender,
                 first_timestamp,
-            });
+            }));
         }
         if flags & LAST_IS_HISTOGRAM != 0 {
             extra.last_histogram = Some(Arc::new(histogram::read(&mut cursor)?));
