@@ -6,6 +6,8 @@
 
 mod append;
 pub(crate) mod background;
+pub(crate) mod backup;
+mod backup_list;
 mod checkpoint;
 pub(crate) mod chunks;
 mod compact;
@@ -13,6 +15,7 @@ pub(crate) mod deletions;
 pub(crate) mod error;
 mod events;
 mod flush;
+mod folder;
 pub(crate) mod inventory;
 pub(crate) mod listing;
 pub(crate) mod manifest;
@@ -21,8 +24,10 @@ pub(crate) mod merge;
 mod open;
 pub(crate) mod options;
 mod pick;
+pub(crate) mod restore;
 mod retention;
 pub(crate) mod select;
+pub(crate) mod snapshot;
 pub(crate) mod stats;
 mod step;
 pub(crate) mod verify;

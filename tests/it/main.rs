@@ -1,5 +1,6 @@
 //! The integration tests, in one binary: a module per theme.
 
+mod backup;
 mod basics;
 mod cli;
 mod concurrency;
@@ -16,6 +17,7 @@ mod play;
 mod reading;
 mod records;
 mod regressions;
+mod snapshot;
 mod surface;
 mod tidy;
 mod world;
