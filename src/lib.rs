@@ -44,6 +44,7 @@ pub use engine::RecoveryReport;
 pub use engine::backup::BackupReport;
 pub use engine::chunks::{ChunkCursor, RawChunk, SeriesChunks};
 pub use engine::deletions::DeletionInfo;
+pub use engine::doctor::{Diagnosis, Finding, Remedy};
 pub use engine::error::Error;
 pub use engine::inventory::SegmentInfo;
 pub use engine::listing::{ListOptions, Listing, SeriesCount};

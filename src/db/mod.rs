@@ -10,6 +10,7 @@ use crate::engine::background::Background;
 use crate::engine::backup::BackupReport;
 use crate::engine::chunks::ChunkCursor;
 use crate::engine::deletions::DeletionInfo;
+use crate::engine::doctor::{self, Diagnosis};
 use crate::engine::error::Error;
 use crate::engine::inventory::SegmentInfo;
 use crate::engine::listing::{ListOptions, Listing, SeriesCount};
@@ -274,6 +275,12 @@ impl Db {
     pub fn restore(chain: &[impl AsRef<Path>], options: &Options) -> Result<RestoreReport, Error> {
         let chain: Vec<PathBuf> = chain.iter().map(|dir| dir.as_ref().to_owned()).collect();
         restore::restore(&chain, options)
+    }
+
+    /// Examines the folder that `options` name, without opening or changing it: what is wrong, and what
+    /// [`Diagnosis::repair`] can do about it. Takes the folder's lock unless the options are read-only.
+    pub fn doctor(options: &Options) -> Result<Diagnosis, Error> {
+        doctor::examine(options)
     }
 
     /// Counts and sizes.

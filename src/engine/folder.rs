@@ -29,7 +29,8 @@ pub(super) fn secure_folder(fs: &Arc<dyn Fs>, dir: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// A folder that is being filled: new or empty, locked meanwhile, and empty again when that fails. The file that makes it count is written last, before [`NewFolder::keep`].
+/// A folder that is being filled: new or empty, locked meanwhile, and empty again when that fails. The file that makes
+/// it count is written last, before [`NewFolder::keep`].
 #[derive(Debug)]
 pub(super) struct NewFolder {
     fs: Arc<dyn Fs>,
@@ -43,11 +44,16 @@ impl NewFolder {
         if fs.exists(dir)? && !fs.list(dir)?.is_empty() {
             return Err(Error::NotEmpty(dir.to_owned()));
         }
+        let lock = lock_folder(fs, dir)?;
+        // Someone else may have filled it meanwhile; the lock's own file is there now.
+        if fs.list(dir)?.len() > 1 {
+            return Err(Error::NotEmpty(dir.to_owned()));
+        }
         Ok(Self {
-            _lock: lock_folder(fs, dir)?,
             fs: fs.clone(),
             dir: dir.to_owned(),
             is_kept: false,
+            _lock: lock,
         })
     }
 

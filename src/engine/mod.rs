@@ -12,6 +12,7 @@ mod checkpoint;
 pub(crate) mod chunks;
 mod compact;
 pub(crate) mod deletions;
+pub(crate) mod doctor;
 pub(crate) mod error;
 mod events;
 mod flush;

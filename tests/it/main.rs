@@ -6,6 +6,7 @@ mod cli;
 mod concurrency;
 mod corruption;
 mod crash;
+mod damage;
 mod deleting;
 mod examples;
 mod faults;
