@@ -37,7 +37,7 @@ pub(super) struct HeldFile {
 
 /// What a backup says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct BackupList {
+pub(crate) struct BackupList {
     pub(super) id: u128,
     /// The backup that this one leans on, 0 = none.
     pub(super) since: u128,
@@ -71,7 +71,7 @@ impl BackupList {
         out
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, Corrupt> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Corrupt> {
         let covered = bytes.len().saturating_sub(8);
         let (body, checksum) = bytes
             .split_at_checked(covered)

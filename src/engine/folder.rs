@@ -3,7 +3,7 @@
 use super::error::Error;
 use super::options::Options;
 use crate::base::hash;
-use crate::io::{FolderLock, Fs, LockError};
+use crate::io::{FolderLock, Fs, LOCK_NAME, LockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -41,14 +41,16 @@ pub(super) struct NewFolder {
 
 impl NewFolder {
     pub(super) fn begin(fs: &Arc<dyn Fs>, dir: &Path) -> Result<Self, Error> {
-        if fs.exists(dir)? && !fs.list(dir)?.is_empty() {
-            return Err(Error::NotEmpty(dir.to_owned()));
-        }
+        let check_empty = || {
+            let is_empty = !fs.exists(dir)? || fs.list(dir)?.iter().all(|name| name == LOCK_NAME);
+            is_empty
+                .then_some(())
+                .ok_or_else(|| Error::NotEmpty(dir.to_owned()))
+        };
+        check_empty()?;
         let lock = lock_folder(fs, dir)?;
-        // Someone else may have filled it meanwhile; the lock's own file is there now.
-        if fs.list(dir)?.len() > 1 {
-            return Err(Error::NotEmpty(dir.to_owned()));
-        }
+        // Someone else may have filled it meanwhile.
+        check_empty()?;
         Ok(Self {
             fs: fs.clone(),
             dir: dir.to_owned(),

@@ -7,7 +7,7 @@
 mod append;
 pub(crate) mod background;
 pub(crate) mod backup;
-mod backup_list;
+pub(crate) mod backup_list;
 mod checkpoint;
 pub(crate) mod chunks;
 mod compact;

@@ -185,7 +185,10 @@ fn create_manifest(options: &Options, dir: &Path) -> Result<Manifest, Error> {
     let is_data =
         |name: &String| names::segment_sequence(name).is_some() || names::checkpoint_sequence(name).is_some();
     if let Some(name) = options.fs.list(dir)?.into_iter().find(is_data) {
-        let what = "there are segments or a checkpoint but no manifest; see `narthex doctor`";
+        let what = match names::segment_sequence(&name) {
+            Some(_) => "there are segments but no manifest; see `narthex doctor`",
+            None => "there is a checkpoint but no manifest; see `narthex doctor`",
+        };
         let source = std::io::Error::new(ErrorKind::InvalidData, what);
         return Err(FsError::new("open", dir.join(name), source).into());
     }

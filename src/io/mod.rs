@@ -38,7 +38,7 @@ use std::sync::Arc;
 pub(crate) use atomic::{AtomicFile, is_temp_name, write_file};
 pub(crate) use copy::copy_file;
 pub use disk::DiskFs;
-pub(crate) use lock::{FolderLock, LockError};
+pub(crate) use lock::{FolderLock, LOCK_NAME, LockError};
 pub use mapped::{Bytes, FileView, Region};
 pub use sim::{Call, CrashMode, CrashPoint, Fault, Record, SimFs};
 

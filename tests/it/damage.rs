@@ -193,7 +193,10 @@ fn a_thousand_damaged_places_are_named_and_never_answered_wrongly() {
         play_one(&fs, &truth, &mut Dice(seed ^ number << 32), &mut tally);
     }
     eprintln!("damage: NARTHEX_SEED={seed}: {tally:?}");
-    assert!(tally.damaged > 1_000 && tally.unnoticed < tally.damaged / 3, "{tally:?}");
+    assert!(
+        tally.damaged > 1_000 && tally.unnoticed < tally.damaged / 3,
+        "{tally:?}"
+    );
     assert!(tally.repaired > 100 && tally.lasting > 100, "{tally:?}");
     assert!(tally.manifests > 50, "{tally:?}");
 }

@@ -12,9 +12,6 @@ use std::convert::Infallible;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
-/// The file that locks the folder.
-const LOCK: &str = "LOCK";
-
 impl Diagnosis {
     pub(super) fn check_segments(&mut self, manifest: &Manifest) -> Result<(), Error> {
         for entry in &manifest.segments {
@@ -142,7 +139,7 @@ impl Diagnosis {
             let path = self.dir.join(&name);
             let is_needed = |sequence: u64| manifest.segments.iter().any(|one| one.sequence == sequence);
             let is_retired = |sequence: u64| manifest.retired.contains(&sequence);
-            let known = [names::MANIFEST, names::QUARANTINE, LOCK].contains(&name.as_str());
+            let known = [names::MANIFEST, names::QUARANTINE, io::LOCK_NAME].contains(&name.as_str());
             if known || names::summary_sequence(&name).is_some() {
                 continue;
             }
