@@ -1,12 +1,13 @@
-//! The subcommands. They use the library's public face like any other program, and only read.
+//! The subcommands. They use the library's public face like any other program, and only read unless told to repair.
 
+mod doctor;
 mod json;
 mod stats;
 mod text;
 mod verify;
 
 use clap::{Parser, Subcommand};
-use narthex::Db;
+use narthex::{Db, Precision};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -24,6 +25,17 @@ enum Command {
     Verify {
         /// The folder of the database.
         dir: PathBuf,
+    },
+    /// Says what is wrong with a folder and what can be done about it; exits with 1 if something is and stays wrong.
+    Doctor {
+        /// The folder of the database.
+        dir: PathBuf,
+        /// Carries the plan out, once it is printed. Nothing is deleted: what is replaced goes to quarantine/.
+        #[arg(long)]
+        repair: bool,
+        /// Unit of timestamps (s, ms, us or ns), where manifest and summaries are lost.
+        #[arg(long, value_parser = precision)]
+        precision: Option<Precision>,
     },
     /// Series, samples, time range, bytes by part, segments, and cardinality by label name and metric.
     Stats {
@@ -48,8 +60,25 @@ pub(crate) enum Failure {
 pub(crate) fn run(flags: &Flags, out: &mut impl Write) -> Result<bool, Failure> {
     match &flags.command {
         Command::Verify { dir } => verify::run(dir, out),
+        Command::Doctor {
+            dir,
+            repair,
+            precision,
+        } => doctor::run(dir, *repair, *precision, out),
         Command::Stats { dir, json } => stats::run(dir, *json, out),
     }
+}
+
+/// The unit of that name.
+fn precision(name: &str) -> Result<Precision, String> {
+    let all = [
+        Precision::Seconds,
+        Precision::Milliseconds,
+        Precision::Microseconds,
+        Precision::Nanoseconds,
+    ];
+    let found = all.into_iter().find(|precision| precision.as_str() == name);
+    found.ok_or_else(|| "one of s, ms, us and ns".to_owned())
 }
 
 /// Opens without changing anything.

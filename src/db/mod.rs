@@ -7,13 +7,17 @@ pub use batch::Batch;
 use crate::engine::Engine;
 use crate::engine::RecoveryReport;
 use crate::engine::background::Background;
+use crate::engine::backup::BackupReport;
 use crate::engine::chunks::ChunkCursor;
 use crate::engine::deletions::DeletionInfo;
+use crate::engine::doctor::{self, Diagnosis};
 use crate::engine::error::Error;
 use crate::engine::inventory::SegmentInfo;
 use crate::engine::listing::{ListOptions, Listing, SeriesCount};
 use crate::engine::options::{Options, Precision};
+use crate::engine::restore::{self, RestoreReport};
 use crate::engine::select::SeriesCursor;
+use crate::engine::snapshot::SnapshotReport;
 use crate::engine::stats::{CardinalityReport, Stats};
 use crate::engine::verify::VerifyReport;
 use crate::head::HeadMemory;
@@ -26,7 +30,7 @@ use crate::model::matcher::Matcher;
 use crate::model::metadata::Metadata;
 use std::collections::BTreeMap;
 use std::ops::RangeBounds;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A database. Clones are handles of the same database; it ends when the last one is dropped, or with [`Db::close`].
@@ -246,6 +250,37 @@ impl Db {
             .take();
         drop(background);
         self.engine().close()
+    }
+
+    /// Makes a snapshot of this moment in `dir`, which must be empty or not be there: a database of its own, durable
+    /// when this returns. Segments are linked where the file system can, and copied otherwise. Writers wait for one sync,
+    /// readers not at all.
+    pub fn snapshot(&self, dir: impl AsRef<Path>) -> Result<SnapshotReport, Error> {
+        self.engine().snapshot(dir.as_ref())
+    }
+
+    /// Flushes, and copies the segments that overlap `range` to `dir`, which must be empty or not be there. Every copy
+    /// is read back. `since` names an earlier backup; what that one holds is not copied again.
+    pub fn backup(
+        &self,
+        dir: impl AsRef<Path>,
+        range: impl RangeBounds<i64>,
+        since: Option<&Path>,
+    ) -> Result<BackupReport, Error> {
+        self.engine().backup(dir.as_ref(), range, since)
+    }
+
+    /// Makes a database from a backup, in the folder that `options` name, which must be empty or not be there. `chain`
+    /// is a full backup and those that lean on it, each on the one before; the database is that of the last one.
+    pub fn restore(chain: &[impl AsRef<Path>], options: &Options) -> Result<RestoreReport, Error> {
+        let chain: Vec<PathBuf> = chain.iter().map(|dir| dir.as_ref().to_owned()).collect();
+        restore::restore(&chain, options)
+    }
+
+    /// Examines the folder that `options` name, without opening or changing it: what is wrong, and what
+    /// [`Diagnosis::repair`] can do about it. Takes the folder's lock unless the options are read-only.
+    pub fn doctor(options: &Options) -> Result<Diagnosis, Error> {
+        doctor::examine(options)
     }
 
     /// Counts and sizes.

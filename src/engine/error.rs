@@ -32,6 +32,9 @@ pub enum Error {
     /// The database was closed.
     #[error("the database is closed")]
     Closed,
+    /// A folder that was to be filled holds something.
+    #[error("{0} is not empty")]
+    NotEmpty(PathBuf),
     /// There is no database in the folder.
     #[error("{0} holds no database")]
     NotFound(PathBuf),

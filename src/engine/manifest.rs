@@ -39,6 +39,8 @@ use std::sync::Arc;
 
 const MAGIC: &[u8; 8] = b"NTHXMNF1";
 const VERSION: u32 = 1;
+/// Not damage: the file says so itself.
+pub(super) const NEWER: &str = "manifest of a newer version";
 const FLAG_COMPRESSED: u8 = 1;
 
 /// A segment as the manifest names it.
@@ -107,7 +109,7 @@ pub(crate) struct Manifest {
 }
 
 impl Manifest {
-    fn encode(&self) -> Vec<u8> {
+    pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
         out.extend_from_slice(&VERSION.to_le_bytes());
         out.extend_from_slice(&0u32.to_le_bytes());
@@ -166,7 +168,7 @@ impl Manifest {
             return Err(Corrupt::new("not a manifest: wrong magic", 0));
         }
         if cursor.u32("manifest version")? != VERSION || cursor.u32("manifest features")? != 0 {
-            return Err(Corrupt::new("manifest of a newer version", 8));
+            return Err(Corrupt::new(NEWER, 8));
         }
         let database_id = cursor.u128("database id")?;
         let precision = Precision::from_u8(cursor.u8("precision")?);

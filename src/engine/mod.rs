@@ -6,13 +6,17 @@
 
 mod append;
 pub(crate) mod background;
+pub(crate) mod backup;
+pub(crate) mod backup_list;
 mod checkpoint;
 pub(crate) mod chunks;
 mod compact;
 pub(crate) mod deletions;
+pub(crate) mod doctor;
 pub(crate) mod error;
 mod events;
 mod flush;
+mod folder;
 pub(crate) mod inventory;
 pub(crate) mod listing;
 pub(crate) mod manifest;
@@ -21,8 +25,10 @@ pub(crate) mod merge;
 mod open;
 pub(crate) mod options;
 mod pick;
+pub(crate) mod restore;
 mod retention;
 pub(crate) mod select;
+pub(crate) mod snapshot;
 pub(crate) mod stats;
 mod step;
 pub(crate) mod verify;

@@ -2,6 +2,7 @@
 
 use super::background::Kick;
 use super::error::Error;
+use super::folder::{lock_folder, secure_folder};
 use super::manifest::{Manifest, SegmentEntry};
 use super::options::Options;
 use super::view::View;
@@ -12,7 +13,7 @@ use crate::head::Head;
 use crate::head::limits::Limits;
 use crate::head::recover::{ReplayedDeletion, Replayer};
 use crate::head::slab::Generation;
-use crate::io::{self, FolderLock, Fs, FsError, LockError};
+use crate::io::{self, Fs, FsError};
 use crate::segment::names;
 use crate::segment::reader::{Quarantined, Segment};
 use crate::wal::{self, Gap, Record, ReplayError, ReplayFrom, Replayed, Visitor, WalOptions};
@@ -175,35 +176,19 @@ fn limits(options: &Options, manifest: &Manifest) -> Limits {
     }
 }
 
-fn lock_folder(fs: &Arc<dyn Fs>, dir: &Path) -> Result<FolderLock, Error> {
-    fs.create_dir_all(dir)?;
-    FolderLock::acquire(&**fs, dir).map_err(|error| match error {
-        LockError::Held(_) => Error::Locked(dir.to_owned()),
-        LockError::Fs(error) => Error::Fs(error),
-    })
-}
-
-/// Makes the names of the folder and of those above it survive a power loss, or one could take the whole database with
-/// it: whoever made them may have died before they were durable. Folders that may not be opened were not made here.
-fn secure_folder(fs: &Arc<dyn Fs>, dir: &Path) -> Result<(), Error> {
-    for above in dir.ancestors().filter_map(Path::parent) {
-        match fs.sync_dir(above) {
-            Err(error) if error.source.kind() == ErrorKind::PermissionDenied => {}
-            other => other?,
-        }
-    }
-    Ok(())
-}
-
 fn create_manifest(options: &Options, dir: &Path) -> Result<Manifest, Error> {
     if let Some((_, path)) = wal::list_files(&*options.fs, dir)?.first() {
-        let what = "there is a log but no manifest; restore the manifest or move the log away";
+        let what = "there is a log but no manifest; see `narthex doctor`";
         let source = std::io::Error::new(ErrorKind::InvalidData, what);
         return Err(FsError::new("open", path, source).into());
     }
-    let is_segment = |name: &String| names::segment_sequence(name).is_some();
-    if let Some(name) = options.fs.list(dir)?.into_iter().find(is_segment) {
-        let what = "there are segments but no manifest; restore the manifest or move the segments away";
+    let is_data =
+        |name: &String| names::segment_sequence(name).is_some() || names::checkpoint_sequence(name).is_some();
+    if let Some(name) = options.fs.list(dir)?.into_iter().find(is_data) {
+        let what = match names::segment_sequence(&name) {
+            Some(_) => "there are segments but no manifest; see `narthex doctor`",
+            None => "there is a checkpoint but no manifest; see `narthex doctor`",
+        };
         let source = std::io::Error::new(ErrorKind::InvalidData, what);
         return Err(FsError::new("open", dir.join(name), source).into());
     }

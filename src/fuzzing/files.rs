@@ -4,6 +4,7 @@
 use super::decoders::{Ignore, batch_payload, walk_index};
 use crate::base::bytes::{Corrupt, Cursor};
 use crate::base::hash;
+use crate::engine::backup_list::BackupList;
 use crate::engine::manifest::Manifest;
 use crate::head::Head;
 use crate::head::limits::Limits;
@@ -89,6 +90,18 @@ fn put(bytes: &mut [u8], at: usize, checksum: u64) -> Option<()> {
         .get_mut(at..at + 8)?
         .copy_from_slice(&checksum.to_le_bytes());
     Some(())
+}
+
+/// The list of a backup.
+pub fn backup_list(bytes: &[u8]) {
+    let _ = BackupList::decode(bytes);
+    let mut resealed = bytes.to_vec();
+    if let Some(end) = bytes.len().checked_sub(8) {
+        let checksum = hash::checksum(&bytes[..end]);
+        if put(&mut resealed, end, checksum).is_some() {
+            let _ = BackupList::decode(&resealed);
+        }
+    }
 }
 
 /// A manifest.

@@ -15,7 +15,7 @@ pub use decoders::{
     batch_payload, column_group, histogram_chunk, histogram_column, index_sections, matcher, series_state,
     time_columns, xor_chunk,
 };
-pub use files::{checkpoint, manifest, replay, segment, wal};
+pub use files::{backup_list, checkpoint, manifest, replay, segment, wal};
 
 /// A decoder and valid inputs of it.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +30,7 @@ pub struct Target {
 
 /// Every decoder.
 pub const TARGETS: &[Target] = &[
+    target("backup_list", backup_list, seeds::backup_list),
     target("batch_payload", batch_payload, seeds::batch_payload),
     target("checkpoint", checkpoint, seeds::checkpoint),
     target("column_group", column_group, seeds::column_group),

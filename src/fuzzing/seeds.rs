@@ -144,6 +144,20 @@ pub(super) fn segment() -> Vec<Vec<u8>> {
     files("segment-")
 }
 
+/// A full backup's, and that of one that leans on it.
+pub(super) fn backup_list() -> Vec<Vec<u8>> {
+    let fs = SimFs::new();
+    let db = open(&fs, Compressor::None);
+    let full = Path::new(DIR).join("full");
+    write(&db, 0..10);
+    db.backup(&full, .., None).expect("BUG: a backup to memory");
+    write(&db, 10..20);
+    let later = Path::new(DIR).join("later");
+    db.backup(later, 5.., Some(&full))
+        .expect("BUG: a backup to memory");
+    ["full/BACKUP", "later/BACKUP"].map(|name| read(&fs, name)).into()
+}
+
 pub(super) fn manifest() -> Vec<Vec<u8>> {
     files("MANIFEST")
 }

@@ -60,6 +60,7 @@ macro_rules! each_target {
 }
 
 each_target! {
+    backup_list
     batch_payload
     checkpoint
     column_group

@@ -24,6 +24,16 @@ const PIECE_BYTES: usize = 16 << 20;
 /// Heads of the parts of a record.
 const RECORD_HEADS_BYTES: usize = 256;
 
+/// Where the log ends.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct LogEnd {
+    /// Of the last file.
+    pub(crate) sequence: u64,
+    /// Bytes of the last file that are in use.
+    pub(crate) file_bytes: u64,
+    pub(crate) next_lsn: u64,
+}
+
 /// State behind the writer's lock.
 #[derive(Debug)]
 pub(crate) struct Writer {
@@ -112,6 +122,16 @@ impl Writer {
         }
         let log = self.log.as_ref();
         Ok(log.map_or((0, 0), |log| (log.sequence(), log.start_lsn())))
+    }
+
+    /// Where the log ends now.
+    pub(crate) fn log_end(&self) -> LogEnd {
+        let log = self.log.as_ref();
+        log.map_or_else(LogEnd::default, |log| LogEnd {
+            sequence: log.sequence(),
+            file_bytes: log.written_bytes(),
+            next_lsn: log.next_lsn(),
+        })
     }
 
     pub(crate) fn live_generation(&self) -> Arc<Generation> {

@@ -96,6 +96,15 @@ impl<'a> SegmentIndex<'a> {
         })
     }
 
+    /// The index without its postings: it has the labels of rows and finds nothing.
+    pub(crate) fn without_postings(symbols: &'a [u8], series: &'a [u8]) -> Result<Self, Corrupt> {
+        let names = symbols::read_names(symbols)?.len();
+        // A directory of so many names without lists.
+        let none = vec![0; names.saturating_mul(2)];
+        let layout = SegmentIndex::open(symbols, series, &none)?.layout();
+        Ok(Self::with_layout(layout, symbols, series, &[]))
+    }
+
     /// What [`SegmentIndex::with_layout`] takes to open the same sections again for nothing.
     pub(crate) fn layout(&self) -> Arc<IndexLayout> {
         Arc::clone(&self.layout)

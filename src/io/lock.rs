@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::{Fs, FsError, LockGuard};
 
-const LOCK_NAME: &str = "LOCK";
+/// The file that is locked.
+pub(crate) const LOCK_NAME: &str = "LOCK";
 
 /// Why a folder could not be locked.
 #[derive(Debug, thiserror::Error)]

@@ -24,6 +24,7 @@
 //! garbage. A failed sync throws the list away without applying it, which is what Linux may do.
 
 mod atomic;
+mod copy;
 mod disk;
 mod lock;
 mod mapped;
@@ -35,8 +36,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(crate) use atomic::{AtomicFile, is_temp_name, write_file};
+pub(crate) use copy::copy_file;
 pub use disk::DiskFs;
-pub(crate) use lock::{FolderLock, LockError};
+pub(crate) use lock::{FolderLock, LOCK_NAME, LockError};
 pub use mapped::{Bytes, FileView, Region};
 pub use sim::{Call, CrashMode, CrashPoint, Fault, Record, SimFs};
 

@@ -33,6 +33,8 @@ pub(crate) const FOOTER_BYTES: usize = 32;
 /// Bytes before the stored bytes of a blob.
 pub(crate) const BLOB_HEAD_BYTES: usize = 13;
 const SECTIONS_MAX: usize = 256;
+/// Not damage: the file says so itself.
+pub(crate) const NEWER: &str = "segment of a newer version";
 
 /// What a section holds. Numbers are never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +90,7 @@ pub(crate) fn check_header(bytes: &[u8]) -> Result<(), Corrupt> {
         return Err(Corrupt::new("checksum of the segment header", 0));
     }
     if version != VERSION || incompatible != 0 {
-        return Err(Corrupt::new("segment of a newer version", 8));
+        return Err(Corrupt::new(NEWER, 8));
     }
     Ok(())
 }

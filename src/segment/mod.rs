@@ -19,6 +19,7 @@ mod parts;
 mod plan;
 pub(crate) mod read;
 pub(crate) mod reader;
+pub(crate) mod rebuild;
 pub(crate) mod summary;
 pub(crate) mod verify;
 pub(crate) mod writer;

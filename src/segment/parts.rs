@@ -4,7 +4,7 @@ use super::layout::SectionKind;
 use super::reader::Segment;
 
 /// Sections by their name for people.
-const NAMES: [(SectionKind, &str); 13] = [
+pub(super) const NAMES: [(SectionKind, &str); 13] = [
     (SectionKind::Symbols, "symbols"),
     (SectionKind::Series, "series table"),
     (SectionKind::Postings, "postings"),

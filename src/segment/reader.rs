@@ -132,13 +132,26 @@ impl Segment {
         sequence: u64,
         mmap: bool,
     ) -> Result<Self, SegmentError> {
+        let (segment, header) = Self::open_apart(fs, path, sequence, mmap)?;
+        header.map_err(|corrupt| corrupt_file(path, 0, corrupt))?;
+        Ok(segment)
+    }
+
+    /// Reads the table and the metadata, and says apart from that whether the header is good: nothing stands in it
+    /// that is not known anyway.
+    pub(super) fn open_apart(
+        fs: &Arc<dyn Fs>,
+        path: &Path,
+        sequence: u64,
+        mmap: bool,
+    ) -> Result<(Self, Result<(), Corrupt>), SegmentError> {
         let view = fs.open_view(path, mmap)?;
         let length = view.size();
         let at = |offset: u64| move |corrupt: Corrupt| corrupt_file(path, offset, corrupt);
         if length < (HEADER_BYTES + FOOTER_BYTES) as u64 {
             return Err(at(0)(Corrupt::new("segment shorter than its header and footer", 0)).into());
         }
-        layout::check_header(&view.bytes(0..HEADER_BYTES as u64)?).map_err(at(0))?;
+        let header = layout::check_header(&view.bytes(0..HEADER_BYTES as u64)?);
         let footer_offset = length - FOOTER_BYTES as u64;
         let footer = view.bytes(footer_offset..length)?;
         let (table_offset, _) = layout::table_place(&footer, length).map_err(at(footer_offset))?;
@@ -165,7 +178,7 @@ impl Segment {
         segment.meta = BinaryMetaSerializer
             .deserialize(&meta.region)
             .map_err(at(meta.offset))?;
-        Ok(segment)
+        Ok((segment, header))
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -213,7 +226,7 @@ impl Segment {
         })
     }
 
-    fn section(&self, kind: SectionKind) -> Result<Bytes, SegmentError> {
+    pub(super) fn section(&self, kind: SectionKind) -> Result<Bytes, SegmentError> {
         let missing = || self.corrupt(0, Corrupt::new("a section is missing", kind as usize));
         self.load(self.find(kind).ok_or_else(missing)?)
     }

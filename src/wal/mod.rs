@@ -37,7 +37,7 @@ pub(crate) use checkpoint::{CheckpointWriter, read_checkpoint};
 pub(crate) use commit::GroupCommit;
 pub(crate) use frame::MAX_PAYLOAD_BYTES;
 pub(crate) use replay::{Gap, Record, ReplayError, ReplayFrom, Replayed, Visitor, replay};
-pub(crate) use tail::restore_tails;
+pub(crate) use tail::{is_tail_name, restore_tails};
 pub(crate) use writer::{WalOptions, WalWriter};
 
 use crate::io::{Fs, FsError};
@@ -91,6 +91,18 @@ pub(crate) fn parse_file_name(name: &str) -> Option<u64> {
     let digits = name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?;
     let is_number = digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| digits.parse().ok()).flatten()
+}
+
+/// The start LSN in the header of a log file; `None` if neither copy of it can be read.
+pub(crate) fn log_start_lsn(fs: &dyn Fs, path: &Path) -> Result<Option<Lsn>, FsError> {
+    let header = scan::read_file_header(fs, path, frame::FileKind::Log)?;
+    Ok(header.map(|header| header.start_lsn))
+}
+
+/// The same of a checkpoint: the first LSN that it does not cover.
+pub(crate) fn checkpoint_start_lsn(fs: &dyn Fs, path: &Path) -> Result<Option<Lsn>, FsError> {
+    let header = scan::read_file_header(fs, path, frame::FileKind::Checkpoint)?;
+    Ok(header.map(|header| header.start_lsn))
 }
 
 /// The log files in `dir` with their sequence numbers, in order.

@@ -64,6 +64,11 @@ pub(crate) fn restore_tails(fs: &dyn Fs, dir: &Path) -> Result<(), FsError> {
     Ok(())
 }
 
+/// Whether a file of this name is the copy of a log's end.
+pub(crate) fn is_tail_name(name: &str) -> bool {
+    log_of(Path::new(""), name).is_some()
+}
+
 /// The log file that a file of this name belongs to.
 fn log_of(dir: &Path, name: &str) -> Option<PathBuf> {
     let digits = name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?;

@@ -87,7 +87,7 @@ fn version_is_that_of_the_package() {
 fn help_names_the_subcommands() {
     let ran = narthex(&["--help"]);
     assert_eq!(ran.code, 0);
-    for word in ["verify", "stats", "--version"] {
+    for word in ["verify", "stats", "doctor", "--version"] {
         assert!(ran.out.contains(word), "{}", ran.out);
     }
 }
@@ -290,6 +290,56 @@ fn stats_and_verify_work_beside_an_open_database() {
         );
     }
     db.close().expect("a clean close");
+}
+
+#[test]
+fn doctor_names_plans_and_repairs() {
+    let folder = folder();
+    let path = folder.path().to_str().expect("a plain path");
+    let ran = on_folder("doctor", folder.path());
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
+    assert_eq!(ran.out, format!("{path}: nothing to repair\n"));
+
+    let manifest = folder.path().join("MANIFEST");
+    flip(&manifest, 40);
+    flip(&file(folder.path(), "segment-", ".seg"), 20);
+    let ran = on_folder("doctor", folder.path());
+    assert_eq!(ran.code, 1);
+    for line in [
+        "plan: ",
+        "MANIFEST",
+        "damaged: header",
+        "1970-01-01",
+        "with --repair",
+    ] {
+        assert!(ran.out.contains(line), "{line}: {}", ran.out);
+    }
+    assert_eq!(on_folder("verify", folder.path()).code, 1, "it changes nothing");
+    let ran = narthex(&["doctor", path, "--repair"]);
+    assert!(
+        ran.out.contains("done: ") && ran.out.contains("quarantine: "),
+        "{}",
+        ran.out
+    );
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
+    let ran = on_folder("verify", folder.path());
+    assert!(ran.code == 0 && ran.out.contains("800 samples"), "{}", ran.out);
+    let ran = narthex(&["doctor", path, "--repair"]);
+    assert!(
+        ran.code == 0 && ran.out.ends_with("nothing to repair\n"),
+        "{}",
+        ran.out
+    );
+
+    let data = file(folder.path(), "segment-", ".seg");
+    flip(&data, 90);
+    let ran = narthex(&["doctor", path, "--repair"]);
+    assert_eq!(ran.code, 1);
+    for word in ["lost: ", "offset", "1970-01-01T", "nothing more can be repaired"] {
+        assert!(ran.out.contains(word), "{word}: {}", ran.out);
+    }
+    let ran = narthex(&["doctor", path, "--precision", "minutes"]);
+    assert!(ran.code == 2 && ran.err.contains("one of s, ms"), "{}", ran.err);
 }
 
 /// The timestamps of one series, by a reader that opens the folder now, which it must find sound.

@@ -21,9 +21,9 @@ use narthex::{
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const DIR: &str = "db";
+pub(crate) const DIR: &str = "db";
 
-fn options(fs: &SimFs) -> Options {
+pub(crate) fn options(fs: &SimFs) -> Options {
     Options::new(DIR)
         .fs(Arc::new(fs.clone()))
         .background(false)
@@ -68,7 +68,7 @@ fn write_part(db: &Db, truth: &mut Truth, rng: &mut Rng, ticks: std::ops::Range<
 }
 
 /// A closed database with two segments, a checkpoint and log files.
-fn make() -> (SimFs, Truth) {
+pub(crate) fn make() -> (SimFs, Truth) {
     let fs = SimFs::new();
     let mut truth = Truth::default();
     let mut rng = Rng::new(77);
@@ -86,7 +86,7 @@ fn make() -> (SimFs, Truth) {
 }
 
 /// The files of the database with their lengths.
-fn files(fs: &SimFs) -> Vec<(PathBuf, u64)> {
+pub(crate) fn files(fs: &SimFs) -> Vec<(PathBuf, u64)> {
     let names = fs.list(Path::new(DIR)).unwrap();
     let mut files = Vec::new();
     for name in names {
@@ -96,7 +96,7 @@ fn files(fs: &SimFs) -> Vec<(PathBuf, u64)> {
     files
 }
 
-fn read(fs: &SimFs, path: &Path, offset: u64, length: usize) -> Vec<u8> {
+pub(crate) fn read(fs: &SimFs, path: &Path, offset: u64, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     fs.open_read(path).unwrap().read_at(offset, &mut bytes).unwrap();
     bytes
@@ -133,17 +133,17 @@ fn damage(fs: &SimFs, path: &Path, length: u64, at: u64, rng: &mut Rng) -> Optio
 }
 
 /// What the damaged database gave.
-struct Outcome {
+pub(crate) struct Outcome {
     /// Samples that should be there and are not.
-    missing: usize,
+    pub(crate) missing: usize,
     /// Whether opening or reading said anything about it.
-    is_reported: bool,
+    pub(crate) is_reported: bool,
     /// Whether anything at all did, `verify` included.
-    is_noticed: bool,
+    pub(crate) is_noticed: bool,
 }
 
 /// Opens and reads everything. Panics on a wrong value.
-fn examine(fs: &SimFs, truth: &Truth, mmap: bool, what: &str) -> Outcome {
+pub(crate) fn examine(fs: &SimFs, truth: &Truth, mmap: bool, what: &str) -> Outcome {
     let db = match Db::open(options(fs).mmap(mmap).read_only(true)) {
         Ok(db) => db,
         Err(error) => {
@@ -224,7 +224,7 @@ fn read_the_rest(db: &Db, reported: &mut bool, what: &str) {
 }
 
 /// Whether damage here may go unnoticed: see the head of this file.
-fn may_go_unnoticed(fs: &SimFs, path: &Path, at: u64) -> bool {
+pub(crate) fn may_go_unnoticed(fs: &SimFs, path: &Path, at: u64) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
     let is_framed = name.starts_with("wal-") || name.starts_with("checkpoint-");
     let is_ignored = name == "LOCK" || name.ends_with(".json");
@@ -239,7 +239,7 @@ fn is_behind_the_records(fs: &SimFs, path: &Path, at: u64) -> bool {
         .all(|byte| *byte == 0)
 }
 
-fn is_last_log(fs: &SimFs, path: &Path) -> bool {
+pub(crate) fn is_last_log(fs: &SimFs, path: &Path) -> bool {
     let last = files(fs)
         .into_iter()
         .map(|file| file.0)
@@ -301,7 +301,7 @@ fn random_damage_is_never_answered_with_a_wrong_value() {
 }
 
 /// The sections of a segment: kind, offset and stored length, from the table at its end.
-fn sections(fs: &SimFs, path: &Path) -> Vec<(u16, u64, u64)> {
+pub(crate) fn sections(fs: &SimFs, path: &Path) -> Vec<(u16, u64, u64)> {
     let length = fs.file_len(path).unwrap();
     let footer = read(fs, path, length - 32, 32);
     let table = u64::from_le_bytes(footer[..8].try_into().unwrap());

@@ -1,10 +1,12 @@
 //! The integration tests, in one binary: a module per theme.
 
+mod backup;
 mod basics;
 mod cli;
 mod concurrency;
 mod corruption;
 mod crash;
+mod damage;
 mod deleting;
 mod examples;
 mod faults;
@@ -16,6 +18,7 @@ mod play;
 mod reading;
 mod records;
 mod regressions;
+mod snapshot;
 mod surface;
 mod tidy;
 mod world;

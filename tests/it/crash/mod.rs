@@ -1,7 +1,7 @@
 //! Power losses and kills at every sync and at thousands of random moments: what was acknowledged is back as its policy
 //! promises, batches are whole and a run, nothing is invented, and the database goes on.
 
-mod story;
+pub(crate) mod story;
 
 use crate::play::{self, Dice, from_environment};
 use narthex::testing::{CrashMode, CrashPoint, Record, SimFs};

@@ -1,0 +1,126 @@
+//! Restoring: the files of a backup, and of those that it leans on, as a database in a new folder.
+
+use super::backup_list::{BackupList, HeldFile, Place};
+use super::error::Error;
+use super::folder::{NewFolder, fresh_id};
+use super::manifest::{Manifest, SegmentEntry};
+use super::options::Options;
+use crate::io::copy_file;
+use crate::segment::names;
+use std::path::{Path, PathBuf};
+
+/// What a restore brought.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RestoreReport {
+    /// Everything up to this log record of the database that was backed up is there, as far as the range goes.
+    pub lsn: u64,
+    /// Segments that were copied.
+    pub segments: usize,
+    /// Bytes of these.
+    pub bytes: u64,
+    /// Files of the backup that are missing or not what they were, in words. The rest is there.
+    pub faults: Vec<String>,
+}
+
+impl RestoreReport {
+    /// Whether every file of the backup came back as it was.
+    pub fn is_sound(&self) -> bool {
+        self.faults.is_empty()
+    }
+}
+
+/// A backup and where it is.
+#[derive(Debug)]
+struct Link<'a> {
+    dir: &'a Path,
+    list: BackupList,
+}
+
+/// Makes the database that the last backup of `chain` describes, in the folder that `options` name.
+pub(crate) fn restore(chain: &[PathBuf], options: &Options) -> Result<RestoreReport, Error> {
+    let Some(target) = options.dir.as_deref().filter(|_| !options.read_only) else {
+        return Err(Error::InvalidOptions(
+            "a restore needs a folder to write to".into(),
+        ));
+    };
+    let links = read_chain(chain, options)?;
+    let Some(last) = links.last() else {
+        return Err(Error::InvalidOptions("a restore from no backup".into()));
+    };
+    let folder = NewFolder::begin(&options.fs, target)?;
+    let mut report = RestoreReport {
+        lsn: last.list.manifest.flushed_lsn,
+        ..RestoreReport::default()
+    };
+    for (entry, held) in last.list.manifest.segments.iter().zip(&last.list.files) {
+        bring(&links, entry, *held, (options, target), &mut report)?;
+    }
+    let manifest = Manifest {
+        database_id: fresh_id(options, last.list.manifest.database_id, target),
+        ..last.list.manifest.clone()
+    };
+    folder.secure()?;
+    manifest.write(&options.fs, target)?;
+    folder.keep();
+    Ok(report)
+}
+
+/// The lists of a chain, each of which must lean on the one before.
+fn read_chain<'a>(chain: &'a [PathBuf], options: &Options) -> Result<Vec<Link<'a>>, Error> {
+    let mut links: Vec<Link<'a>> = Vec::with_capacity(chain.len());
+    for dir in chain {
+        let list = BackupList::read(&options.fs, dir)?;
+        let before = links.last().map_or(0, |link| link.list.id);
+        if list.since != before {
+            let what = match links.last() {
+                Some(link) => format!("does not lean on {}", link.dir.display()),
+                None => "leans on an earlier backup, which must come first".into(),
+            };
+            return Err(Error::InvalidOptions(format!(
+                "the backup {} {what}",
+                dir.display()
+            )));
+        }
+        links.push(Link { dir, list });
+    }
+    Ok(links)
+}
+
+/// Copies the file of one segment from the backup that holds it. One that is missing or damaged is told of: the
+/// manifest names it, and the database says what it lacks.
+fn bring(
+    links: &[Link<'_>],
+    entry: &SegmentEntry,
+    held: HeldFile,
+    (options, target): (&Options, &Path),
+    report: &mut RestoreReport,
+) -> Result<(), Error> {
+    let to = names::segment(target, entry.sequence);
+    for link in links.iter().rev() {
+        let entries = link.list.manifest.segments.iter().zip(&link.list.files);
+        let mut here = entries.filter(|(_, file)| file.place == Place::Here);
+        let Some((found, _)) = here.find(|(found, _)| found.ulid == entry.ulid) else {
+            continue;
+        };
+        let from = names::segment(link.dir, found.sequence);
+        match copy_file(&options.fs, &from, &to, None) {
+            Ok(copied) => {
+                report.segments += 1;
+                report.bytes += copied.bytes;
+                if copied.checksum != held.checksum || copied.bytes != entry.bytes {
+                    let file = from.display();
+                    report
+                        .faults
+                        .push(format!("{file}: not the bytes that were backed up"));
+                }
+            }
+            Err(error) if error.is_not_found() => report.faults.push(error.to_string()),
+            Err(error) => return Err(error.into()),
+        }
+        return Ok(());
+    }
+    let name = to.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    report.faults.push(format!("{name}: in none of the backups"));
+    Ok(())
+}
