@@ -10,6 +10,7 @@ mod examples;
 mod faults;
 mod golden;
 mod limits;
+mod merging;
 mod model;
 mod ordering;
 mod play;
