@@ -34,7 +34,7 @@ impl Episode<'_> {
             rule: self
                 .setup
                 .retention_of_some
-                .map(|age| (is_short_lived as fn(usize) -> bool, before(age))),
+                .map(|age| (is_short_lived as super::segments::Wanted, before(age))),
         }
     }
 

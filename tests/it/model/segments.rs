@@ -5,6 +5,9 @@ use super::twin::{Deletion, Home, Place, Twin};
 use narthex::SegmentMeta;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Says of a series whether it is meant.
+pub(super) type Wanted = fn(usize) -> bool;
+
 /// When deletions are final and what is too old, at one moment.
 pub(super) struct Ages {
     pub(super) now_ms: i64,
@@ -13,7 +16,7 @@ pub(super) struct Ages {
     /// Segments that end before this go.
     pub(super) oldest: Option<i64>,
     /// Of these series, what lies before this goes with the next merge.
-    pub(super) rule: Option<(fn(usize) -> bool, i64)>,
+    pub(super) rule: Option<(Wanted, i64)>,
 }
 
 impl Ages {
