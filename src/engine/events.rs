@@ -6,14 +6,17 @@ use super::masks;
 use super::merge::{Join, SourceKind};
 use super::select::{bounds, matching_rows};
 use super::view::View;
+use crate::head::metadata::MetadataHistory;
 use crate::head::slab::Generation;
 use crate::index::LabelMatcher;
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
 use crate::model::metadata::Metadata;
+use crate::segment::reader::Segment;
 use std::collections::BTreeMap;
 use std::ops::RangeBounds;
+use std::sync::Arc;
 
 impl Engine {
     /// The exemplars of matching series in `range`.
@@ -102,4 +105,24 @@ impl Engine {
         }
         all
     }
+}
+
+/// What segments say of metrics.
+pub(super) fn metadata_in(segments: &[Arc<Segment>]) -> MetadataHistory {
+    let mut all = MetadataHistory::new();
+    for segment in segments {
+        match segment.metadata() {
+            Ok(found) => {
+                for (metric, entries) in found {
+                    all.entry(metric).or_default().extend(entries);
+                }
+            }
+            Err(error) => tracing::error!(%error, "metric metadata of a segment is lost"),
+        }
+    }
+    for entries in all.values_mut() {
+        entries.sort_by_key(|entry| entry.0);
+        entries.dedup_by(|later, earlier| later.1 == earlier.1);
+    }
+    all
 }

@@ -6,7 +6,7 @@ use super::folder::{lock_folder, secure_folder};
 use super::manifest::{Manifest, SegmentEntry};
 use super::options::Options;
 use super::view::View;
-use super::{Engine, Maintenance, RecoveryReport, deletions};
+use super::{Engine, Maintenance, RecoveryReport, deletions, events};
 use crate::base::bytes::Corrupt;
 use crate::base::hash;
 use crate::head::Head;
@@ -121,7 +121,7 @@ impl Engine {
             options.compiled_overwrite_rules()?,
             live.clone(),
         );
-        know_metadata(&head, &segments);
+        head.relearn_metadata(events::metadata_in(&segments));
         let (replayed, deletions) = replay(&options, dir, &manifest, &head, &mut report)?;
         let view = View {
             segments,
@@ -276,21 +276,6 @@ fn quarantine(report: &mut RecoveryReport, path: &Path, entry: &SegmentEntry, re
         place: (u32::MAX, u32::MAX),
         reason,
     });
-}
-
-fn know_metadata(head: &Head, segments: &[Arc<Segment>]) {
-    for segment in segments {
-        match segment.metadata() {
-            Ok(metadata) => {
-                for (metric, entries) in metadata {
-                    entries
-                        .into_iter()
-                        .for_each(|(time, entry)| head.know_metadata(&metric, time, entry));
-                }
-            }
-            Err(error) => tracing::error!(%error, "metric metadata of a segment is lost"),
-        }
-    }
 }
 
 fn replay(

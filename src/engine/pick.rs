@@ -52,7 +52,8 @@ pub(crate) struct Barrier {
     pub(crate) lsn: u64,
     /// LSN of the undelete that withdrew it. `None`: it may still be withdrawn, so what stands before it stays apart from
     /// what stands behind. Otherwise samples from between the two must not move behind the undelete, nor samples from
-    /// before the deletion behind it, as long as anything from before the deletion stays where it is.
+    /// before the deletion behind it, as long as anything from before the deletion stays where it is; and the latter must
+    /// not stop before the undelete, for something from between the two may stand there or in the head.
     pub(crate) withdrawn: Option<u64>,
     pub(crate) from: i64,
     pub(crate) to: i64,
@@ -183,13 +184,14 @@ fn is_parted(run: &[&SegmentEntry], segments: &[SegmentEntry], barriers: &[Barri
         let is_below = |segment: &SegmentEntry| segment.lsn_last < barrier.lsn && overlaps(segment);
         let is_crossed = |lsn: u64| {
             let is_before = |member: &&SegmentEntry| member.lsn_last < lsn && overlaps(member);
-            lsn <= last && run.iter().any(|member| is_before(&member))
+            lsn <= last && run.iter().any(is_before)
         };
         match barrier.withdrawn {
             None => is_crossed(barrier.lsn),
             Some(undelete) => {
-                (is_crossed(barrier.lsn) || is_crossed(undelete))
-                    && segments.iter().any(|other| is_below(other) && !is_member(other))
+                let leaves_some = || segments.iter().any(|other| is_below(other) && !is_member(other));
+                is_crossed(barrier.lsn) && last < undelete
+                    || (is_crossed(barrier.lsn) || is_crossed(undelete)) && leaves_some()
             }
         }
     })
@@ -295,6 +297,12 @@ mod tests {
         // 10 and 20 stand between delete and undelete, 30 behind it, and 5 below both.
         let left_behind = pick(&more, &[barrier(7, 0, 9, Some(25))], &options());
         assert_eq!(left_behind, None);
+        assert_eq!(
+            with(barrier(15, 0, 9, Some(31))),
+            None,
+            "stops before the undelete"
+        );
+        assert_eq!(with(barrier(15, 0, 9, Some(30))), Some(vec![10, 20, 30]));
     }
 
     #[test]

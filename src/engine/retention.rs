@@ -5,6 +5,7 @@
 
 use super::compact::{self, Compaction};
 use super::error::Error;
+use super::events;
 use super::manifest::SegmentEntry;
 use super::{Engine, Maintenance};
 use crate::base::hash;
@@ -68,6 +69,9 @@ impl Engine {
         }
         tracing::info!(segments = old.len(), "retention drops segments");
         self.replace_segments(dir, &mut maintenance.compaction, &old, None)?;
+        // What they alone said of metrics is known no more, and is written when it is said again.
+        let left = events::metadata_in(&self.view.load().segments);
+        self.head.relearn_metadata(left);
         Ok(true)
     }
 

@@ -1,9 +1,9 @@
 //! Metric metadata with its history: what was said of a metric, and when it changed.
 
-use super::Head;
 use super::report::CommitReport;
 use super::stage::Stage;
 use super::writer::Writer;
+use super::{Head, MetadataState};
 use crate::model::metadata::Metadata;
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
@@ -34,10 +34,16 @@ impl Head {
         record(&mut state.live, metric, time, entry);
     }
 
-    /// Metadata read back from a segment.
-    pub(crate) fn know_metadata(&self, metric: &str, time: i64, entry: Metadata) {
+    /// What is known is what segments say, and what the next segment will.
+    pub(crate) fn relearn_metadata(&self, in_segments: MetadataHistory) {
         let mut state = self.metadata.lock().unwrap_or_else(PoisonError::into_inner);
-        record(&mut state.all, metric, time, entry);
+        let MetadataState { all, live } = &mut *state;
+        *all = in_segments;
+        for (metric, entries) in live {
+            for (time, entry) in entries {
+                record(all, metric, *time, entry.clone());
+            }
+        }
     }
 
     pub(crate) fn has_no_new_metadata(&self) -> bool {

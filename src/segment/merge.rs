@@ -25,7 +25,7 @@ const RUN_SAMPLES: u64 = 500;
 #[derive(Debug)]
 pub(crate) struct MergeInput {
     pub(crate) segment: Arc<Segment>,
-    /// Rows that have nothing left to show.
+    /// Rows of whose samples nothing is left.
     pub(crate) dropped: RoaringBitmap,
     /// Time ranges of rows that are deleted.
     pub(crate) deleted: Vec<(Arc<RoaringBitmap>, i64, i64)>,
@@ -36,6 +36,17 @@ impl MergeInput {
     fn is_deleted(&self, row: u32, timestamp: i64) -> bool {
         let mut ranges = self.deleted.iter();
         ranges.any(|(rows, from, to)| (*from..=*to).contains(&timestamp) && rows.contains(row))
+    }
+
+    /// The exemplars by row, and keeps the rows that have some left.
+    fn keep_exemplars(&mut self) -> Result<BTreeMap<u32, Vec<Exemplar>>, SegmentError> {
+        let exemplars = self.segment.exemplars()?;
+        for (row, all) in &exemplars {
+            if self.dropped.contains(*row) && !all.iter().all(|one| self.is_deleted(*row, one.timestamp)) {
+                self.dropped.remove(*row);
+            }
+        }
+        Ok(exemplars)
     }
 }
 
@@ -55,22 +66,19 @@ pub(crate) struct MergeSource {
 }
 
 impl MergeSource {
-    pub(crate) fn new(inputs: Vec<MergeInput>) -> Result<Self, SegmentError> {
-        let (members, ends) = join_rows(&inputs)?;
+    pub(crate) fn new(mut inputs: Vec<MergeInput>) -> Result<Self, SegmentError> {
         let mut exemplars = Vec::with_capacity(inputs.len());
         let mut metadata = MetadataByMetric::new();
-        for input in &inputs {
-            exemplars.push(input.segment.exemplars()?);
+        for input in &mut inputs {
+            exemplars.push(input.keep_exemplars()?);
             for (metric, entries) in input.segment.metadata()? {
-                let known = metadata.entry(metric).or_default();
-                for entry in entries {
-                    if !known.contains(&entry) {
-                        known.push(entry);
-                    }
-                }
-                known.sort_by_key(|entry| entry.0);
+                metadata.entry(metric).or_default().extend(entries);
             }
         }
+        for entries in metadata.values_mut() {
+            entries.sort_by_key(|entry| entry.0);
+        }
+        let (members, ends) = join_rows(&inputs)?;
         let caches = inputs.iter().map(|_| ReadCache::default()).collect();
         Ok(Self {
             inputs,

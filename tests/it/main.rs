@@ -12,6 +12,7 @@ mod examples;
 mod faults;
 mod golden;
 mod limits;
+mod merging;
 mod model;
 mod ordering;
 mod play;

@@ -258,6 +258,7 @@ impl Story {
             from,
             to,
             withdrawn: None,
+            created_ms: 0,
         });
         let mut id = 0;
         self.logged(self.durability, || {

@@ -46,6 +46,7 @@ impl Episode<'_> {
             from,
             to,
             withdrawn: None,
+            created_ms: narthex::Clock::now_ms(&*self.clock),
         };
         self.meet(&deletion, kind, Kind::DeleteRange);
         self.twin.delete(deletion);
@@ -88,7 +89,7 @@ impl Episode<'_> {
 
     /// What was logged is as durable as the database's policy says.
     fn logged(&mut self) {
-        if self.durability == Durability::Always {
+        if self.setup.durability == Durability::Always {
             self.twin.all_durable();
         }
     }

@@ -1,14 +1,13 @@
 //! One episode: a database from its creation on, its twin, and the dice that choose what comes next.
 
-use super::policy::with_rules;
+use super::setup::Setup;
 use super::twin::{Place, Twin};
 use super::{Coverage, Kind};
-use crate::play::{Dice, from_environment, small_options};
+use crate::play::{Dice, from_environment};
 use narthex::testing::SimFs;
-use narthex::{Compressor, Db, Durability, Exemplar, ManualClock, Options};
+use narthex::{Db, Exemplar, ManualClock, Options};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Few series, so that they collide.
 pub(super) const SERIES: usize = 40;
@@ -34,10 +33,7 @@ pub(super) struct Episode<'a> {
     last: BTreeMap<usize, Kind>,
     /// The newest timestamp of each series that was ever accepted.
     pub(super) newest: BTreeMap<usize, i64>,
-    /// How this episode is opened.
-    seals_often: bool,
-    flushes_by_itself: bool,
-    pub(super) durability: Durability,
+    pub(super) setup: Setup,
     /// Log lines of the last operations, shown when something goes wrong.
     trace: Vec<String>,
 }
@@ -45,23 +41,21 @@ pub(super) struct Episode<'a> {
 impl<'a> Episode<'a> {
     pub(super) fn new(seed: u64, coverage: &'a mut Coverage) -> Self {
         let mut dice = Dice(seed);
-        let interval = Durability::Interval(Duration::from_millis(100));
-        let durability = *dice.pick(&[Durability::Always, interval, Durability::Never]);
+        let setup = Setup::new(&mut dice);
+        let now = 10_000 + dice.below(1000) as i64;
         let mut episode = Self {
             seed,
             fs: SimFs::new(),
-            clock: Arc::new(ManualClock::new(1_700_000_000_000)),
+            clock: Arc::new(ManualClock::new(now * TICK)),
             db: None,
             twin: Twin::default(),
             coverage,
-            now: 10_000 + dice.below(1000) as i64,
+            now,
             exemplars: Vec::new(),
             taken: BTreeMap::new(),
             last: BTreeMap::new(),
             newest: BTreeMap::new(),
-            seals_often: dice.percent(50),
-            flushes_by_itself: dice.percent(40),
-            durability,
+            setup,
             trace: Vec::new(),
             dice,
         };
@@ -77,26 +71,7 @@ impl<'a> Episode<'a> {
     }
 
     pub(super) fn options(&mut self) -> Options {
-        let mut options = with_rules(small_options(&self.fs, &self.clock))
-            .durability(self.durability)
-            .compaction(false)
-            .mmap(self.dice.percent(50))
-            .data_compressor(
-                *self
-                    .dice
-                    .pick(&[Compressor::None, Compressor::Snappy, Compressor::Zstd]),
-            )
-            .series_idle(Duration::from_secs(60 * 15));
-        if self.seals_often {
-            options = options.checkpoint_bytes_min(1 << 10);
-        }
-        if self.flushes_by_itself {
-            options
-                .segment_span(Duration::from_secs(60 * 5))
-                .flush_samples_min(200)
-        } else {
-            options.segment_span(Duration::MAX)
-        }
+        self.setup.options(&self.fs, &self.clock, &mut self.dice)
     }
 
     pub(super) fn open(&mut self) {
@@ -115,8 +90,8 @@ impl<'a> Episode<'a> {
     }
 
     pub(super) fn note(&mut self, line: impl FnOnce() -> String) {
-        if self.trace.len() >= 400 {
-            self.trace.drain(..200);
+        if self.trace.len() >= 2000 {
+            self.trace.drain(..1000);
         }
         let line = format!("{}: {}", self.coverage.operations, line());
         self.trace.push(line);
@@ -139,10 +114,10 @@ impl<'a> Episode<'a> {
         while self.coverage.operations < end {
             self.clock.advance(1 + self.dice.below(20_000) as i64);
             match self.dice.below(100) {
-                0..=49 => self.write_batch(),
-                50..=57 => self.delete(),
-                58..=63 => self.undelete(),
-                64..=75 => self.read_something(),
+                0..=43 => self.write_batch(),
+                44..=52 => self.delete(),
+                53..=60 => self.undelete(),
+                61..=70 => self.read_something(),
                 _ => self.happen(),
             }
         }
@@ -179,7 +154,10 @@ impl<'a> Episode<'a> {
     pub(super) fn happens(&mut self, kind: Kind) {
         self.coverage.count(kind);
         self.note(|| format!("{kind:?}"));
-        if matches!(kind, Kind::Flush | Kind::Reopen | Kind::Kill | Kind::PowerLoss) {
+        if matches!(
+            kind,
+            Kind::Flush | Kind::Merge | Kind::Reopen | Kind::Kill | Kind::PowerLoss
+        ) {
             for last in self.last.values_mut() {
                 *self.coverage.pairs.entry((*last, kind)).or_default() += 1;
                 *last = kind;

@@ -7,13 +7,17 @@ use narthex::testing::CrashMode;
 use narthex::{Durability, Error, Fs};
 use std::path::Path;
 
+const A_DAY_MS: i64 = 86_400_000;
+
 impl Episode<'_> {
     pub(super) fn happen(&mut self) {
         match self.dice.below(100) {
-            0..=9 => self.flush(),
-            10..=17 => self.flush_on_a_full_disk(),
-            18..=62 => self.step(),
-            63..=71 => self.sync(),
+            0..=15 => self.flush(),
+            16..=23 => self.flush_on_a_full_disk(),
+            24..=37 => self.compact(),
+            38 => self.clock.advance(A_DAY_MS),
+            39..=66 => self.step(),
+            67..=71 => self.sync(),
             72..=81 => self.reopen(),
             82..=90 => self.kill(),
             _ => self.lose_power(),
@@ -24,7 +28,21 @@ impl Episode<'_> {
         self.happens(Kind::Flush);
         let flushed = self.db().flush();
         flushed.unwrap_or_else(|error| self.fail(&format!("flush: {error}")));
-        self.twin.flush();
+        self.flushed();
+    }
+
+    /// Everything is in segments.
+    fn flushed(&mut self) {
+        let now = self.metas();
+        self.twin.flush(&now).unwrap_or_else(|error| self.fail(&error));
+    }
+
+    /// What was frozen is in segments.
+    fn flushed_frozen(&mut self) {
+        let new = self.twin.new_flushed(&self.metas());
+        self.twin
+            .flush_frozen(&new)
+            .unwrap_or_else(|error| self.fail(&error));
     }
 
     /// Files in the folder whose names begin so.
@@ -34,17 +52,10 @@ impl Episode<'_> {
         names
     }
 
-    /// The largest LSN in segments, and their number.
-    fn segments(&self) -> (u64, usize) {
-        let segments = self.db().segments();
-        let lsns = segments.iter().map(|segment| segment.meta.lsn_last);
-        (lsns.max().unwrap_or(0), segments.len())
-    }
-
     /// There is room for a new log file and for little more: the generation is frozen, and cannot be written.
     fn flush_on_a_full_disk(&mut self) {
         self.happens(Kind::FullFlush);
-        let before = (self.names("wal-").pop(), self.segments().1);
+        let before = (self.names("wal-").pop(), self.metas().len());
         let room = *self.dice.pick(&[0, 2500, 4000]);
         self.fs.set_capacity(Some(self.fs.used_bytes() + room));
         let flushed = self.db().flush();
@@ -52,14 +63,14 @@ impl Episode<'_> {
         let has_rotated = self.names("wal-").pop() != before.0;
         self.note(|| format!("rotated {has_rotated}, {flushed:?}"));
         match flushed {
-            Ok(()) => self.twin.flush(),
+            Ok(()) => self.flushed(),
             Err(Error::OutOfSpace(_)) => {
                 // A rotation after what was frozen before was written freezes the rest.
                 if has_rotated {
-                    self.twin.flush_frozen();
+                    self.flushed_frozen();
                     self.twin.freeze();
-                } else if self.segments().1 > before.1 {
-                    self.twin.flush_frozen();
+                } else if self.metas().len() > before.1 {
+                    self.flushed_frozen();
                 }
             }
             Err(error) => self.fail(&format!("flush on a full disk: {error}")),
@@ -69,29 +80,36 @@ impl Episode<'_> {
     /// Background work until there is none left.
     fn step(&mut self) {
         self.happens(Kind::Step);
-        let (before, checkpoint) = (self.segments().0, self.names("checkpoint-"));
-        let before = before.max(self.twin.frozen_lsn.unwrap_or(0));
+        let checkpoint = self.names("checkpoint-");
         let mut steps = 0;
-        while self
-            .db()
-            .step()
-            .unwrap_or_else(|error| self.fail(&format!("step: {error}")))
-        {
+        loop {
+            let ages = self.ages();
+            let stepped = self.db().step();
+            if !stepped.unwrap_or_else(|error| self.fail(&format!("step: {error}"))) {
+                break;
+            }
             steps += 1;
-            if steps > 50 {
+            if steps > 200 {
                 self.fail("steps without end");
             }
+            let flushed = !self.twin.new_flushed(&self.metas()).is_empty();
+            self.note(|| format!("step, flushed {flushed}"));
+            if flushed {
+                if self.twin.frozen_lsn.is_none() {
+                    self.twin.freeze();
+                }
+                self.flushed_frozen();
+            }
+            self.follow_segments(&ages);
         }
-        self.twin.flush_frozen();
-        let has_flushed = self.segments().0 > before;
-        if has_flushed {
-            self.twin.flush();
-        }
+        // What was frozen and held nothing left no segment.
+        self.flushed_frozen();
+        self.check_retained();
         if steps > 0 && self.names("checkpoint-") != checkpoint && !self.names("checkpoint-").is_empty() {
             self.coverage.count(Kind::Checkpoint);
             self.twin.all_durable();
         }
-        self.note(|| format!("{steps} steps, flushed {has_flushed}"));
+        self.note(|| format!("{steps} steps"));
         self.learn_what_is_durable();
     }
 
@@ -151,6 +169,12 @@ impl Episode<'_> {
     fn reopened(&mut self) {
         let segments = self.db().segments();
         let newest = segments.iter().map(|segment| segment.meta.time_max).max();
+        let known: Vec<u128> = self.twin.segments.keys().copied().collect();
+        let mut there: Vec<u128> = segments.iter().map(|segment| segment.meta.ulid).collect();
+        there.sort_unstable();
+        if there != known {
+            self.fail(&format!("segments {there:?}, and before {known:?}"));
+        }
         self.twin.reopened(newest);
         self.check_recovery();
     }

@@ -7,8 +7,11 @@
 mod delete;
 mod episode;
 mod happen;
+mod merging;
 pub(crate) mod policy;
 mod reads;
+mod segments;
+mod setup;
 pub(crate) mod twin;
 mod writes;
 
@@ -49,6 +52,10 @@ pub(crate) enum Kind {
     Flush,
     /// A flush for which the disk is too full.
     FullFlush,
+    /// Segments became one, or were written again without what is deleted or expired.
+    Merge,
+    /// A segment went for its age, or samples by a rule.
+    Retention,
     Step,
     Checkpoint,
     Sync,
@@ -58,7 +65,7 @@ pub(crate) enum Kind {
     Read,
 }
 
-const KINDS: [Kind; 25] = [
+const KINDS: [Kind; 27] = [
     Kind::Write,
     Kind::Late,
     Kind::Retry,
@@ -77,6 +84,8 @@ const KINDS: [Kind; 25] = [
     Kind::Metadata,
     Kind::Flush,
     Kind::FullFlush,
+    Kind::Merge,
+    Kind::Retention,
     Kind::Step,
     Kind::Checkpoint,
     Kind::Sync,
@@ -87,7 +96,7 @@ const KINDS: [Kind; 25] = [
 ];
 
 /// The operations of the table in docs/format/ordering.md, in its order. `DeleteRange` stands for every delete.
-const TABLE: [Kind; 10] = [
+const TABLE: [Kind; 11] = [
     Kind::Write,
     Kind::Retry,
     Kind::Late,
@@ -96,6 +105,7 @@ const TABLE: [Kind; 10] = [
     Kind::DeleteRange,
     Kind::Undelete,
     Kind::Flush,
+    Kind::Merge,
     Kind::Kill,
     Kind::Reopen,
 ];
@@ -155,7 +165,9 @@ impl Coverage {
             assert!(self.of(kind) >= wanted, "{kind:?}: {} times", self.of(kind));
         }
         // Up to `Metadata` they are things that are written.
-        for kind in KINDS.into_iter().filter(|kind| *kind <= Kind::Metadata) {
+        let at_places =
+            |kind: &Kind| *kind <= Kind::Metadata || matches!(kind, Kind::Merge | Kind::Retention);
+        for kind in KINDS.into_iter().filter(at_places) {
             let colliding = self.colliding.get(&kind).copied().unwrap_or(0);
             assert!(
                 colliding >= wanted,

@@ -3,7 +3,7 @@
 
 use super::policy::{Class, larger};
 use crate::play::{Contents, Kept, Seen, seen};
-use narthex::{Exemplar, Metadata, Overwrite, Sample, Value};
+use narthex::{Exemplar, Metadata, Overwrite, Sample, SegmentMeta, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -22,29 +22,39 @@ pub(crate) enum Verdict {
 }
 
 /// Where something is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Home {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Home {
     Live,
     /// Frozen by a flush that could not be finished.
     Frozen,
-    Segment,
+    /// By its ULID.
+    Segment(u128),
 }
 
 /// A sample that was accepted.
 #[derive(Debug, Clone)]
-struct Write {
-    lsn: u64,
+pub(super) struct Write {
+    pub(super) lsn: u64,
     class: Class,
     value: Value,
     start: i64,
-    home: Home,
+    pub(super) home: Home,
 }
 
 #[derive(Debug, Clone)]
-struct Noted {
+pub(super) struct Noted {
+    pub(super) lsn: u64,
+    pub(super) exemplar: Exemplar,
+    pub(super) home: Home,
+}
+
+/// What was said of a metric.
+#[derive(Debug, Clone)]
+pub(super) struct Said {
     lsn: u64,
-    exemplar: Exemplar,
-    home: Home,
+    time: i64,
+    entry: Metadata,
+    pub(super) home: Home,
 }
 
 #[derive(Clone)]
@@ -55,6 +65,7 @@ pub(crate) struct Deletion {
     pub(crate) to: i64,
     /// LSN of the undelete.
     pub(crate) withdrawn: Option<u64>,
+    pub(crate) created_ms: i64,
 }
 
 impl Deletion {
@@ -77,11 +88,13 @@ struct Shown<'a> {
 
 #[derive(Clone, Default)]
 pub(crate) struct Twin {
-    places: BTreeMap<Place, Vec<Write>>,
-    exemplars: BTreeMap<usize, Vec<Noted>>,
-    /// With the LSN of each entry.
-    metadata: BTreeMap<String, Vec<(u64, i64, Metadata)>>,
+    pub(super) places: BTreeMap<Place, Vec<Write>>,
+    pub(super) exemplars: BTreeMap<usize, Vec<Noted>>,
+    /// By metric. A repeat of what was said last is not kept, unless that was said in between and dropped since.
+    pub(super) metadata: BTreeMap<String, Vec<Said>>,
     pub(crate) deletions: Vec<Deletion>,
+    /// The segments that are there, by ULID.
+    pub(super) segments: BTreeMap<u128, SegmentMeta>,
     /// The newest ordinary samples of series when they were frozen: the engine remembers the last such while the series
     /// is in memory and no deletion hid it.
     remembered: BTreeMap<Place, Seen>,
@@ -192,8 +205,9 @@ impl Twin {
         match policy {
             Overwrite::Reject if !is_same => Some(Verdict::Conflict),
             // Under `last` a repeat is none once another value was written over it.
-            Overwrite::Last if !is_same || !is_shown() => None,
-            Overwrite::Max if !is_same => None,
+            // The segment with it may be gone, so that it met nothing, and it is taken for more than an ordinary one.
+            Overwrite::Last if !is_same || !is_shown() => Some(Verdict::New(Class::Correction)),
+            Overwrite::Max if !is_same => Some(Verdict::New(Class::Maximum)),
             _ => Some(Verdict::Same),
         }
     }
@@ -232,10 +246,15 @@ impl Twin {
     /// Whether it is new: not what was said last.
     pub(crate) fn add_metadata(&mut self, metric: &str, time: i64, entry: &Metadata) -> bool {
         let history = self.metadata.entry(metric.to_owned()).or_default();
-        if history.last().is_some_and(|last| last.2 == *entry) {
+        if history.last().is_some_and(|last| last.entry == *entry) {
             return false;
         }
-        history.push((IN_THE_MAKING, time, entry.clone()));
+        history.push(Said {
+            lsn: IN_THE_MAKING,
+            time,
+            entry: entry.clone(),
+            home: Home::Live,
+        });
         true
     }
 
@@ -243,7 +262,7 @@ impl Twin {
     pub(crate) fn committed(&mut self, lsn: u64) {
         let writes = self.places.values_mut().flatten().map(|write| &mut write.lsn);
         let exemplars = self.exemplars.values_mut().flatten().map(|one| &mut one.lsn);
-        let metadata = self.metadata.values_mut().flatten().map(|entry| &mut entry.0);
+        let metadata = self.metadata.values_mut().flatten().map(|said| &mut said.lsn);
         for number in writes.chain(exemplars).chain(metadata) {
             if *number == IN_THE_MAKING {
                 *number = lsn;
@@ -258,17 +277,30 @@ impl Twin {
         self.deletions.push(deletion);
     }
 
-    /// Whether anything that was written lies below a deletion.
+    /// Where something that was written stands: a merge puts it where its last member stood.
+    fn stand(&self, lsn: u64, home: Home) -> u64 {
+        match home {
+            Home::Segment(ulid) => lsn.max(self.merged_lsn(ulid)),
+            _ => lsn,
+        }
+    }
+
+    /// Whether anything that was written stands below a deletion.
     pub(crate) fn is_above_something(&self, deletion: &Deletion) -> bool {
-        let hides =
-            |series: usize, time: i64, lsn: u64| deletion.covers((series, time)) && lsn < deletion.lsn;
+        let hides = |series: usize, time: i64, (lsn, home): (u64, Home)| {
+            deletion.covers((series, time)) && self.stand(lsn, home) < deletion.lsn
+        };
         let mut writes = self.places.iter();
         let mut exemplars = self.exemplars.iter();
-        writes.any(|(place, all)| all.iter().any(|write| hides(place.0, place.1, write.lsn)))
-            || exemplars.any(|(series, all)| {
-                all.iter()
-                    .any(|one| hides(*series, one.exemplar.timestamp, one.lsn))
-            })
+        writes.any(|(place, all)| {
+            let mut all = all.iter().map(|write| (write.lsn, write.home));
+            all.any(|write| hides(place.0, place.1, write))
+        }) || exemplars.any(|(series, all)| {
+            let mut all = all
+                .iter()
+                .map(|one| (one.exemplar.timestamp, (one.lsn, one.home)));
+            all.any(|(time, one)| hides(*series, time, one))
+        })
     }
 
     /// Series with a place that ever had a sample which the deletion covers.
@@ -286,9 +318,11 @@ impl Twin {
         self.durable_lsn
     }
 
-    fn homes(&mut self) -> impl Iterator<Item = &mut Home> {
+    pub(super) fn homes(&mut self) -> impl Iterator<Item = &mut Home> {
         let writes = self.places.values_mut().flatten().map(|write| &mut write.home);
-        writes.chain(self.exemplars.values_mut().flatten().map(|one| &mut one.home))
+        let exemplars = self.exemplars.values_mut().flatten().map(|one| &mut one.home);
+        let metadata = self.metadata.values_mut().flatten().map(|said| &mut said.home);
+        writes.chain(exemplars).chain(metadata)
     }
 
     fn move_home(&mut self, from: Home, to: Home) {
@@ -300,6 +334,16 @@ impl Twin {
     /// The live generation is frozen: it is no longer judged by, the newest samples aside.
     pub(crate) fn freeze(&mut self) {
         let mut newest = BTreeMap::new();
+        let is_live = |home: Home| home == Home::Live;
+        let cut = self.places.iter().filter(|(place, writes)| {
+            let mut live = writes.iter().filter(|write| is_live(write.home));
+            live.any(|write| {
+                self.deletions
+                    .iter()
+                    .any(|one| one.covers(**place) && one.lsn > write.lsn)
+            })
+        });
+        let is_cut: BTreeSet<usize> = cut.map(|(place, _)| place.0).collect();
         for (place, writes) in &self.places {
             let is_hidden = |write: &&Write| {
                 let mut above = self.deletions.iter();
@@ -308,6 +352,10 @@ impl Twin {
             let live = |write: &&Write| write.home == Home::Live && write.class == Class::Ordinary;
             if let Some(first) = writes.iter().filter(live).find(|write| !is_hidden(write)) {
                 newest.insert(place.0, (*place, seen(&first.value)));
+                // When a delete hid the newest, the newest of those that did not come late takes its place.
+                if is_cut.contains(&place.0) {
+                    self.remembered.insert(*place, seen(&first.value));
+                }
             }
         }
         self.remembered.extend(newest.into_values());
@@ -317,33 +365,25 @@ impl Twin {
         self.all_durable();
     }
 
-    pub(crate) fn flush_frozen(&mut self) {
-        self.move_home(Home::Frozen, Home::Segment);
-        self.frozen_lsn = None;
-    }
-
-    /// A finished flush of everything.
-    pub(crate) fn flush(&mut self) {
-        self.flush_frozen();
-        self.freeze();
-        self.flush_frozen();
-    }
-
     /// Opened again; what is in the log is one generation. `segments_max` is the newest timestamp in segments.
     pub(crate) fn reopened(&mut self, segments_max: Option<i64>) {
         self.move_home(Home::Frozen, Home::Live);
         self.frozen_lsn = None;
         self.all_durable();
         let newest = |home: Home| {
-            let has = |writes: &Vec<Write>| writes.iter().any(|write| write.home == home);
+            let is_there = move |other: Home| match home {
+                Home::Segment(_) => matches!(other, Home::Segment(_)),
+                _ => other == home,
+            };
+            let has = move |writes: &Vec<Write>| writes.iter().any(|write| is_there(write.home));
             let places = self.places.iter().filter(move |place| has(place.1));
             let exemplars = self.exemplars.values().flatten();
-            let exemplars = exemplars.filter(move |one| one.home == home);
+            let exemplars = exemplars.filter(move |one| is_there(one.home));
             let times = places.map(|place| place.0.1);
             times.chain(exemplars.map(|one| one.exemplar.timestamp)).max()
         };
         assert!(
-            newest(Home::Segment) <= segments_max,
+            newest(Home::Segment(0)) <= segments_max,
             "the segments' times enclose what is in them"
         );
         (self.live_max, self.flushed_max) = (newest(Home::Live), segments_max);
@@ -358,7 +398,7 @@ impl Twin {
             exemplars.retain(|one| one.lsn <= lsn);
         }
         for history in self.metadata.values_mut() {
-            history.retain(|entry| entry.0 <= lsn);
+            history.retain(|said| said.lsn <= lsn);
         }
         self.places.retain(|_, writes| !writes.is_empty());
         self.metadata.retain(|_, history| !history.is_empty());
@@ -421,10 +461,18 @@ impl Twin {
     }
 
     pub(crate) fn metadata(&self) -> BTreeMap<String, Vec<(i64, Metadata)>> {
-        let said = |entry: &(u64, i64, Metadata)| (entry.1, entry.2.clone());
+        let changes = |history: &Vec<Said>| {
+            let mut changes: Vec<(i64, Metadata)> = Vec::new();
+            for said in history {
+                if changes.last().is_none_or(|last| last.1 != said.entry) {
+                    changes.push((said.time, said.entry.clone()));
+                }
+            }
+            changes
+        };
         let metrics = self.metadata.iter();
         metrics
-            .map(|(metric, history)| (metric.clone(), history.iter().map(said).collect()))
+            .map(|(metric, history)| (metric.clone(), changes(history)))
             .collect()
     }
 
