@@ -472,7 +472,7 @@ mod tests {
             }
             let data = series.take_data(place).seal();
             assert_eq!(data.chunks.iter().map(|chunk| chunk.count).sum::<u16>(), 400);
-            assert!(data.chunks.iter().all(|chunk| chunk.count <= CHUNK_SAMPLES_MAX));
+            assert!(data.chunks.iter().all(|chunk| chunk.count <= FIRST_CHUNK_SAMPLES_MAX));
         }
         assert!(sealed_at.iter().all(|count| *count <= 1));
     }
