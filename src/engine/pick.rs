@@ -59,7 +59,8 @@ pub(crate) struct Barrier {
 pub(crate) enum BarrierKind {
     /// It may still be withdrawn: what stands before it stays apart from what stands behind.
     Young,
-    /// It was withdrawn: all that stands before it must come along, or the rest would be on its wrong side.
+    /// It was withdrawn: all that stands before it at the times of the members must come along, or their places would be
+    /// settled in part.
     Withdrawn,
 }
 
@@ -74,7 +75,8 @@ pub(crate) fn pick(
     let partitions = all.chunk_by(|a, b| partition_of(a, options) == partition_of(b, options));
     let mut best: Option<(u128, &[&SegmentEntry])> = None;
     for partition in partitions.filter(|partition| partition.len() > 1) {
-        let found = pick_in(partition, segments, barriers, options);
+        let near = overlapping(partition, segments);
+        let found = pick_in(partition, &near, barriers, options);
         // The lightest merge first: it is soonest done and shortens most.
         if let Some(run) = found {
             let weight = weight_of(run);
@@ -88,14 +90,14 @@ pub(crate) fn pick(
 
 fn pick_in<'a, 'b>(
     partition: &'a [&'b SegmentEntry],
-    segments: &[SegmentEntry],
+    near: &[&SegmentEntry],
     barriers: &[Barrier],
     options: &PickOptions,
 ) -> Option<&'a [&'b SegmentEntry]> {
     let is_allowed = |run: &&[&SegmentEntry]| {
         weight_of(run) <= u128::from(options.samples_max)
-            && is_contiguous(run, segments)
-            && !is_parted(run, segments, barriers)
+            && is_contiguous(run, near)
+            && !is_parted(run, near, barriers)
     };
     let is_at_rest = is_over(partition, options) && is_quiet(partition, options);
     if options.is_full || is_at_rest {
@@ -162,12 +164,23 @@ fn is_quiet(partition: &[&SegmentEntry], options: &PickOptions) -> bool {
     quiet_ms >= options.rest_ms.saturating_mul(if is_much { 1 } else { 12 })
 }
 
+/// The segments that overlap some time of a partition's: mostly the partition itself.
+fn overlapping<'a>(partition: &[&SegmentEntry], segments: &'a [SegmentEntry]) -> Vec<&'a SegmentEntry> {
+    let time_min = partition.iter().map(|segment| segment.time_min).min();
+    let time_max = partition.iter().map(|segment| segment.time_max).max();
+    let is_near = |segment: &&SegmentEntry| {
+        time_max.is_some_and(|time_max| segment.time_min <= time_max)
+            && time_min.is_some_and(|time_min| segment.time_max >= time_min)
+    };
+    segments.iter().filter(is_near).collect()
+}
+
 /// Whether the result, which stands where the last member stood, is on the same side of every other segment as each
-/// member was.
-fn is_contiguous(run: &[&SegmentEntry], segments: &[SegmentEntry]) -> bool {
+/// member was; `near` are those that overlap the partition.
+fn is_contiguous(run: &[&SegmentEntry], near: &[&SegmentEntry]) -> bool {
     let last = run.iter().map(|segment| segment.lsn_last).max().unwrap_or(0);
     let is_member = |segment: &SegmentEntry| run.iter().any(|member| member.sequence == segment.sequence);
-    let others = segments
+    let others = near
         .iter()
         .filter(|segment| segment.lsn_last <= last && !is_member(segment));
     let mut between = others.flat_map(|other| run.iter().map(move |member| (other, member)));
@@ -179,9 +192,10 @@ fn overlap(a: &SegmentEntry, b: &SegmentEntry) -> bool {
 }
 
 /// Whether a deletion keeps members of the run apart.
-fn is_parted(run: &[&SegmentEntry], segments: &[SegmentEntry], barriers: &[Barrier]) -> bool {
+fn is_parted(run: &[&SegmentEntry], near: &[&SegmentEntry], barriers: &[Barrier]) -> bool {
     let last = run.iter().map(|segment| segment.lsn_last).max().unwrap_or(0);
     let is_member = |segment: &SegmentEntry| run.iter().any(|member| member.sequence == segment.sequence);
+    let is_over_run = |segment: &SegmentEntry| run.iter().any(|member| overlap(segment, member));
     barriers.iter().any(|barrier| {
         let is_below = |segment: &SegmentEntry| {
             segment.lsn_last < barrier.lsn
@@ -192,7 +206,9 @@ fn is_parted(run: &[&SegmentEntry], segments: &[SegmentEntry], barriers: &[Barri
         crosses
             && match barrier.kind {
                 BarrierKind::Young => true,
-                BarrierKind::Withdrawn => segments.iter().any(|other| is_below(other) && !is_member(other)),
+                BarrierKind::Withdrawn => near
+                    .iter()
+                    .any(|other| is_below(other) && !is_member(other) && is_over_run(other)),
             }
     })
 }
@@ -303,8 +319,14 @@ mod tests {
         );
         let mut more = segments.to_vec();
         more.push(segment(-200, 1, 5, 100));
-        let left_behind = pick(&more, &[barrier(15, 0, 9, BarrierKind::Withdrawn)], &options());
-        assert_eq!(left_behind, None);
+        let withdrawn = [barrier(15, -300, 9, BarrierKind::Withdrawn)];
+        assert_eq!(pick(&more, &withdrawn, &options()), None, "left behind");
+        more[3].time_max = -HOUR;
+        assert_eq!(
+            pick(&more, &withdrawn, &options()),
+            Some(vec![10, 20, 30]),
+            "at other times"
+        );
     }
 
     #[test]
