@@ -35,7 +35,7 @@ pub enum Shape {
     AllSeries,
     /// A year, newest first.
     NewestFirst,
-    /// A year in no order at all.
+    /// A year of a few series in no order at all.
     Scattered,
 }
 
@@ -79,7 +79,7 @@ pub fn run(scale: &Scale, shapes: &[Shape], head_mib: Option<u64>) -> Result<boo
 /// A sample of a series by its number: most values stand still, the others climb.
 fn value(series: usize, tick: i64) -> f64 {
     let seed = mix(series as u64);
-    if seed % 3 != 0 {
+    if !seed.is_multiple_of(3) {
         return (seed >> 40) as f64;
     }
     let jitter = mix(seed ^ tick as u64) % 7;
@@ -161,7 +161,8 @@ struct Year {
 
 /// A year of samples in some order beside a day that is newer, or in order before it.
 fn year(scale: &Scale, shape: Option<Shape>, head_mib: Option<u64>, report: &mut Report) -> Result<Year> {
-    let fleet = Fleet::new(scale.of(500, 100), 0, 1);
+    let many = if shape == Some(Shape::Scattered) { 100 } else { 500 };
+    let fleet = Fleet::new(scale.of(many, 100), 0, 1);
     let step_ms = scale.of(HOUR_MS / 12, 6 * HOUR_MS);
     let (series, ticks) = (fleet.series() as i64, YEAR_MS / step_ms);
     let (_folder, store, clock) = open(scale, BASE_MS + 2 * DAY_MS, head_mib)?;
@@ -232,7 +233,7 @@ fn late(scale: &Scale, report: &mut Report) -> Result<()> {
             }
             for series in (0..fleet.series()).take_while(|_| tick < ticks) {
                 let draw = mix((series as u64) << 32 | tick as u64);
-                if draw % one_in == 0 {
+                if draw.is_multiple_of(one_in) {
                     held[((tick as u64 + 1 + (draw >> 32) % (LATE_TICKS - 1)) % LATE_TICKS) as usize]
                         .push((series, tick));
                 } else {
