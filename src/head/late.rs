@@ -2,7 +2,7 @@
 //!
 //! Floats stand in pieces, ascending and without overlap. A piece that is written to is a ring of (timestamp, bits), so
 //! that rows of samples are added at either end without moving any: backfill comes oldest first or newest first. Once a
-//! full piece gets a neighbour it is sealed as an XOR chunk, an eighth of the memory; the rare sample that lies within
+//! full piece gets a neighbour it is sealed as an XOR chunk, to save memory; the rare sample that lies within
 //! opens it again. Histograms, and floats with a start timestamp, stand in a map beside them.
 
 use super::decode::{decode_chunk, find_in_chunk};
