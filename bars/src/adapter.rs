@@ -7,6 +7,7 @@ use narthex as library;
 use narthex::{Histogram, Labels, Matcher, Series, Value};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// When a commit is acknowledged.
@@ -23,7 +24,12 @@ pub struct Setup {
     pub folder: PathBuf,
     pub policy: Option<Policy>,
     pub background: bool,
+    pub clock: Option<Clock>,
+    pub head_bytes: Option<u64>,
 }
+
+/// A clock that the caller moves, so that what waits for time to pass can be measured.
+pub type Clock = Arc<library::ManualClock>;
 
 impl Setup {
     /// The library's defaults in `folder`.
@@ -32,11 +38,24 @@ impl Setup {
             folder: folder.into(),
             policy: None,
             background: true,
+            clock: None,
+            head_bytes: None,
         }
     }
 
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = Some(policy);
+        self
+    }
+
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Memory of the head.
+    pub fn head_bytes(mut self, bytes: u64) -> Self {
+        self.head_bytes = Some(bytes);
         self
     }
 
@@ -111,6 +130,12 @@ impl Store {
         let mut options = library::Options::new(&setup.folder).background(setup.background);
         if let Some(policy) = setup.policy {
             options = options.durability(durability(policy));
+        }
+        if let Some(bytes) = setup.head_bytes {
+            options = options.head_bytes_max(bytes);
+        }
+        if let Some(clock) = &setup.clock {
+            options = options.clock(clock.clone());
         }
         let db = library::Db::open(options)?;
         Ok(Self { db })

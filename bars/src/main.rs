@@ -4,6 +4,7 @@
 //! cargo run --release -p narthex-bars -- disk [d1|d4|d4-jitter|d15] --realdata DIR [--prometheus BINARY]
 //! cargo run --release -p narthex-bars -- k8s [--prometheus BINARY]
 //! cargo run --release -p narthex-bars -- ingest [stable|random|churn|new-series|commit-latency]
+//! cargo run --release -p narthex-bars -- backfill [late|one-series|all-series|newest-first|scattered] [--head-mib 64]
 //! cargo run --release -p narthex-bars -- latency
 //! cargo run --release -p narthex-bars -- read [whole|one|head|match] [--realdata DIR]
 //! cargo run --release -p narthex-bars -- memory
@@ -42,7 +43,7 @@ mod rng;
 mod workload;
 
 use anyhow::Result;
-use bar::{Scale, disk, ingest, k8s, latency, memory, oracle, read, restart};
+use bar::{Scale, backfill, disk, ingest, k8s, latency, memory, oracle, read, restart};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -86,6 +87,14 @@ enum Command {
     Ingest {
         #[arg(value_enum)]
         modes: Vec<ingest::Mode>,
+    },
+    /// Samples per CPU second of what is older than what is there, and what is left of it.
+    Backfill {
+        #[arg(value_enum)]
+        shapes: Vec<backfill::Shape>,
+        /// Memory of the head; the library's default when none is given.
+        #[arg(long)]
+        head_mib: Option<u64>,
     },
     /// Commit latency in an open loop while segments are written.
     Latency,
@@ -146,6 +155,7 @@ fn run(scale: &Scale, command: Command) -> Result<bool> {
         ),
         Command::K8s(given) => k8s::run(scale, given.prometheus.as_deref()),
         Command::Ingest { modes } => ingest::run(scale, &modes),
+        Command::Backfill { shapes, head_mib } => backfill::run(scale, &shapes, head_mib),
         Command::Latency => latency::run(scale),
         Command::Read { parts, given } => read::run(scale, &parts, given.realdata.as_deref()),
         Command::Memory { ticks } => memory::run(scale, &ticks),
@@ -169,6 +179,7 @@ fn all(scale: &Scale, given: &Given) -> Result<bool> {
     }
     good &= k8s::run(scale, given.prometheus.as_deref())?;
     good &= ingest::run(scale, &[])?;
+    good &= backfill::run(scale, &[], None)?;
     good &= latency::run(scale)?;
     good &= read::run(scale, &[], given.realdata.as_deref())?;
     good &= memory::run(scale, &[6, 120])?;

@@ -148,7 +148,17 @@ impl Engine {
             newest: newest(view).unwrap_or(i64::MIN),
             now_ms,
             rest_ms: millis(self.options.segment_span).saturating_mul(3),
+            settled_lsn: self.settled_lsn(view),
             is_full,
+        }
+    }
+
+    /// Everything that was written up to this LSN stands in segments.
+    fn settled_lsn(&self, view: &View) -> u64 {
+        let mut samples = view.generations.iter().filter_map(|one| one.bounds());
+        match samples.next() {
+            None => u64::MAX,
+            Some(_) => self.lock_manifest().flushed_lsn,
         }
     }
 

@@ -1,22 +1,17 @@
 //! Flush: a frozen generation becomes a segment.
 
 use super::error::Error;
+use super::frozen_source::{self, FrozenSource, Stretch};
 use super::manifest::SegmentEntry;
 use super::view::View;
 use super::{Engine, Maintenance, deletions};
 use crate::head::freeze::{Frozen, FrozenSeries};
-use crate::head::series_data::SeriesData;
-use crate::head::{self, Head};
 use crate::io;
-use crate::model::exemplar::Exemplar;
-use crate::model::labels::LabelsRef;
-use crate::model::metadata::Metadata;
-use crate::model::samples::Samples;
 use crate::segment::meta::{self, SegmentMeta};
 use crate::segment::names;
 use crate::segment::reader::Segment;
 use crate::segment::summary;
-use crate::segment::writer::{Run, SeriesSource, WriteError, WriteOptions, write_segment};
+use crate::segment::writer::{WriteOptions, write_segment};
 use crate::wal;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -86,7 +81,8 @@ impl Engine {
         committed
     }
 
-    /// What each deletion hid, as a segment that ends before the deletion; then everything else.
+    /// What each deletion hid, as segments that end before the deletion; then everything else. Each lies within one
+    /// partition of time, so that a merge in one never has to do with another.
     fn write_sources(
         &self,
         dir: &Path,
@@ -95,15 +91,24 @@ impl Engine {
         segments: &mut Vec<Arc<Segment>>,
     ) -> Result<(), Error> {
         let mut sequence = self.lock_manifest().next_sequence;
-        let none = BTreeMap::new();
+        let (none, span) = (BTreeMap::new(), self.partition_span());
         for lsn in series.hidden() {
-            let source = FrozenSource::new(&self.head, series, Some(lsn), &none);
-            segments.push(self.write_source(dir, sequence, frozen, lsn - 1, source)?);
-            sequence += 1;
+            for stretch in frozen_source::stretches(series, Some(lsn), span)? {
+                let source = FrozenSource::new(&self.head, series, Some(lsn), stretch, &none);
+                segments.push(self.write_source(dir, sequence, frozen, lsn - 1, source)?);
+                sequence += 1;
+            }
         }
-        let source = FrozenSource::new(&self.head, series, None, &frozen.metadata);
-        if source.len() > 0 || !frozen.metadata.is_empty() {
+        let mut stretches = frozen_source::stretches(series, None, span)?;
+        if stretches.is_empty() && !frozen.metadata.is_empty() {
+            stretches.push(Stretch::default());
+        }
+        let newest = stretches.len().saturating_sub(1);
+        for (number, stretch) in stretches.into_iter().enumerate() {
+            let metadata = if number == newest { &frozen.metadata } else { &none };
+            let source = FrozenSource::new(&self.head, series, None, stretch, metadata);
             segments.push(self.write_source(dir, sequence, frozen, frozen.last_lsn, source)?);
+            sequence += 1;
         }
         Ok(())
     }
@@ -206,114 +211,5 @@ impl Engine {
         {
             tracing::warn!(%error, "an old checkpoint stays");
         }
-    }
-}
-
-/// The part of a frozen generation that becomes a segment: what a deletion hid, or what is left.
-struct FrozenSource<'a> {
-    head: &'a Head,
-    series: &'a FrozenSeries,
-    hidden: Option<u64>,
-    /// Positions in `series`.
-    rows: Vec<u32>,
-    metadata: &'a BTreeMap<String, Vec<(i64, Metadata)>>,
-}
-
-impl<'a> FrozenSource<'a> {
-    fn new(
-        head: &'a Head,
-        series: &'a FrozenSeries,
-        hidden: Option<u64>,
-        metadata: &'a BTreeMap<String, Vec<(i64, Metadata)>>,
-    ) -> Self {
-        let mut source = Self {
-            head,
-            series,
-            hidden,
-            rows: Vec::new(),
-            metadata,
-        };
-        let with_data = |position: &u32| {
-            let data = source.part(*position);
-            data.is_some_and(|data| data.bounds().is_some())
-        };
-        source.rows = (0..series.len() as u32).filter(with_data).collect();
-        source
-    }
-
-    fn part(&self, position: u32) -> Option<&SeriesData> {
-        let data = self.series.data(position as usize)?;
-        let Some(lsn) = self.hidden else {
-            return Some(data);
-        };
-        let hidden = data.rare.as_ref()?.hidden.iter();
-        hidden
-            .filter(|hidden| hidden.lsn == lsn)
-            .map(|hidden| &hidden.data)
-            .next()
-    }
-
-    fn data(&self, row: u32) -> Option<&SeriesData> {
-        self.part(*self.rows.get(row as usize)?)
-    }
-
-    /// First and last timestamp of the samples.
-    fn bounds(&self) -> Option<(i64, i64)> {
-        let bounds = self
-            .rows
-            .iter()
-            .filter_map(|position| self.part(*position)?.bounds());
-        bounds.reduce(|all, one| (all.0.min(one.0), all.1.max(one.1)))
-    }
-}
-
-impl SeriesSource for FrozenSource<'_> {
-    fn len(&self) -> u32 {
-        self.rows.len() as u32
-    }
-
-    fn each_labels(&self, each: &mut dyn FnMut(u32, LabelsRef<'_>)) -> Result<(), WriteError> {
-        let mut labels = Vec::new();
-        for (position, row) in self.rows.iter().zip(0..) {
-            labels.clear();
-            self.series.labels(self.head, *position as usize, &mut labels);
-            each(row, LabelsRef::new(&labels));
-        }
-        Ok(())
-    }
-
-    fn runs(&self, row: u32, each: &mut dyn FnMut(Run)) -> Result<(), WriteError> {
-        let Some(data) = self.data(row) else { return Ok(()) };
-        for chunk in &data.chunks {
-            each(Run {
-                first: chunk.first_timestamp,
-                samples: u64::from(chunk.count),
-            });
-        }
-        let corrections = data.rare.iter().flat_map(|rare| rare.corrections.keys());
-        for first in data.late.keys().chain(corrections) {
-            each(Run {
-                first: *first,
-                samples: 1,
-            });
-        }
-        Ok(())
-    }
-
-    fn samples(&self, row: u32, from: i64, to: i64, out: &mut Samples) -> Result<(), WriteError> {
-        match self.data(row) {
-            Some(data) => head::decode_data(data, from, to, out)?,
-            None => out.clear(),
-        }
-        Ok(())
-    }
-
-    fn exemplars(&self, row: u32) -> Vec<Exemplar> {
-        self.data(row)
-            .map_or_else(Vec::new, |data| data.exemplars.clone())
-    }
-
-    fn metadata(&self) -> &BTreeMap<String, Vec<(i64, Metadata)>> {
-        self.metadata
     }
 }

@@ -17,6 +17,7 @@ pub(crate) mod error;
 mod events;
 mod flush;
 mod folder;
+mod frozen_source;
 pub(crate) mod inventory;
 pub(crate) mod listing;
 pub(crate) mod manifest;
@@ -88,6 +89,8 @@ struct Maintenance {
     /// The next slab whose stopped series leave memory.
     evict_from: Option<usize>,
     checkpoint_bytes: u64,
+    /// When the live generation was first seen with samples: its number and the time in milliseconds.
+    live_since: (u64, i64),
     compaction: Compaction,
 }
 

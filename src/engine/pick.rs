@@ -42,6 +42,8 @@ pub(crate) struct PickOptions {
     pub(crate) now_ms: i64,
     /// After this long without a new segment a partition that is over is at rest.
     pub(crate) rest_ms: i64,
+    /// Everything that was written up to this LSN stands in segments.
+    pub(crate) settled_lsn: u64,
     /// Merge whatever can be merged.
     pub(crate) is_full: bool,
 }
@@ -53,7 +55,7 @@ pub(crate) struct Barrier {
     /// LSN of the undelete that withdrew it. `None`: it may still be withdrawn, so what stands before it stays apart from
     /// what stands behind. Otherwise samples from between the two must not move behind the undelete, nor samples from
     /// before the deletion behind it, as long as anything from before the deletion stays where it is; and the latter must
-    /// not stop before the undelete, for something from between the two may stand there or in the head.
+    /// not stop before the undelete while something from between the two may stand there or in the head.
     pub(crate) withdrawn: Option<u64>,
     pub(crate) from: i64,
     pub(crate) to: i64,
@@ -70,7 +72,8 @@ pub(crate) fn pick(
     let partitions = all.chunk_by(|a, b| partition_of(a, options) == partition_of(b, options));
     let mut best: Option<(u128, &[&SegmentEntry])> = None;
     for partition in partitions.filter(|partition| partition.len() > 1) {
-        let found = pick_in(partition, segments, barriers, options);
+        let near = overlapping(partition, segments);
+        let found = pick_in(partition, &near, barriers, options);
         // The lightest merge first: it is soonest done and shortens most.
         if let Some(run) = found {
             let weight = weight_of(run);
@@ -84,14 +87,14 @@ pub(crate) fn pick(
 
 fn pick_in<'a, 'b>(
     partition: &'a [&'b SegmentEntry],
-    segments: &[SegmentEntry],
+    near: &[&SegmentEntry],
     barriers: &[Barrier],
     options: &PickOptions,
 ) -> Option<&'a [&'b SegmentEntry]> {
     let is_allowed = |run: &&[&SegmentEntry]| {
         weight_of(run) <= u128::from(options.samples_max)
-            && is_contiguous(run, segments)
-            && !is_parted(run, segments, barriers)
+            && is_contiguous(run, near)
+            && !is_parted(run, near, barriers, options.settled_lsn)
     };
     let is_at_rest = is_over(partition, options) && is_quiet(partition, options);
     if options.is_full || is_at_rest {
@@ -158,12 +161,23 @@ fn is_quiet(partition: &[&SegmentEntry], options: &PickOptions) -> bool {
     quiet_ms >= options.rest_ms.saturating_mul(if is_much { 1 } else { 12 })
 }
 
+/// The segments that overlap some time of a partition's: mostly the partition itself.
+fn overlapping<'a>(partition: &[&SegmentEntry], segments: &'a [SegmentEntry]) -> Vec<&'a SegmentEntry> {
+    let time_min = partition.iter().map(|segment| segment.time_min).min();
+    let time_max = partition.iter().map(|segment| segment.time_max).max();
+    let is_near = |segment: &&SegmentEntry| {
+        time_max.is_some_and(|time_max| segment.time_min <= time_max)
+            && time_min.is_some_and(|time_min| segment.time_max >= time_min)
+    };
+    segments.iter().filter(is_near).collect()
+}
+
 /// Whether the result, which stands where the last member stood, is on the same side of every other segment as each
-/// member was.
-fn is_contiguous(run: &[&SegmentEntry], segments: &[SegmentEntry]) -> bool {
+/// member was; `near` are those that overlap the partition.
+fn is_contiguous(run: &[&SegmentEntry], near: &[&SegmentEntry]) -> bool {
     let last = run.iter().map(|segment| segment.lsn_last).max().unwrap_or(0);
     let is_member = |segment: &SegmentEntry| run.iter().any(|member| member.sequence == segment.sequence);
-    let others = segments
+    let others = near
         .iter()
         .filter(|segment| segment.lsn_last <= last && !is_member(segment));
     let mut between = others.flat_map(|other| run.iter().map(move |member| (other, member)));
@@ -175,9 +189,10 @@ fn overlap(a: &SegmentEntry, b: &SegmentEntry) -> bool {
 }
 
 /// Whether a deletion keeps members of the run apart.
-fn is_parted(run: &[&SegmentEntry], segments: &[SegmentEntry], barriers: &[Barrier]) -> bool {
+fn is_parted(run: &[&SegmentEntry], near: &[&SegmentEntry], barriers: &[Barrier], settled_lsn: u64) -> bool {
     let last = run.iter().map(|segment| segment.lsn_last).max().unwrap_or(0);
     let is_member = |segment: &SegmentEntry| run.iter().any(|member| member.sequence == segment.sequence);
+    let is_over_run = |segment: &SegmentEntry| run.iter().any(|member| overlap(segment, member));
     barriers.iter().any(|barrier| {
         let overlaps =
             |segment: &SegmentEntry| segment.time_min <= barrier.to && segment.time_max >= barrier.from;
@@ -189,8 +204,15 @@ fn is_parted(run: &[&SegmentEntry], segments: &[SegmentEntry], barriers: &[Barri
         match barrier.withdrawn {
             None => is_crossed(barrier.lsn),
             Some(undelete) => {
-                let leaves_some = || segments.iter().any(|other| is_below(other) && !is_member(other));
-                is_crossed(barrier.lsn) && last < undelete
+                let leaves_some = || {
+                    near.iter()
+                        .any(|other| is_below(other) && !is_member(other) && is_over_run(other))
+                };
+                let is_more_between = || {
+                    let is_between = |other: &SegmentEntry| (last + 1..undelete).contains(&other.lsn_last);
+                    settled_lsn < undelete || near.iter().any(|other| is_between(other) && is_over_run(other))
+                };
+                is_crossed(barrier.lsn) && last < undelete && is_more_between()
                     || (is_crossed(barrier.lsn) || is_crossed(undelete)) && leaves_some()
             }
         }
@@ -211,6 +233,7 @@ mod tests {
             newest: 0,
             now_ms: 0,
             rest_ms: 6 * HOUR,
+            settled_lsn: 0,
             is_full: false,
         }
     }
@@ -303,6 +326,35 @@ mod tests {
             "stops before the undelete"
         );
         assert_eq!(with(barrier(15, 0, 9, Some(30))), Some(vec![10, 20, 30]));
+    }
+
+    #[test]
+    fn a_merge_may_end_before_an_undelete_when_nothing_else_does() {
+        let segments = [
+            segment(0, 2, 10, 100),
+            segment(0, 2, 20, 100),
+            segment(0, 2, 30, 100),
+        ];
+        let barrier = Barrier {
+            lsn: 15,
+            withdrawn: Some(40),
+            from: 0,
+            to: 9 * HOUR,
+        };
+        let with = |segments: &[SegmentEntry], settled_lsn| {
+            let options = PickOptions {
+                settled_lsn,
+                samples_max: 300,
+                ..options()
+            };
+            pick(segments, &[barrier], &options)
+        };
+        assert_eq!(with(&segments, 39), None, "something may be in the head");
+        assert_eq!(with(&segments, 40), Some(vec![10, 20, 30]));
+        let mut more = segments.to_vec();
+        more.push(segment(0, 2, 35, 100));
+        let beside = Some(vec![20, 30, 35]);
+        assert_eq!(with(&more, 40), beside, "and here in a segment, so 10 stays");
     }
 
     #[test]

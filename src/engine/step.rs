@@ -10,7 +10,7 @@ const SMALL_HEAD_SPANS: i64 = 4;
 /// How many times larger a checkpoint may be than the log that makes the next one due. To replay a byte of log takes some
 /// ten times as long as to write or read one of a checkpoint.
 const CHECKPOINT_PER_LOG: u64 = 8;
-/// What a sample and a series take in the head, for the budget.
+/// What a sample in order and a series take in the head, for the budget. Late samples are counted byte by byte.
 const BYTES_PER_SAMPLE: u64 = 2;
 const BYTES_PER_SERIES: u64 = 400;
 /// Copies of label values that searches over segments may leave in memory.
@@ -31,7 +31,7 @@ impl Engine {
         if maintenance.frozen.is_some() {
             return self.flush_frozen(&mut maintenance).map(|()| true);
         }
-        if self.is_flush_due() {
+        if self.is_flush_due(&mut maintenance) {
             return self.freeze(&mut maintenance);
         }
         // A cursor may hold up the eviction for long; the log must not grow for that.
@@ -79,20 +79,36 @@ impl Engine {
             .map_err(|error| self.poisoning(error.into()))
     }
 
-    fn is_flush_due(&self) -> bool {
+    /// Whether the head has grown to a segment: by the time that its samples have gone on beyond those in segments, by
+    /// its bytes, or, if it is small and grows into the past, by the clock.
+    fn is_flush_due(&self, maintenance: &mut Maintenance) -> bool {
         let view = self.view.load();
         let Some(live) = view.generations.last() else {
             return false;
         };
-        let Some((_, newest)) = live.bounds() else {
+        let (Some((_, newest)), Some(started)) = (live.bounds(), live.started()) else {
             return false;
         };
-        let span = newest.saturating_sub(live.started().unwrap_or(newest));
+        let flushed = view.segments.iter().map(|segment| segment.meta.time_max).max();
+        let span = newest.saturating_sub(started.max(flushed.unwrap_or(i64::MIN)));
         let segment_span = self.precision.units(self.options.segment_span);
-        let bytes = live.samples() * BYTES_PER_SAMPLE + self.head.slots() as u64 * BYTES_PER_SERIES;
-        (span >= segment_span && live.samples() >= self.options.flush_samples_min)
+        let samples = live.samples();
+        let bytes =
+            samples * BYTES_PER_SAMPLE + live.late_bytes() + self.head.slots() as u64 * BYTES_PER_SERIES;
+        (span >= segment_span && samples >= self.options.flush_samples_min)
             || span >= segment_span.saturating_mul(SMALL_HEAD_SPANS)
-            || (bytes >= self.options.head_bytes_max && live.samples() > self.head.slots() as u64)
+            || (bytes >= self.options.head_bytes_max && samples > self.head.slots() as u64)
+            || self.is_old_by_clock(live.number, maintenance)
+    }
+
+    fn is_old_by_clock(&self, generation: u64, maintenance: &mut Maintenance) -> bool {
+        let now_ms = self.options.clock.now_ms();
+        let (known, since_ms) = &mut maintenance.live_since;
+        if *known != generation || now_ms < *since_ms {
+            (*known, *since_ms) = (generation, now_ms);
+        }
+        let span_ms = i64::try_from(self.options.segment_span.as_millis()).unwrap_or(i64::MAX);
+        now_ms.saturating_sub(*since_ms) >= span_ms.saturating_mul(SMALL_HEAD_SPANS)
     }
 
     fn evict(&self, maintenance: &mut Maintenance) -> bool {

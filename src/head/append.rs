@@ -48,7 +48,9 @@ impl Head {
         for run in order.chunk_by(|a, b| place_of(a.id).0 == place_of(b.id).0) {
             applier.apply(stage, entries, run, report);
         }
+        let late_bytes = applier.late_bytes;
         drop(applier);
+        writer.live.note_late_bytes(late_bytes);
         writer.order = order;
         let added = report.floats + report.histograms - before;
         writer.live.note_samples(added as u64);
@@ -128,6 +130,8 @@ struct Applier<'a> {
     /// Sequence of the current log file; 0 without a log.
     file: u32,
     index: Option<RwLockReadGuard<'a, LiveIndex>>,
+    /// By how much late samples grew.
+    late_bytes: i64,
 }
 
 impl<'a> Applier<'a> {
@@ -144,6 +148,7 @@ impl<'a> Applier<'a> {
             flushed_max: writer.flushed_max,
             file: writer.file,
             index: None,
+            late_bytes: 0,
         }
     }
 
@@ -251,7 +256,8 @@ impl<'a> Applier<'a> {
                     self.define(series, id);
                     self.encoder.sample(logged, Chain::Outside);
                 }
-                series.insert_late(timestamp, Value::Float(f64::from_bits(bits)), start_timestamp);
+                let value = Value::Float(f64::from_bits(bits));
+                self.late_bytes += series.insert_late(timestamp, value, start_timestamp);
                 report.floats += 1;
             }
             Admission::Same => report.duplicates += 1,
@@ -287,7 +293,8 @@ impl<'a> Applier<'a> {
                 if admission == Admission::Ordered {
                     series.append_histogram(timestamp, histogram.clone(), start_timestamp);
                 } else {
-                    series.insert_late(timestamp, Value::Histogram(histogram.clone()), start_timestamp);
+                    let value = Value::Histogram(histogram.clone());
+                    self.late_bytes += series.insert_late(timestamp, value, start_timestamp);
                 }
                 report.histograms += 1;
             }

@@ -1,7 +1,7 @@
 //! From chunks and late samples to samples in order of time.
 
+use super::late::LateSamples;
 use super::rare::{self, Rare};
-use super::series::{LateSamples, SealedChunk};
 use super::series_data::SeriesData;
 use crate::base::bytes::Corrupt;
 use crate::chunk::{self, Encoding};
@@ -41,16 +41,11 @@ pub(super) fn find_in_chunk(encoding: Encoding, bytes: &[u8], timestamp: i64) ->
 /// The samples of `data` within `from..=to`, in place of what `out` holds.
 pub(crate) fn decode_data(data: &SeriesData, from: i64, to: i64, out: &mut Samples) -> Result<(), Corrupt> {
     out.clear();
-    let wanted = |chunk: &&SealedChunk| chunk.last_timestamp >= from && chunk.first_timestamp <= to;
-    let count: usize = data
-        .chunks
-        .iter()
-        .filter(wanted)
-        .map(|chunk| usize::from(chunk.count))
-        .sum();
+    let chunks = data.chunks_within(from, to);
+    let count: usize = chunks.iter().map(|chunk| usize::from(chunk.count)).sum();
     out.timestamps.reserve(count);
     out.bits.reserve(count);
-    for chunk in data.chunks.iter().filter(wanted) {
+    for chunk in chunks {
         decode_chunk(chunk.encoding, &chunk.bytes, out)?;
     }
     out.starts = data.starts.clone();
@@ -63,8 +58,7 @@ pub(crate) fn decode_data(data: &SeriesData, from: i64, to: i64, out: &mut Sampl
 /// Merges late samples within `from..=to` into the ordered ones.
 pub(super) fn join_late(late: &LateSamples, from: i64, to: i64, out: &mut Samples) {
     if !late.is_empty() {
-        let late = late_samples(late, from, to);
-        *out = Samples::join(vec![std::mem::take(out), late]);
+        *out = Samples::join(vec![std::mem::take(out), late.samples(from, to)]);
     }
 }
 
@@ -75,12 +69,4 @@ pub(super) fn join_corrections(rare: Option<&Rare>, from: i64, to: i64, out: &mu
         let corrected = rare::corrected(corrections, from, to);
         *out = Samples::join(vec![std::mem::take(out), corrected]);
     }
-}
-
-fn late_samples(late: &LateSamples, from: i64, to: i64) -> Samples {
-    let mut samples = Samples::default();
-    for (timestamp, sample) in late.range(from..=to) {
-        samples.push(*timestamp, sample.value.clone(), sample.start_timestamp);
-    }
-    samples
 }

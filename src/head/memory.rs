@@ -86,6 +86,6 @@ impl Head {
 
 fn extra_bytes(extra: &Extra) -> u64 {
     let chunks: usize = extra.sealed.iter().map(|chunk| chunk.bytes.len() + 16).sum();
-    let lists = extra.sealed.capacity() * size_of::<SealedChunk>() + extra.late.len() * 64;
+    let lists = extra.sealed.capacity() * size_of::<SealedChunk>() + extra.late.heap_bytes();
     (size_of::<Extra>() + chunks + lists) as u64
 }

@@ -11,6 +11,7 @@ mod decode;
 pub(crate) mod delete;
 mod evict;
 pub(crate) mod freeze;
+mod late;
 pub(crate) mod limits;
 mod memory;
 pub(crate) mod metadata;

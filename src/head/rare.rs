@@ -77,7 +77,7 @@ impl SeriesData {
             }
         }
         self.chunks = outside;
-        inside.late.extend(self.late.extract_if(from..=to, |_, _| true));
+        inside.late = self.late.take_within(from, to);
         inside.exemplars = self
             .exemplars
             .extract_if(.., |one| is_inside(one.timestamp))
@@ -242,7 +242,7 @@ impl Series {
                 .sealed
                 .iter()
                 .any(|chunk| overlaps(chunk.first_timestamp, chunk.last_timestamp))
-            || extra.late.range(from..=to).next().is_some()
+            || extra.late.has_within(from, to)
             || extra
                 .exemplars
                 .iter()
@@ -280,10 +280,10 @@ impl Series {
                     .and_then(|()| samples.iter().next_back())
                     .map(|sample| (sample.timestamp, sample.value));
             }
-            if let Some((timestamp, late)) = extra.late.last_key_value()
-                && newest.as_ref().is_none_or(|newest| newest.0 < *timestamp)
+            if let Some(late) = extra.late.last()
+                && newest.as_ref().is_none_or(|newest| newest.0 < late.0)
             {
-                newest = Some((*timestamp, late.value.clone()));
+                newest = Some(late);
             }
         }
         self.has_last = newest.is_some();

@@ -191,7 +191,8 @@ impl<'a> Replayer<'a> {
                 .first()
                 .and_then(|first| self.writer.slabs.get(slab_of(first)));
             if let Some(slab) = slab {
-                apply_run(&mut slab.lock().series, run);
+                let late_bytes = apply_run(&mut slab.lock().series, run);
+                self.writer.live.note_late_bytes(late_bytes);
             }
         }
         let times = || self.floats.iter().map(|sample| sample.timestamp);
@@ -216,8 +217,9 @@ impl<'a> Replayer<'a> {
     }
 }
 
-/// Adds floats to series of one slab.
-fn apply_run(series: &mut [Series], run: &[LoggedFloat]) {
+/// Adds floats to series of one slab. Returns by how many bytes late samples grew.
+fn apply_run(series: &mut [Series], run: &[LoggedFloat]) -> i64 {
+    let mut late_bytes = 0;
     for few in run.chunks(FLOATS_AT_ONCE) {
         // Waiting for memory is most of the work: all that these need is asked for at once.
         let touched = few.iter().filter_map(|sample| series.get(place_of(sample.id).1));
@@ -231,10 +233,11 @@ fn apply_run(series: &mut [Series], run: &[LoggedFloat]) {
                 series.append_float(sample.timestamp, sample.bits, sample.start_timestamp);
             } else {
                 let value = Value::Float(f64::from_bits(sample.bits));
-                series.insert_late(sample.timestamp, value, sample.start_timestamp);
+                late_bytes += series.insert_late(sample.timestamp, value, sample.start_timestamp);
             }
         }
     }
+    late_bytes
 }
 
 impl BatchVisitor for Replayer<'_> {
@@ -303,13 +306,15 @@ impl BatchVisitor for Replayer<'_> {
         };
         let (timestamp, start_timestamp) = (sample.timestamp, sample.start_timestamp);
         let histogram = Arc::new(sample.value);
+        let mut late_bytes = 0;
         self.with_series(id, |series| {
             if series.has_last && timestamp <= series.last_timestamp {
-                series.insert_late(timestamp, Value::Histogram(histogram), start_timestamp);
+                late_bytes = series.insert_late(timestamp, Value::Histogram(histogram), start_timestamp);
             } else {
                 series.append_histogram(timestamp, histogram, start_timestamp);
             }
         });
+        self.writer.live.note_late_bytes(late_bytes);
         self.writer.live.note_times(timestamp, timestamp);
         self.writer.live.note_samples(1);
         self.counts.samples += 1;
@@ -425,8 +430,12 @@ impl BatchVisitor for Replayer<'_> {
         if let Some(slot) = self.restored.get_mut(id as usize) {
             *slot = complete.unwrap_or(0);
         }
-        let mut result = Ok((0, i64::MAX, i64::MIN));
-        self.with_series(id, |series| result = series.restore(state));
+        let (mut result, mut late_bytes) = (Ok((0, i64::MAX, i64::MIN)), 0);
+        self.with_series(id, |series| {
+            result = series.restore(state);
+            late_bytes = series.late_bytes();
+        });
+        self.writer.live.note_late_bytes(late_bytes);
         let (samples, time_min, time_max) = result?;
         self.writer.live.note_times(time_min, time_max);
         self.writer.live.note_samples(samples);

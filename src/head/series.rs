@@ -2,9 +2,10 @@
 //!
 //! A series takes 2 cache lines and two small allocations (its pair ids, its open chunk); everything that most series
 //! do not have stands behind one pointer. Ordered floats go to the open chunk, which is a valid Prometheus chunk at
-//! every moment; a sample older than the newest goes to an ordered map and is merged when it is read or flushed.
+//! every moment; a sample older than the newest goes beside them and is merged when it is read or flushed.
 
 use super::decode::{decode_chunk, join_corrections, join_late};
+use super::late::LateSamples;
 use super::overwrite::Overwrite;
 use super::rare::Rare;
 use super::series_data::SeriesData;
@@ -17,7 +18,6 @@ use crate::model::histogram::Histogram;
 use crate::model::sample::{STALE_NAN_BITS, Value};
 use crate::model::samples::Samples;
 use crate::model::starts::StartRuns;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Samples in a chunk before it is sealed, as in Prometheus.
@@ -38,15 +38,6 @@ pub(crate) struct SealedChunk {
     pub(crate) count: u16,
     pub(crate) bytes: Arc<[u8]>,
 }
-
-/// A sample that came after a newer one of its series.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct LateSample {
-    pub(crate) value: Value,
-    pub(crate) start_timestamp: i64,
-}
-
-pub(crate) type LateSamples = BTreeMap<i64, LateSample>;
 
 /// What a sample is to a series that may have it already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,7 +192,7 @@ impl Series {
     /// The value at `timestamp` in this generation. After a replay both a chunk and the late samples may have one; the
     /// one in the chunk was first.
     pub(super) fn find(&self, timestamp: i64) -> Option<Value> {
-        let late = || Some(self.extra.as_ref()?.late.get(&timestamp)?.value.clone());
+        let late = || self.extra.as_ref()?.late.get(timestamp);
         self.find_in_chunks(timestamp).or_else(late)
     }
 
@@ -283,11 +274,16 @@ impl Series {
         self.has_last = true;
     }
 
-    pub(crate) fn insert_late(&mut self, timestamp: i64, value: Value, start_timestamp: i64) {
-        self.extra_mut().late.entry(timestamp).or_insert(LateSample {
-            value,
-            start_timestamp,
-        });
+    /// Keeps a sample older than the newest. Returns by how many bytes the series grew.
+    pub(crate) fn insert_late(&mut self, timestamp: i64, value: Value, start_timestamp: i64) -> i64 {
+        self.extra_mut().late.insert(timestamp, value, start_timestamp)
+    }
+
+    /// What its late samples take.
+    pub(super) fn late_bytes(&self) -> i64 {
+        self.extra
+            .as_ref()
+            .map_or(0, |extra| extra.late.heap_bytes() as i64)
     }
 
     /// Keeps an exemplar unless the same is there. Returns whether it was new.
@@ -392,12 +388,7 @@ impl Series {
         if let Some(extra) = &self.extra {
             let wanted = |chunk: &&SealedChunk| chunk.last_timestamp >= from && chunk.first_timestamp <= to;
             data.chunks.extend(extra.sealed.iter().filter(wanted).cloned());
-            data.late.extend(
-                extra
-                    .late
-                    .range(from..=to)
-                    .map(|(timestamp, late)| (*timestamp, late.clone())),
-            );
+            data.late = extra.late.copy(from, to);
             data.starts = extra.starts.clone();
             data.exemplars.clone_from(&extra.exemplars);
             data.rare.clone_from(&extra.rare);
@@ -472,7 +463,11 @@ mod tests {
             }
             let data = series.take_data(place).seal();
             assert_eq!(data.chunks.iter().map(|chunk| chunk.count).sum::<u16>(), 400);
-            assert!(data.chunks.iter().all(|chunk| chunk.count <= FIRST_CHUNK_SAMPLES_MAX));
+            assert!(
+                data.chunks
+                    .iter()
+                    .all(|chunk| chunk.count <= FIRST_CHUNK_SAMPLES_MAX)
+            );
         }
         assert!(sealed_at.iter().all(|count| *count <= 1));
     }

@@ -173,6 +173,8 @@ pub(crate) struct Generation {
     time_min: AtomicI64,
     time_max: AtomicI64,
     samples: AtomicU64,
+    /// What late samples take.
+    late_bytes: AtomicI64,
     /// Last LSN in it, `u64::MAX` while it is live.
     last_lsn: AtomicU64,
     frozen: RwLock<Vec<Option<Arc<FrozenSlab>>>>,
@@ -188,6 +190,7 @@ impl Generation {
             time_min: AtomicI64::new(i64::MAX),
             time_max: AtomicI64::new(i64::MIN),
             samples: AtomicU64::new(0),
+            late_bytes: AtomicI64::new(0),
             last_lsn: AtomicU64::new(u64::MAX),
             frozen: RwLock::default(),
         }
@@ -212,6 +215,16 @@ impl Generation {
 
     pub(crate) fn samples(&self) -> u64 {
         self.samples.load(Ordering::Relaxed)
+    }
+
+    /// Counts by how many bytes late samples grew.
+    pub(super) fn note_late_bytes(&self, bytes: i64) {
+        self.late_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes of the late samples.
+    pub(crate) fn late_bytes(&self) -> u64 {
+        self.late_bytes.load(Ordering::Relaxed).max(0) as u64
     }
 
     /// Nothing is added after `last_lsn`.

@@ -9,15 +9,17 @@
 //! | newest histogram | histogram (if bit 3) |
 //! | sealed chunks | count, then per chunk: encoding, first and last timestamp, samples, bytes |
 //! | start timestamps | count, then per run: timestamp, start timestamp |
-//! | late samples | count, then per sample: timestamp, start timestamp, kind (0 float, 1 histogram), value |
+//! | late floats | count, then per chunk: bytes |
+//! | other late samples | count, then per sample: timestamp, start timestamp, kind (0 float, 1 histogram), value |
 //! | exemplars | count, then per exemplar: as in a batch record |
 //! | corrections | count, then per correction: as in a batch record, without id (if bit 4) |
 //! | hidden parts | count, then per part: LSN of the deletion, sealed chunks, start timestamps, late samples, exemplars, count of corrections, corrections (if bit 4) |
 
 #![deny(clippy::indexing_slicing, clippy::unwrap_used)]
 
+use super::late::LateSamples;
 use super::rare::{Corrections, Hidden, Rare};
-use super::series::{Extra, LateSample, LateSamples, OpenHistogram, SealedChunk, Series};
+use super::series::{Extra, OpenHistogram, SealedChunk, Series};
 use super::series_data::SeriesData;
 use crate::base::bytes::{Corrupt, Cursor};
 use crate::base::varint;
@@ -140,10 +142,9 @@ impl Series {
                 chunk.last_timestamp,
             );
         });
-        extra
-            .late
-            .keys()
-            .for_each(|timestamp| note(1, *timestamp, *timestamp));
+        if let Some((first, last)) = extra.late.bounds() {
+            note(extra.late.count() as u64, first, last);
+        }
         extra
             .exemplars
             .iter()
@@ -229,8 +230,11 @@ fn write_parts(
         varint::write_i64(out, *timestamp);
         varint::write_i64(out, *start_timestamp);
     }
-    varint::write_u64(out, late_samples.len() as u64);
-    for (timestamp, late) in late_samples {
+    let (late_chunks, other_late) = (late_samples.chunks(), late_samples.others());
+    varint::write_u64(out, late_chunks.len() as u64);
+    late_chunks.for_each(|chunk| varint::write_bytes(out, &chunk));
+    varint::write_u64(out, other_late.len() as u64);
+    for (timestamp, late) in other_late {
         varint::write_i64(out, *timestamp);
         varint::write_i64(out, late.start_timestamp);
         match &late.value {
@@ -272,6 +276,11 @@ fn read_parts(cursor: &mut Cursor<'_>) -> Result<SeriesData, Corrupt> {
         runs.push((cursor.ivarint("timestamp")?, cursor.ivarint("start timestamp")?));
     }
     parts.starts = StartRuns::from_runs(runs);
+    for _ in 0..cursor.length(cursor.remaining(), "number of chunks of late samples")? {
+        parts
+            .late
+            .push_chunk(cursor.length_prefixed("chunk of late samples")?)?;
+    }
     for _ in 0..cursor.length(cursor.remaining(), "number of late samples")? {
         let timestamp = cursor.ivarint("timestamp")?;
         let start_timestamp = cursor.ivarint("start timestamp")?;
@@ -280,13 +289,7 @@ fn read_parts(cursor: &mut Cursor<'_>) -> Result<SeriesData, Corrupt> {
             1 => Value::Histogram(Arc::new(histogram::read(cursor)?)),
             _ => return Err(cursor.corrupt("kind of value")),
         };
-        parts.late.insert(
-            timestamp,
-            LateSample {
-                value,
-                start_timestamp,
-            },
-        );
+        parts.late.insert(timestamp, value, start_timestamp);
     }
     for _ in 0..cursor.length(cursor.remaining(), "number of exemplars")? {
         parts.exemplars.push(batch_decode::read_exemplar(cursor)?);

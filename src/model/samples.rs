@@ -164,8 +164,51 @@ impl Samples {
             joined.extend(&self, own.0);
             return joined;
         }
+        if self.is_plain() && later.is_plain() {
+            return merge_plain(&self, &later, conflicts);
+        }
         merge(&self, &later, conflicts)
     }
+
+    /// Whether there is nothing but ordinary floats without start timestamps.
+    fn is_plain(&self) -> bool {
+        self.histograms.is_empty() && self.starts.is_unknown() && self.classes.is_empty()
+    }
+}
+
+/// As [`merge`], where both parts are plain: runs of the one and the other in turn, the first of two at one place.
+fn merge_plain(below: &Samples, above: &Samples, conflicts: &mut u64) -> Samples {
+    let mut merged = Samples::default();
+    let most = below.timestamps.len() + above.timestamps.len();
+    merged.timestamps.reserve_exact(most);
+    merged.bits.reserve_exact(most);
+    let mut done = 0;
+    for (timestamp, bits) in above.timestamps.iter().zip(&above.bits) {
+        let rest = below.timestamps.get(done..).unwrap_or(&[]);
+        let run = run_before(rest, *timestamp);
+        merged.timestamps.extend_from_slice(&rest[..run]);
+        merged.bits.extend_from_slice(&below.bits[done..done + run]);
+        done += run;
+        if below.timestamps.get(done) == Some(timestamp) {
+            *conflicts += u64::from(below.bits[done] != *bits);
+        } else {
+            merged.timestamps.push(*timestamp);
+            merged.bits.push(*bits);
+        }
+    }
+    merged.timestamps.extend_from_slice(&below.timestamps[done..]);
+    merged.bits.extend_from_slice(&below.bits[done..]);
+    merged
+}
+
+/// How many of `timestamps` are smaller than `end`: in steps that double, as runs may be short or long.
+fn run_before(timestamps: &[i64], end: i64) -> usize {
+    let mut step = 1;
+    while timestamps.get(step - 1).is_some_and(|timestamp| *timestamp < end) {
+        step *= 2;
+    }
+    let (from, to) = (step / 2, timestamps.len().min(step));
+    from + timestamps[from..to].partition_point(|timestamp| *timestamp < end)
 }
 
 /// Merges overlapping parts, the second written after the first.

@@ -1,5 +1,6 @@
 //! The bars, a file each, and what they share: the scale and the ways to write a fleet.
 
+pub mod backfill;
 pub mod disk;
 pub mod ingest;
 pub mod k8s;
