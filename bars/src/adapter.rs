@@ -180,6 +180,12 @@ impl Store {
         Ok(self.db.stats()?.segments)
     }
 
+    /// Segments that flushes wrote, those that were merged since among them.
+    pub fn flushes(&self) -> usize {
+        let segments = self.db.segments();
+        segments.iter().map(|segment| segment.meta.sources.len()).sum()
+    }
+
     /// The parts of the memory budget, in bytes.
     pub fn memory(&self) -> Vec<(String, u64)> {
         self.db.memory().parts()

@@ -89,7 +89,7 @@ impl BitWriter {
 
     #[cold]
     fn grow(&mut self) {
-        let target = (self.bytes.capacity() * 5 / 4 + 24).next_multiple_of(16);
+        let target = (self.bytes.capacity() * 9 / 8 + 16).next_multiple_of(32);
         self.bytes.reserve_exact(target - self.bytes.len());
     }
 }

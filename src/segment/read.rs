@@ -85,14 +85,24 @@ impl Segment {
         let (group, slot) = self.place(row)?;
         let range = self.group_range(slice, group)?;
         let at = |corrupt: Corrupt| self.corrupt(range.start, corrupt);
-        let key = (slice_number, group);
-        if !cache.groups.find(key) {
-            let number = slice_number as usize * (self.groups() + 1) + group as usize;
-            cache.groups.insert(key, self.blob(range.clone(), Some(number))?);
-        }
+        self.find_group(range.clone(), (slice_number, group), cache)?;
         let floats = cache.groups.count(slot).map_err(at)?;
         let histograms = self.histogram_place(row, slice_number)?;
         Ok(floats + histograms.map_or(0, |place| u64::from(place.length) / HISTOGRAM_BYTES_MIN))
+    }
+
+    /// Makes a group the latest of the cache, reading it if it is not there.
+    fn find_group(
+        &self,
+        range: Range<u64>,
+        key: (u32, u32),
+        cache: &mut ReadCache,
+    ) -> Result<(), SegmentError> {
+        if !cache.groups.find(key) {
+            let number = key.0 as usize * (self.groups() + 1) + key.1 as usize;
+            cache.groups.insert(key, self.blob(range, Some(number))?);
+        }
+        Ok(())
     }
 
     fn quarantine_group(&self, slice: &Slice, place: (u32, u32), error: SegmentError) -> SegmentError {
@@ -117,11 +127,7 @@ impl Segment {
     ) -> Result<(), SegmentError> {
         let range = self.group_range(slice, group)?;
         let at = |corrupt: Corrupt| self.corrupt(range.start, corrupt);
-        let key = (slice_number, group);
-        if !cache.groups.find(key) {
-            let number = slice_number as usize * (self.groups() + 1) + group as usize;
-            cache.groups.insert(key, self.blob(range.clone(), Some(number))?);
-        }
+        self.find_group(range.clone(), (slice_number, group), cache)?;
         let Some((cached, is_first)) = cache.groups.latest() else {
             return Ok(());
         };

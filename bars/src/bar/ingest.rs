@@ -68,7 +68,7 @@ fn steady(scale: &Scale, mode: Mode, report: &mut Report) -> Result<()> {
     let mut orders: Vec<_> = (0..orders).map(|_| Order::shuffled(&fleet, &mut rng)).collect();
     write_tick(&store, &mut fleet)?;
     let (watch, mut rename_cpu) = (Stopwatch::start(), Duration::ZERO);
-    while store.segments()? < FLUSHES && fleet.tick() < scale.of(TICKS_MAX, 200) {
+    while store.flushes() < FLUSHES && fleet.tick() < scale.of(TICKS_MAX, 200) {
         match mode {
             Mode::Random => {
                 let order = &mut orders[fleet.tick() as usize % ORDERS];
@@ -98,7 +98,7 @@ fn steady(scale: &Scale, mode: Mode, report: &mut Report) -> Result<()> {
         generator_ns(&mut fleet, orders.first_mut()),
         "ns/sample",
     );
-    let flushes = store.segments()?;
+    let flushes = store.flushes();
     report.note(format!(
         "{name}: {samples} samples, {flushes} segments, {cpu_s:.1} s CPU, {wall_s:.1} s wall"
     ));

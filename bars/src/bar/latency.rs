@@ -52,7 +52,7 @@ fn begin(scale: &Scale, folder: &std::path::Path) -> Result<(Store, Fleet)> {
 
 /// Whether as many segments are there as wanted, or so much was written that they should be.
 fn enough(store: &Store, fleet: &Fleet, segments: usize) -> Result<bool> {
-    Ok(store.segments()? >= segments || fleet.tick() >= (segments as i64 + 2) * 600)
+    Ok(store.flushes() >= segments || fleet.tick() >= (segments as i64 + 2) * 600)
 }
 
 fn rate_max(scale: &Scale) -> Result<f64> {
@@ -89,7 +89,7 @@ fn open_loop(scale: &Scale, rate: f64) -> Result<(Times, usize, usize)> {
             first = next;
         }
     }
-    let flushes = store.segments()?;
+    let flushes = store.flushes();
     let written = fleet.series() * (fleet.tick() + 1) as usize;
     let (_, samples) = store.scan(&[everything()], i64::MIN..=i64::MAX)?;
     store.close()?;
