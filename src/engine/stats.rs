@@ -9,6 +9,7 @@ use crate::segment::names;
 use crate::wal;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 /// What a database holds.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub struct Stats {
     pub checkpoint_bytes: u64,
     /// Bytes of the manifest.
     pub manifest_bytes: u64,
+    /// Ordinary samples that merges of this process found to lose against earlier ones with other bits.
+    pub late_conflicts: u64,
     /// Parts that are quarantined.
     pub quarantined: usize,
     /// Why writing stopped, if it did.
@@ -69,6 +72,7 @@ impl Engine {
             head_series: self.head.series_count(),
             segments: view.segments.len(),
             poisoned: self.poison.get().cloned(),
+            late_conflicts: self.late_conflicts.load(Ordering::Relaxed),
             quarantined: self.recovery.quarantined.len(),
             ..Stats::default()
         };
