@@ -79,22 +79,18 @@ impl Engine {
         };
         let sequences: Vec<u64> = members.iter().map(|member| member.sequence).collect();
         match self.begin(dir, members) {
-            Ok(merging) => compaction.merging = merging.map(Box::new),
+            Ok(merging) => compaction.merging = Some(Box::new(merging)),
             Err(error) => return self.give_up(compaction, &sequences, error),
-        }
-        if compaction.merging.is_none() {
-            compaction.not_before_ms = self.options.clock.now_ms() + RETRY_MS;
-            return Ok(false);
         }
         Ok(true)
     }
 
-    /// Merges until nothing is left that can be merged.
+    /// Merges until nothing is left that can be merged. A flush that falls due meanwhile goes first.
     pub(crate) fn compact_all(&self) -> Result<(), Error> {
         loop {
             self.check_writable()?;
             let mut maintenance = self.lock_maintenance();
-            if !self.compact(&mut maintenance, true)? {
+            if !self.step_flush(&mut maintenance)? && !self.compact(&mut maintenance, true)? {
                 return Ok(());
             }
         }
@@ -103,39 +99,28 @@ impl Engine {
     /// A failed merge changes nothing. One that met unreadable bytes is not tried again before the next opening.
     fn give_up(&self, compaction: &mut Compaction, members: &[u64], error: Error) -> Result<bool, Error> {
         compaction.not_before_ms = self.options.clock.now_ms() + RETRY_MS;
-        match error {
-            Error::Poisoned(_) => Err(error),
-            Error::Corrupt(_) => {
-                tracing::error!(%error, ?members, "segments are left unmerged: one of them cannot be read");
-                compaction.unreadable.extend(members);
-                Ok(true)
-            }
-            Error::OutOfSpace(_) => {
-                tracing::warn!(%error, "no space for a merge");
-                Ok(false)
-            }
-            error => Err(error),
+        if let Error::Corrupt(_) = error {
+            tracing::error!(%error, ?members, "segments are left unmerged: one of them cannot be read");
+            compaction.unreadable.extend(members);
+            return Ok(true);
         }
+        Err(error)
     }
 
     fn pick_members(&self, compaction: &Compaction, is_full: bool) -> Option<Vec<Arc<Segment>>> {
         let view = self.view.load();
-        let entries: Vec<SegmentEntry> = {
-            let manifest = self.lock_manifest();
-            let is_readable = |entry: &&SegmentEntry| !compaction.unreadable.contains(&entry.sequence);
-            manifest.segments.iter().filter(is_readable).cloned().collect()
+        let find = |sequence: u64| view.segments.iter().find(|one| one.sequence == sequence);
+        let entries = self.lock_manifest().segments.clone();
+        // Those that did not open are not in the view.
+        let lost = entries.iter().map(|entry| entry.sequence);
+        let lost = lost.filter(|sequence| find(*sequence).is_none());
+        let options = PickOptions {
+            unreadable: lost.chain(compaction.unreadable.iter().copied()).collect(),
+            ..self.pick_options(&view, is_full)
         };
-        let options = self.pick_options(&view, is_full);
-        let barriers = self.barriers(&view);
-        let picked = pick::pick(&entries, &barriers, &options)
-            .or_else(|| self.pick_rewrite(&entries).map(|sequence| vec![sequence]))?;
-        let find = |sequence: &u64| {
-            view.segments
-                .iter()
-                .find(|one| one.sequence == *sequence)
-                .cloned()
-        };
-        picked.iter().map(find).collect()
+        let picked = pick::pick(&entries, &self.barriers(&view), &options)
+            .or_else(|| Some(vec![self.pick_rewrite(&entries, &options.unreadable)?]))?;
+        picked.iter().map(|sequence| find(*sequence).cloned()).collect()
     }
 
     fn pick_options(&self, view: &View, is_full: bool) -> PickOptions {
@@ -150,16 +135,16 @@ impl Engine {
             rest_ms: millis(self.options.segment_span).saturating_mul(3),
             settled_lsn: self.settled_lsn(view),
             is_full,
+            unreadable: BTreeSet::new(),
         }
     }
 
     /// Everything that was written up to this LSN stands in segments.
     fn settled_lsn(&self, view: &View) -> u64 {
-        let mut samples = view.generations.iter().filter_map(|one| one.bounds());
-        match samples.next() {
-            None => u64::MAX,
-            Some(_) => self.lock_manifest().flushed_lsn,
+        if view.generations.iter().all(|one| one.bounds().is_none()) {
+            return u64::MAX;
         }
+        self.lock_manifest().flushed_lsn
     }
 
     /// Length of the longest segments, in the database's unit.
@@ -184,12 +169,18 @@ impl Engine {
         self.options.clock.now_ms() < created_ms.saturating_add(window_ms)
     }
 
-    /// Begins a merge; `None` when the disk has no room for it.
-    fn begin(&self, dir: &Path, members: Vec<Arc<Segment>>) -> Result<Option<Merging>, Error> {
+    /// Begins a merge, if the disk has room for it.
+    fn begin(&self, dir: &Path, members: Vec<Arc<Segment>>) -> Result<Merging, Error> {
         let bytes: u64 = members.iter().map(|member| member.file_bytes()).sum();
-        if self.options.fs.available_bytes(dir)? < bytes.saturating_add(FREE_BYTES_MIN) {
-            tracing::warn!(bytes, "no space for a merge");
-            return Ok(None);
+        let (needed, free) = (
+            bytes.saturating_add(FREE_BYTES_MIN),
+            self.options.fs.available_bytes(dir)?,
+        );
+        if free < needed {
+            return Err(Error::OutOfSpace(format!(
+                "{}: a merge needs {needed} bytes, {free} are free",
+                dir.display()
+            )));
         }
         let view = self.view.load_full();
         let lsn_last = members
@@ -227,7 +218,7 @@ impl Engine {
         let path = names::segment(dir, sequence);
         let meta = self.merged_meta(&members, sequence);
         tracing::debug!(sequence, members = members.len(), bytes, "merging segments");
-        Ok(Some(Merging {
+        Ok(Merging {
             writer: SegmentWriter::create(&self.options.fs, &path, source, meta, bounds, options)?,
             members,
             sequence,
@@ -235,7 +226,7 @@ impl Engine {
             applied: applied.into_iter().collect(),
             is_compressed,
             rules: rules.checksum(newest),
-        }))
+        })
     }
 
     /// A member with the deletions and rules that are applied to it.
@@ -401,18 +392,19 @@ impl Engine {
             false
         });
     }
-
-    /// Bytes of merged or dropped segments that a reader still holds, and of the members of the merge under way.
-    pub(super) fn scratch_bytes(&self, compaction: &Compaction) -> u64 {
-        let members = compaction.merging.iter().flat_map(|merging| &merging.members);
-        let held = compaction.retired.iter().chain(members);
-        held.map(|segment| segment.file_bytes()).sum()
-    }
 }
 
 impl Compaction {
-    pub(super) fn is_merging(&self) -> bool {
-        self.merging.is_some()
+    /// What the merge under way takes beside its members, at most in the usual case.
+    pub(super) fn scratch_bytes(&self) -> u64 {
+        let members = self.merging.iter().flat_map(|merging| &merging.members);
+        members.map(|segment| segment.file_bytes()).sum()
+    }
+
+    /// Ends the merge under way if one of these is a member: they go.
+    pub(super) fn abandon(&mut self, segments: &[Arc<Segment>]) {
+        let goes = |member: &Arc<Segment>| segments.iter().any(|one| Arc::ptr_eq(one, member));
+        self.merging.take_if(|merging| merging.members.iter().any(goes));
     }
 }
 

@@ -57,22 +57,6 @@ pub struct DeletionInfo {
 }
 
 impl Tombstone {
-    fn new(
-        lsn: u64,
-        deletion: Deletion,
-        withdrawn: Option<u64>,
-        ids: RoaringBitmap,
-    ) -> Result<Self, RegexError> {
-        let matchers = compile(&deletion.selector)?;
-        Ok(Self {
-            lsn,
-            deletion,
-            withdrawn,
-            matchers,
-            ids,
-        })
-    }
-
     pub(super) fn is_in_force(&self) -> bool {
         self.withdrawn.is_none()
     }
@@ -159,12 +143,13 @@ fn compile(selector: &Selector) -> Result<Vec<LabelMatcher>, RegexError> {
 pub(super) fn restored(replayed: Vec<ReplayedDeletion>) -> Result<Vec<Arc<Tombstone>>, Error> {
     let mut all = Vec::with_capacity(replayed.len());
     for one in replayed {
-        all.push(Arc::new(Tombstone::new(
-            one.lsn,
-            one.deletion,
-            one.withdrawn,
-            one.ids,
-        )?));
+        all.push(Arc::new(Tombstone {
+            lsn: one.lsn,
+            matchers: compile(&one.deletion.selector)?,
+            deletion: one.deletion,
+            withdrawn: one.withdrawn,
+            ids: one.ids,
+        }));
     }
     Ok(all)
 }
@@ -223,7 +208,13 @@ impl Engine {
             let (lsn, ids) = deleted.map_err(|error| self.append_failed(error))?;
             let written = writer.written_bytes() - before;
             self.log_bytes.fetch_add(written, Ordering::Relaxed);
-            let tombstone = Arc::new(Tombstone::new(lsn, deletion, None, ids)?);
+            let tombstone = Arc::new(Tombstone {
+                lsn,
+                deletion,
+                withdrawn: None,
+                matchers,
+                ids,
+            });
             self.change_view(|view| {
                 let mut deletions = view.deletions.to_vec();
                 deletions.push(tombstone.clone());

@@ -2,14 +2,16 @@
 
 use super::Engine;
 use super::error::Error;
+use super::masks::Masks;
 use super::merge::{Join, SourceKind};
-use super::select::{Warning, bounds, matching_rows, overlaps_head, warning};
+use super::select::{Warning, bounds, matching_rows, warning};
 use super::view::View;
 use crate::base::bytes::Corrupt;
 use crate::index::walk::{SortedTexts, WalkBounds, WalkEnd, merged_walk};
 use crate::index::{LabelMatcher, LiveIndex};
 use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
+use crate::segment::read::ReadCache;
 use crate::segment::reader::{Segment, SegmentError};
 use roaring::RoaringBitmap;
 use std::ops::RangeBounds;
@@ -167,10 +169,7 @@ impl Engine {
     ) -> Vec<ListedSegment> {
         warnings.extend(self.lost_at_opening(from, to));
         let mut listed = Vec::new();
-        for segment in &view.segments {
-            if segment.meta.time_min > to || segment.meta.time_max < from {
-                continue;
-            }
+        for segment in view.segments_within(from, to) {
             match self.listed_rows(view, segment, matchers, (from, to)) {
                 Ok(rows) => listed.push(ListedSegment {
                     segment: segment.clone(),
@@ -194,28 +193,43 @@ impl Engine {
         if matchers.is_empty() && is_whole && view.deletions.is_empty() {
             return Ok(None);
         }
-        let rows: RoaringBitmap = matching_rows(segment, matchers, from, to)?.into_iter().collect();
-        let invisible = self.invisible_rows(view, segment, &rows, (from, to))?;
-        Ok(Some(rows - invisible))
+        let mut rows: RoaringBitmap = matching_rows(segment, matchers, from, to)?.into_iter().collect();
+        let masks = Masks::over_segment(view, segment, from, to)?;
+        let mut cache = ReadCache::default();
+        for row in &rows & masks.rows() {
+            if masks.hide_all(segment, row, (from, to), &mut cache)? {
+                rows.remove(row);
+            }
+        }
+        Ok(Some(rows))
     }
 
     /// Whether the current series of a join has something to show; what cannot be read counts as shown.
-    fn is_listed(&self, view: &View, join: &Join, range: (i64, i64), warnings: &mut Vec<Warning>) -> bool {
-        join.current
+    fn is_listed(
+        &self,
+        view: &View,
+        join: &mut Join,
+        range: (i64, i64),
+        warnings: &mut Vec<Warning>,
+    ) -> bool {
+        let Join { sources, current, .. } = join;
+        current
             .iter()
-            .any(|(source, id)| match &join.sources[*source].kind {
+            .any(|(source, id)| match &mut sources[*source].kind {
                 // Rows of segments were chosen by their bounds; series of the head may have nothing in the range.
                 SourceKind::Head(_) => self.is_in_head(view, *id, range),
-                SourceKind::Segment { segment, .. } => {
-                    let row = RoaringBitmap::from_iter([*id]);
-                    match self.invisible_rows(view, segment, &row, range) {
-                        Ok(invisible) => invisible.is_empty(),
-                        Err(error) => {
-                            warnings.push(warning(segment, &error));
-                            true
-                        }
+                SourceKind::Segment {
+                    segment,
+                    masks,
+                    cache,
+                    ..
+                } => match masks.hide_all(segment, *id, range, cache) {
+                    Ok(is_hidden) => !is_hidden,
+                    Err(error) => {
+                        warnings.push(warning(segment, &error));
+                        true
                     }
-                }
+                },
             })
     }
 
@@ -238,7 +252,7 @@ impl Engine {
             if options.is_cancelled.is_some_and(|is_cancelled| is_cancelled()) {
                 return Err(Error::Cancelled);
             }
-            if !self.is_listed(&view, &join, (from, to), &mut listing.warnings) {
+            if !self.is_listed(&view, &mut join, (from, to), &mut listing.warnings) {
                 continue;
             }
             if options.limit != 0 && listing.items.len() == options.limit {
@@ -268,7 +282,7 @@ impl Engine {
         };
         let (_pin, view) = self.pinned_view();
         let mut sources = self.segment_sources(&view, &matchers, from, to, &mut counted.warnings);
-        let in_head = if overlaps_head(&view, from, to) {
+        let in_head = if view.head_is_within(from, to) {
             self.head.find(&matchers)
         } else {
             Vec::new()
@@ -290,7 +304,7 @@ impl Engine {
         sources.extend(self.head_source(&view, &matchers, from, to));
         let (mut join, mut failed) = (Join::new(sources), Vec::new());
         while join.next(&self.head, &mut failed) {
-            let is_listed = self.is_listed(&view, &join, (from, to), &mut counted.warnings);
+            let is_listed = self.is_listed(&view, &mut join, (from, to), &mut counted.warnings);
             counted.series += u64::from(is_listed);
         }
         counted.warnings.extend(failed.iter().map(in_words));

@@ -1,6 +1,5 @@
 //! Deletions as they lie over segments, the frozen generation and hidden parts, and what they leave to be seen.
 
-use super::Engine;
 use super::deletions::Tombstone;
 use super::view::View;
 use crate::model::parts::{Mark, Part};
@@ -83,6 +82,22 @@ impl Masks {
         in_force.map(|mask| (mask.0.deletion.from, mask.0.deletion.to))
     }
 
+    /// Whether deletions leave nothing of a row to show within `from..=to`.
+    pub(super) fn hide_all(
+        &self,
+        segment: &Segment,
+        row: u32,
+        (from, to): (i64, i64),
+        cache: &mut ReadCache,
+    ) -> Result<bool, SegmentError> {
+        let mut hidden: Vec<(i64, i64)> = self.hidden(row).collect();
+        if hidden.is_empty() {
+            return Ok(false);
+        }
+        let (first, last) = segment.time_bounds(row)?;
+        is_all_hidden(segment, row, (first.max(from), last.min(to)), &mut hidden, cache)
+    }
+
     /// Hides what is hidden of a row and notes the marks above it.
     pub(super) fn apply(&self, row: u32, part: &mut Part) {
         for (tombstone, _) in self.masks.iter().filter(|mask| mask.1.contains(row)) {
@@ -93,13 +108,10 @@ impl Masks {
 
 /// The same for a part of the series `id` of the head.
 pub(super) fn apply_to_head(view: &View, id: u32, part: &mut Part) {
-    let above = view.deletions.iter().filter(|tombstone| tombstone.lsn > part.lsn);
-    for tombstone in above
-        .filter(|tombstone| tombstone.ids.contains(id))
-        .cloned()
-        .collect::<Vec<_>>()
-    {
-        apply(&tombstone, part);
+    for tombstone in view.deletions.iter() {
+        if tombstone.lsn > part.lsn && tombstone.ids.contains(id) {
+            apply(tombstone, part);
+        }
     }
 }
 
@@ -121,32 +133,6 @@ fn apply(tombstone: &Tombstone, part: &mut Part) {
     }
 }
 
-impl Engine {
-    /// Rows of a segment that have nothing to show within `from..=to`, of those that deletions are about.
-    pub(super) fn invisible_rows(
-        &self,
-        view: &View,
-        segment: &Arc<Segment>,
-        rows: &RoaringBitmap,
-        (from, to): (i64, i64),
-    ) -> Result<RoaringBitmap, SegmentError> {
-        let mut invisible = RoaringBitmap::new();
-        if view.deletions.is_empty() {
-            return Ok(invisible);
-        }
-        let masks = Masks::over_segment(view, segment, from, to)?;
-        for row in &(rows & masks.rows()) {
-            let (first, last) = segment.time_bounds(row)?;
-            let range = (first.max(from), last.min(to));
-            let mut hidden: Vec<(i64, i64)> = masks.hidden(row).collect();
-            if is_all_hidden(segment, row, range, &mut hidden)? {
-                invisible.insert(row);
-            }
-        }
-        Ok(invisible)
-    }
-}
-
 /// Rows of a segment, and the time range of them that is deleted.
 pub(super) type DeletedRange = (Arc<RoaringBitmap>, i64, i64);
 
@@ -158,12 +144,12 @@ pub(super) fn rows_without_samples(
     let touched = deleted
         .iter()
         .fold(RoaringBitmap::new(), |all, range| all | &*range.0);
-    let mut without = RoaringBitmap::new();
+    let (mut without, mut cache) = (RoaringBitmap::new(), ReadCache::default());
     for row in touched {
         let about = deleted.iter().filter(|range| range.0.contains(row));
         let mut ranges: Vec<(i64, i64)> = about.map(|range| (range.1, range.2)).collect();
         let (first, last) = segment.time_bounds(row)?;
-        if is_all_hidden(segment, row, (first, last), &mut ranges)? {
+        if is_all_hidden(segment, row, (first, last), &mut ranges, &mut cache)? {
             without.insert(row);
         }
     }
@@ -176,12 +162,13 @@ fn is_all_hidden(
     row: u32,
     (first, last): (i64, i64),
     hidden: &mut [(i64, i64)],
+    cache: &mut ReadCache,
 ) -> Result<bool, SegmentError> {
     if is_covered(hidden, first, last) {
         return Ok(true);
     }
     let touches = hidden.iter().any(|range| range.0 <= last && range.1 >= first);
-    Ok(touches && is_hidden_sample_by_sample(segment, row, (first, last), hidden)?)
+    Ok(touches && is_hidden_sample_by_sample(segment, row, (first, last), hidden, cache)?)
 }
 
 /// Whether the ranges together cover `first..=last`.
@@ -205,11 +192,11 @@ fn is_hidden_sample_by_sample(
     row: u32,
     (from, to): (i64, i64),
     hidden: &[(i64, i64)],
+    cache: &mut ReadCache,
 ) -> Result<bool, SegmentError> {
-    let mut cache = ReadCache::default();
     let mut samples = Samples::default();
     for slice in segment.slices_within(from, to)? {
-        segment.read(row, slice, (from, to), &mut cache, &mut samples)?;
+        segment.read(row, slice, (from, to), cache, &mut samples)?;
         hidden.iter().for_each(|range| samples.cut_out(range.0, range.1));
         if !samples.is_empty() {
             return Ok(false);

@@ -16,6 +16,7 @@
 //! what stands before it from what stands behind.
 
 use super::manifest::SegmentEntry;
+use std::collections::BTreeSet;
 
 /// Segments of a run that is merged for its weight.
 const RUN_MIN: usize = 3;
@@ -46,6 +47,8 @@ pub(crate) struct PickOptions {
     pub(crate) settled_lsn: u64,
     /// Merge whatever can be merged.
     pub(crate) is_full: bool,
+    /// Segments that cannot be read whole. They are no members, and stand in the way like any other.
+    pub(crate) unreadable: BTreeSet<u64>,
 }
 
 /// A deletion, as far as merging minds it.
@@ -93,6 +96,9 @@ fn pick_in<'a, 'b>(
 ) -> Option<&'a [&'b SegmentEntry]> {
     let is_allowed = |run: &&[&SegmentEntry]| {
         weight_of(run) <= u128::from(options.samples_max)
+            && !run
+                .iter()
+                .any(|member| options.unreadable.contains(&member.sequence))
             && is_contiguous(run, near)
             && !is_parted(run, near, barriers, options.settled_lsn)
     };
@@ -235,6 +241,7 @@ mod tests {
             rest_ms: 6 * HOUR,
             settled_lsn: 0,
             is_full: false,
+            unreadable: BTreeSet::new(),
         }
     }
 
@@ -293,6 +300,20 @@ mod tests {
         let mut beside = segments.to_vec();
         beside[1].time_max = 239 * HOUR;
         assert_eq!(picked(&beside), [1, 3, 4]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_left_and_is_in_the_way() {
+        let unreadable = |sequence| PickOptions {
+            unreadable: BTreeSet::from([sequence]),
+            ..options()
+        };
+        let all: Vec<SegmentEntry> = (1..=5).map(|lsn| segment(0, 2, lsn, 100)).collect();
+        assert_eq!(pick(&all, &[], &unreadable(2)), Some(vec![3, 4, 5]));
+        assert_eq!(pick(&all, &[], &unreadable(3)), None, "no three of a side");
+        let beside = segment(0, 2, 6, 100);
+        let beside = [all.as_slice(), &[beside]].concat();
+        assert_eq!(pick(&beside, &[], &unreadable(3)), Some(vec![4, 5, 6]));
     }
 
     #[test]

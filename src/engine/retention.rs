@@ -14,6 +14,7 @@ use crate::segment::names;
 use crate::segment::reader::{Segment, SegmentError};
 use crate::wal;
 use roaring::RoaringBitmap;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -54,9 +55,6 @@ impl Engine {
     /// Drops the segments that retention is due for. Returns whether there were any.
     pub(super) fn retain(&self, maintenance: &mut Maintenance) -> Result<bool, Error> {
         let Some(dir) = self.dir() else { return Ok(false) };
-        if maintenance.compaction.is_merging() {
-            return Ok(false);
-        }
         let due = self.due(dir, &maintenance.compaction)?;
         if due.is_empty() {
             return Ok(false);
@@ -68,6 +66,7 @@ impl Engine {
             return Ok(false);
         }
         tracing::info!(segments = old.len(), "retention drops segments");
+        maintenance.compaction.abandon(&old);
         self.replace_segments(dir, &mut maintenance.compaction, &old, None)?;
         // What they alone said of metrics is known no more, and is written when it is said again.
         let left = events::metadata_in(&self.view.load().segments);
@@ -102,10 +101,11 @@ impl Engine {
         Ok(due)
     }
 
-    /// Log, checkpoint, segments, what the head will take, and scratch space.
+    /// Log, checkpoint, segments, what the head will take, and scratch space. Files that only a reader still holds are
+    /// not counted: to drop more would not bring them back.
     fn bytes_in_use(&self, dir: &Path, compaction: &Compaction) -> Result<u64, Error> {
         let fs = &self.options.fs;
-        let mut bytes = self.scratch_bytes(compaction);
+        let mut bytes = compaction.scratch_bytes();
         for (_, path) in wal::list_files(&**fs, dir)? {
             bytes += fs.file_len(&path)?;
         }
@@ -155,12 +155,13 @@ impl Engine {
     }
 
     /// A single segment that is due to be written again: a rule drops some of it, or it has become old.
-    pub(super) fn pick_rewrite(&self, segments: &[SegmentEntry]) -> Option<u64> {
+    pub(super) fn pick_rewrite(&self, segments: &[SegmentEntry], unreadable: &BTreeSet<u64>) -> Option<u64> {
         let rules = self.rule_ranges();
         let is_due = |entry: &&SegmentEntry| {
             let checksum = rules.checksum(entry.time_max);
-            (checksum != 0 && checksum != entry.rules)
-                || (!entry.is_compressed && self.is_old(entry.time_max))
+            !unreadable.contains(&entry.sequence)
+                && ((checksum != 0 && checksum != entry.rules)
+                    || (!entry.is_compressed && self.is_old(entry.time_max)))
         };
         segments.iter().find(is_due).map(|entry| entry.sequence)
     }

@@ -185,7 +185,9 @@ impl Engine {
         from: i64,
         to: i64,
     ) -> Option<Source> {
-        let selection = overlaps_head(view, from, to).then(|| self.head.select(matchers))?;
+        let selection = view
+            .head_is_within(from, to)
+            .then(|| self.head.select(matchers))?;
         (selection.len() > 0).then(|| Source::head(selection))
     }
 
@@ -200,10 +202,7 @@ impl Engine {
     ) -> Vec<Source> {
         warnings.extend(self.lost_at_opening(from, to));
         let mut sources = Vec::new();
-        for segment in &view.segments {
-            if segment.meta.time_min > to || segment.meta.time_max < from {
-                continue;
-            }
+        for segment in view.segments_within(from, to) {
             match matching_rows(segment, matchers, from, to) {
                 Ok(rows) if rows.is_empty() => {}
                 Ok(rows) => match Masks::over_segment(view, segment, from, to) {
@@ -215,15 +214,6 @@ impl Engine {
         }
         sources
     }
-}
-
-/// Whether the head has samples in `from..=to`.
-pub(super) fn overlaps_head(view: &View, from: i64, to: i64) -> bool {
-    let mut bounds = view
-        .generations
-        .iter()
-        .filter_map(|generation| generation.bounds());
-    bounds.any(|bounds| bounds.0 <= to && bounds.1 >= from)
 }
 
 pub(super) fn warning(segment: &Segment, error: &SegmentError) -> Warning {
@@ -277,7 +267,7 @@ impl SeriesCursor {
             if !found {
                 return Ok(false);
             }
-            self.read_current(&mut series.samples)?;
+            self.read_current(&mut series.samples);
             if !series.samples.is_empty() {
                 series.labels = Labels::from_canonical(self.join.labels());
                 return Ok(true);
@@ -286,47 +276,41 @@ impl SeriesCursor {
     }
 
     /// The samples of the current series: its parts in order of writing, settled place by place.
-    fn read_current(&mut self, out: &mut Samples) -> Result<(), Error> {
+    fn read_current(&mut self, out: &mut Samples) {
+        // A deletion that came after this view hides nothing of it, but has moved samples of the live generation.
+        if !self.view.deletions.is_empty() || self.read_plain(out) {
+            *out = parts::join(self.read_parts());
+        }
+    }
+
+    /// The same where no deletion has to be minded, with the memory of `out` used again. Returns whether one has to be
+    /// all the same.
+    fn read_plain(&mut self, out: &mut Samples) -> bool {
         out.clear();
         let (mut parts, mut hidden) = (Vec::new(), Vec::new());
-        if self.view.deletions.is_empty() {
-            for index in 0..self.join.current.len() {
-                let (source, id) = self.join.current[index];
-                match &mut self.join.sources[source].kind {
-                    SourceKind::Segment { segment, cache, .. } => {
-                        let range = (self.from, self.to);
-                        read_row(
-                            segment,
-                            id,
-                            range,
-                            cache,
-                            &mut self.part,
-                            out,
-                            &mut parts,
-                            &mut self.warnings,
-                        );
-                    }
-                    SourceKind::Head(_) => {
-                        for generation in &self.view.generations {
-                            let (range, part) = ((self.from, self.to), &mut self.part);
-                            let head = &self.engine.head;
-                            match head.read(generation, id, range, part, &mut hidden) {
-                                Ok(()) => add(part, out, &mut parts),
-                                Err(error) => note(&mut self.warnings, head_warning(error)),
-                            }
+        let range = (self.from, self.to);
+        for index in 0..self.join.current.len() {
+            let (source, id) = self.join.current[index];
+            let (part, warnings) = (&mut self.part, &mut self.warnings);
+            match &mut self.join.sources[source].kind {
+                SourceKind::Segment { segment, cache, .. } => {
+                    read_row(segment, id, range, cache, part, out, &mut parts, warnings);
+                }
+                SourceKind::Head(_) => {
+                    for generation in &self.view.generations {
+                        match self.engine.head.read(generation, id, range, part, &mut hidden) {
+                            Ok(()) => add(part, out, &mut parts),
+                            Err(error) => note(warnings, head_warning(error)),
                         }
                     }
                 }
             }
         }
-        // A deletion that came after this view hides nothing of it, but has moved samples of the live generation.
-        if !self.view.deletions.is_empty() || !hidden.is_empty() {
-            *out = parts::join(self.read_parts());
-        } else if !parts.is_empty() {
+        if !parts.is_empty() {
             parts.insert(0, std::mem::take(out));
             *out = Samples::join(parts);
         }
-        Ok(())
+        !hidden.is_empty()
     }
 
     /// What each source shows of the current series.
@@ -402,15 +386,12 @@ impl Engine {
         }
         let mut generations = view.generations.iter();
         generations.any(|generation| {
-            let overlaps = generation
-                .bounds()
-                .is_some_and(|bounds| bounds.0 <= to && bounds.1 >= from);
             // Whoever reads what does not decode is told so.
             let is_shown = || match self.head_parts(view, generation, id, (from, to)) {
                 Ok(parts) => parts.iter().any(|part| !part.samples.is_empty()),
                 Err(_) => true,
             };
-            overlaps && is_shown()
+            generation.is_within(from, to) && is_shown()
         })
     }
 }

@@ -28,11 +28,8 @@ impl Engine {
             return Ok(false);
         }
         self.trim_caches();
-        if maintenance.frozen.is_some() {
-            return self.flush_frozen(&mut maintenance).map(|()| true);
-        }
-        if self.is_flush_due(&mut maintenance) {
-            return self.freeze(&mut maintenance);
+        if self.step_flush(&mut maintenance)? {
+            return Ok(true);
         }
         // A cursor may hold up the eviction for long; the log must not grow for that.
         if self.evict(&mut maintenance) {
@@ -44,10 +41,24 @@ impl Engine {
         if self.retain(&mut maintenance)? {
             return Ok(true);
         }
-        if self.options.compaction {
-            return self.compact(&mut maintenance, false);
+        if !self.options.compaction {
+            return Ok(false);
         }
-        Ok(false)
+        match self.compact(&mut maintenance, false) {
+            Err(Error::OutOfSpace(error)) => {
+                tracing::warn!(error, "no space for a merge");
+                Ok(false)
+            }
+            other => other,
+        }
+    }
+
+    /// Carries a flush on, or begins one that is due. Returns whether there was anything to do.
+    pub(super) fn step_flush(&self, maintenance: &mut Maintenance) -> Result<bool, Error> {
+        if maintenance.frozen.is_some() {
+            return self.flush_frozen(maintenance).map(|()| true);
+        }
+        Ok(self.is_flush_due(maintenance) && self.freeze(maintenance)?)
     }
 
     /// Writes everything in the head to a segment, whatever its size.

@@ -14,3 +14,16 @@ pub(crate) struct View {
     /// By LSN, withdrawn ones included.
     pub(crate) deletions: Arc<[Arc<Tombstone>]>,
 }
+
+impl View {
+    /// Segments that may have something in `from..=to`, in order of their LSNs.
+    pub(super) fn segments_within(&self, from: i64, to: i64) -> impl Iterator<Item = &Arc<Segment>> {
+        let is_within = move |one: &&Arc<Segment>| one.meta.time_min <= to && one.meta.time_max >= from;
+        self.segments.iter().filter(is_within)
+    }
+
+    /// Whether the head has samples in `from..=to`.
+    pub(super) fn head_is_within(&self, from: i64, to: i64) -> bool {
+        self.generations.iter().any(|one| one.is_within(from, to))
+    }
+}

@@ -131,10 +131,7 @@ impl Head {
     /// Whether series `id` has samples in one of `generations` within `from..=to`.
     pub(crate) fn is_within(&self, generations: &[Arc<Generation>], id: u32, from: i64, to: i64) -> bool {
         generations.iter().any(|generation| {
-            let bounds = generation
-                .bounds()
-                .is_some_and(|bounds| bounds.0 <= to && bounds.1 >= from);
-            bounds && self.has_samples_within(generation, id, from, to)
+            generation.is_within(from, to) && self.has_samples_within(generation, id, from, to)
         })
     }
 

@@ -251,6 +251,12 @@ impl Generation {
         (min <= max).then_some((min, max))
     }
 
+    /// Whether it may have something in `from..=to`.
+    pub(crate) fn is_within(&self, from: i64, to: i64) -> bool {
+        self.bounds()
+            .is_some_and(|bounds| bounds.0 <= to && bounds.1 >= from)
+    }
+
     /// The data that was moved out of slab `index`, if it was.
     pub(crate) fn frozen_slab(&self, index: usize) -> Option<Arc<FrozenSlab>> {
         let frozen = self.frozen.read().unwrap_or_else(PoisonError::into_inner);

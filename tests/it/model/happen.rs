@@ -82,25 +82,11 @@ impl Episode<'_> {
         self.happens(Kind::Step);
         let checkpoint = self.names("checkpoint-");
         let mut steps = 0;
-        loop {
-            let ages = self.ages();
-            let stepped = self.db().step();
-            if !stepped.unwrap_or_else(|error| self.fail(&format!("step: {error}"))) {
-                break;
-            }
+        while self.step_once() {
             steps += 1;
             if steps > 200 {
                 self.fail("steps without end");
             }
-            let flushed = !self.twin.new_flushed(&self.metas()).is_empty();
-            self.note(|| format!("step, flushed {flushed}"));
-            if flushed {
-                if self.twin.frozen_lsn.is_none() {
-                    self.twin.freeze();
-                }
-                self.flushed_frozen();
-            }
-            self.follow_segments(&ages);
         }
         // What was frozen and held nothing left no segment.
         self.flushed_frozen();
@@ -111,6 +97,25 @@ impl Episode<'_> {
         }
         self.note(|| format!("{steps} steps"));
         self.learn_what_is_durable();
+    }
+
+    /// One piece of background work; whether there was any.
+    pub(super) fn step_once(&mut self) -> bool {
+        let ages = self.ages();
+        let stepped = self.db().step();
+        if !stepped.unwrap_or_else(|error| self.fail(&format!("step: {error}"))) {
+            return false;
+        }
+        let flushed = !self.twin.new_flushed(&self.metas()).is_empty();
+        self.note(|| format!("step, flushed {flushed}"));
+        if flushed {
+            if self.twin.frozen_lsn.is_none() {
+                self.twin.freeze();
+            }
+            self.flushed_frozen();
+        }
+        self.follow_segments(&ages);
+        true
     }
 
     /// A tick may have synced; to know for certain, everything is made durable.

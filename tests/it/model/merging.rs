@@ -7,6 +7,9 @@ use super::setup::is_short_lived;
 use narthex::{Clock, SegmentMeta};
 use std::time::Duration;
 
+/// What was frozen is written; what is due is frozen, and written.
+const STEPS_OF_FLUSHES: usize = 3;
+
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
@@ -38,8 +41,11 @@ impl Episode<'_> {
         }
     }
 
-    /// Merges all that can be merged.
+    /// Merges all that can be merged. A flush that is due comes first, and is seen before a merge takes what it wrote.
     pub(super) fn compact(&mut self) {
+        for _ in 0..STEPS_OF_FLUSHES {
+            self.step_once();
+        }
         let ages = Ages {
             oldest: None,
             ..self.ages()
