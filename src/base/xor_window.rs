@@ -118,12 +118,14 @@ impl Window {
             // A chunk that Prometheus continued after a restart may use the full window without ever setting it.
             self.leading = 0;
         }
-        // Which of both codes comes next is hard to predict, so nothing branches on it.
-        let sets = code >> 62 == 0b11;
-        let fresh = Self::fresh(code);
-        self.leading = select(sets, fresh.leading, self.leading);
-        self.trailing = select(sets, fresh.trailing, self.trailing);
-        input.skip(used + 2 + 11 * u32::from(sets));
+        // A branch, because the way to the next code is the longest chain of a decoder: as long as the guess is right it
+        // does not wait for the window.
+        if code >> 62 == 0b11 {
+            *self = Self::fresh(code);
+            input.skip(used + 13);
+        } else {
+            input.skip(used + 2);
+        }
         let bits = 64u32.checked_sub(u32::from(self.leading) + u32::from(self.trailing))?;
         Some(old ^ input.take(bits) << self.trailing)
     }
@@ -138,13 +140,6 @@ impl Window {
             trailing: (64 - leading).wrapping_sub(length),
         }
     }
-}
-
-/// One of two numbers without a branch.
-#[inline(always)]
-fn select(first: bool, one: u8, other: u8) -> u8 {
-    let mask = u8::from(first).wrapping_neg();
-    one & mask | other & !mask
 }
 
 #[inline]

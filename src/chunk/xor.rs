@@ -423,23 +423,35 @@ fn next_sample(
     window: &mut Window,
     (timestamp, delta, value): (i64, u64, u64),
 ) -> Option<(i64, u64, u64)> {
-    let mut next = input.peek();
-    let (used, step) = match next.leading_ones() {
-        0 => (1, 0),
-        1 => (16, signed(next << 2 >> 50, 14)),
-        2 => (20, signed(next << 3 >> 47, 17)),
-        3 => (24, signed(next << 4 >> 44, 20)),
-        _ => {
-            input.skip(4);
-            let step = input.take(64);
-            next = input.peek();
-            (0, step as i64)
-        }
-    };
+    let next = input.peek();
+    if next >> 63 == 0 {
+        let timestamp = timestamp.wrapping_add(delta as i64);
+        let value = window.read_behind(input, next, 1, value)?;
+        return Some((timestamp, delta, value));
+    }
+    let (step, length) = next_step(input.clone());
+    input.skip(length);
     let delta = delta.wrapping_add(step as u64);
     let timestamp = timestamp.wrapping_add(delta as i64);
-    let value = window.read_behind(input, next, used, value)?;
+    let value = window.read_behind(input, input.peek(), 0, value)?;
     Some((timestamp, delta, value))
+}
+
+/// What a delta-of-delta code that is not the shortest says, and its length. Takes the reader by value, so that the caller's
+/// stays in registers.
+#[inline(never)]
+fn next_step(mut input: BitReader<'_>) -> (i64, u32) {
+    let code = input.peek();
+    match code.leading_ones() {
+        0 => (0, 1),
+        1 => (signed(code << 2 >> 50, 14), 16),
+        2 => (signed(code << 3 >> 47, 17), 20),
+        3 => (signed(code << 4 >> 44, 20), 24),
+        _ => {
+            input.skip(4);
+            (input.take(64) as i64, 68)
+        }
+    }
 }
 
 /// Timestamp of the last sample, `None` for an empty chunk.
