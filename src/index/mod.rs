@@ -21,6 +21,7 @@ mod segment_values;
 pub(crate) mod segment_writer;
 pub(crate) mod select;
 mod series_table;
+mod steps;
 mod symbols;
 #[cfg(test)]
 mod tests;

@@ -15,9 +15,7 @@
 //! ```text
 //! kind 0   the first row is the only one
 //! kind 1   varint n: n + 2 consecutive rows
-//! kind 2   varint row count, varint byte length, then steps to the next row, each a varint s:
-//!            s even   one step of s / 2 + 1
-//!            s odd    a varint n follows: n + 2 steps of (s - 1) / 2 + 1
+//! kind 2   varint row count, varint byte length, then steps (see `index/steps.rs`)
 //! kind 3   varint row count, varint byte length, then a roaring bitmap in its portable serialisation
 //! ```
 
@@ -26,6 +24,7 @@
 use super::blocks::{Blocks, BlocksWriter, ENTRIES_PER_BLOCK};
 use super::roaring_window::{CONTAINER_BYTES_MAX, roaring_window};
 use super::rows::RowUnion;
+use super::steps::{self, Steps};
 use crate::base::bytes::{Corrupt, Cursor};
 use crate::base::varint;
 use roaring::RoaringBitmap;
@@ -36,6 +35,7 @@ const KIND_RUN: u64 = 1;
 const KIND_STEPS: u64 = 2;
 const KIND_ROARING: u64 = 3;
 
+const EVERY_ROW: RangeInclusive<u32> = 0..=u32::MAX;
 /// Fewer rows than this are never a bitmap.
 const ROARING_ROWS_MIN: usize = 64;
 
@@ -98,7 +98,7 @@ fn write_list(out: &mut Vec<u8>, before: u32, rows: &[u32]) {
         head(KIND_RUN);
         return varint::write_u64(out, rows.len() as u64 - 2);
     }
-    let steps = steps_of(rows);
+    let steps = steps::encode(rows);
     let bitmap = (rows.len() >= ROARING_ROWS_MIN).then(|| roaring_of(rows));
     let (kind, bytes) = match bitmap {
         Some(bitmap) if bitmap.len() < steps.len() => (KIND_ROARING, bitmap),
@@ -117,31 +117,6 @@ fn roaring_of(rows: &[u32]) -> Vec<u8> {
         .serialize_into(&mut bytes)
         .expect("BUG: writing to a vector failed");
     bytes
-}
-
-fn steps_of(rows: &[u32]) -> Vec<u8> {
-    let mut out = Vec::new();
-    let steps = || rows.windows(2).filter_map(|two| Some(two.last()? - two.first()?));
-    let mut next = steps().peekable();
-    while let Some(step) = next.next() {
-        let mut repeats = 0u64;
-        while next.next_if_eq(&step).is_some() {
-            repeats += 1;
-        }
-        let code = u64::from(step - 1) << 1;
-        match repeats {
-            0 => varint::write_u64(&mut out, code),
-            // Twice a one-byte step is as short as its repetition and faster to read.
-            1 if code < 0x80 => [code, code]
-                .iter()
-                .for_each(|code| varint::write_u64(&mut out, *code)),
-            _ => {
-                varint::write_u64(&mut out, code | 1);
-                varint::write_u64(&mut out, repeats - 1);
-            }
-        }
-    }
-    out
 }
 
 /// Where the lists of a name stand.
@@ -210,7 +185,7 @@ impl<'a> Lists<'a> {
 
     /// Adds the rows that have the label.
     pub(super) fn add_presence(&self, union: &mut RowUnion) -> Result<(), Corrupt> {
-        self.presence.add_to(self.row_count, union)
+        self.presence.add_to(self.row_count, &EVERY_ROW, union)
     }
 
     /// How many rows have the label.
@@ -276,19 +251,16 @@ impl<'a> ListCursor<'a> {
         union: &mut RowUnion,
     ) -> Result<(), Corrupt> {
         let window = (list.kind == KIND_ROARING).then(|| roaring_window(list.bytes, &range));
-        match window.flatten() {
-            Some(bytes) => List {
-                bytes: &bytes,
-                ..*list
-            }
-            .add_to(self.lists.row_count, union),
-            None => self.add(list, union),
-        }
+        let list = List {
+            bytes: window.as_ref().and_then(Option::as_deref).unwrap_or(list.bytes),
+            ..*list
+        };
+        list.add_to(self.lists.row_count, &range, union)
     }
 
     /// Adds the rows of a list to `union`.
     pub(super) fn add(&self, list: &List<'a>, union: &mut RowUnion) -> Result<(), Corrupt> {
-        list.add_to(self.lists.row_count, union)
+        list.add_to(self.lists.row_count, &EVERY_ROW, union)
     }
 }
 
@@ -325,15 +297,23 @@ impl<'a> List<'a> {
     /// Bytes to read for the rows within `range`; none when the list is one row or one run.
     pub(super) fn bytes_within(&self, range: &RangeInclusive<u32>) -> u64 {
         let bytes = self.bytes.len() as u64;
-        if self.kind == KIND_ROARING {
-            let containers = (range.end() >> 16).saturating_sub(range.start() >> 16) + 1;
-            bytes.min(u64::from(containers) * CONTAINER_BYTES_MAX as u64)
-        } else {
-            bytes
+        match (self.kind, Steps::read(self.bytes)) {
+            (KIND_ROARING, _) => {
+                let containers = (range.end() >> 16).saturating_sub(range.start() >> 16) + 1;
+                bytes.min(u64::from(containers) * CONTAINER_BYTES_MAX as u64)
+            }
+            (KIND_STEPS, Ok(steps)) => steps.bytes_within(range),
+            _ => bytes,
         }
     }
 
-    fn add_to(&self, row_count: u32, union: &mut RowUnion) -> Result<(), Corrupt> {
+    /// Adds the rows within `range`, or more.
+    fn add_to(
+        &self,
+        row_count: u32,
+        range: &RangeInclusive<u32>,
+        union: &mut RowUnion,
+    ) -> Result<(), Corrupt> {
         let corrupt = || Corrupt::new("a list names a row beyond the last", 0);
         if self.first >= row_count {
             return Err(corrupt());
@@ -348,7 +328,7 @@ impl<'a> List<'a> {
                     .ok_or_else(corrupt)?;
                 union.push_run(self.first, last);
             }
-            KIND_STEPS => self.add_steps(row_count, union)?,
+            KIND_STEPS => Steps::read(self.bytes)?.add_within(self.first, row_count, range, union)?,
             _ => {
                 let bitmap = RoaringBitmap::deserialize_from(self.bytes);
                 let bitmap = bitmap.map_err(|_| Corrupt::new("roaring bitmap", 0))?;
@@ -356,37 +336,6 @@ impl<'a> List<'a> {
                     return Err(corrupt());
                 }
                 union.take_bitmap(bitmap);
-            }
-        }
-        Ok(())
-    }
-
-    fn add_steps(&self, row_count: u32, union: &mut RowUnion) -> Result<(), Corrupt> {
-        let mut cursor = Cursor::new(self.bytes);
-        let mut row = u64::from(self.first);
-        let limit = u64::from(row_count);
-        union.push(self.first);
-        while !cursor.is_empty() {
-            let code = cursor.uvarint("step")?;
-            let step = (code >> 1) + 1;
-            let repeats = if code & 1 == 0 {
-                1
-            } else {
-                cursor.uvarint("steps")?.saturating_add(2)
-            };
-            let end = step
-                .checked_mul(repeats)
-                .and_then(|distance| row.checked_add(distance));
-            let end = end.filter(|end| *end < limit);
-            let end = end.ok_or_else(|| cursor.corrupt("a list names a row beyond the last"))?;
-            if step == 1 {
-                union.push_run(row as u32 + 1, end as u32);
-                row = end;
-            } else {
-                while row < end {
-                    row += step;
-                    union.push(row as u32);
-                }
             }
         }
         Ok(())
@@ -408,7 +357,7 @@ mod tests {
 
     fn decode(list: &List<'_>, row_count: u32) -> Vec<u32> {
         let mut union = RowUnion::default();
-        list.add_to(row_count, &mut union).unwrap();
+        list.add_to(row_count, &EVERY_ROW, &mut union).unwrap();
         union.finish().iter().collect()
     }
 
@@ -427,7 +376,7 @@ mod tests {
                 let list = cursor.next().unwrap();
                 prop_assert_eq!(list.count, rows.len() as u64);
                 prop_assert_eq!(&decode(&list, 5_000), rows);
-                prop_assert!(list.add_to(rows[rows.len() - 1], &mut RowUnion::default()).is_err());
+                prop_assert!(list.add_to(rows[rows.len() - 1], &EVERY_ROW, &mut RowUnion::default()).is_err());
                 let again = lists.cursor_at(0).unwrap().seek(rank as u32).unwrap();
                 prop_assert_eq!(&decode(&again, 5_000), rows);
             }
