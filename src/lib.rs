@@ -34,6 +34,7 @@ pub(crate) mod index;
 pub(crate) mod io;
 pub(crate) mod model;
 pub(crate) mod segment;
+pub(crate) mod sketch;
 pub(crate) mod wal;
 
 pub use base::bytes::Corrupt;
@@ -42,6 +43,7 @@ pub use chunk::Encoding;
 pub use db::{Batch, Db};
 pub use engine::RecoveryReport;
 pub use engine::backup::BackupReport;
+pub use engine::cardinality::{CardinalityEstimate, Growth, LabelCardinality};
 pub use engine::chunks::{ChunkCursor, RawChunk, SeriesChunks};
 pub use engine::deletions::DeletionInfo;
 pub use engine::doctor::{Diagnosis, Finding, Remedy};
@@ -68,6 +70,7 @@ pub use model::sample::{STALE_NAN_BITS, Sample, Value, stale_nan};
 pub use segment::compress::Compressor;
 pub use segment::meta::{BinaryMetaSerializer, MetaSerializer, SegmentMeta};
 pub use segment::reader::{CorruptFile, Quarantined};
+pub use sketch::{Change, Distinct, LabelGrowth, MetricGrowth};
 
 /// Aids for testing what is built on this crate: a disk that loses power, fails calls and fills up.
 pub mod testing {

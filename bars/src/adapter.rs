@@ -5,7 +5,7 @@
 use anyhow::{Result, ensure};
 use narthex as library;
 use narthex::{Histogram, Labels, Matcher, Series, Value};
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -165,6 +165,11 @@ impl Store {
         self.settle()
     }
 
+    /// Moves everything in memory to segments, and merges none of them.
+    pub fn flush_only(&self) -> Result<()> {
+        Ok(self.db.flush()?)
+    }
+
     /// Does background work until none is left.
     pub fn settle(&self) -> Result<()> {
         while self.db.step()? {}
@@ -231,6 +236,30 @@ impl Store {
         let counted = self.db.count_series(matchers, range)?;
         ensure!(counted.warnings.is_empty(), "{:?}", counted.warnings);
         Ok(counted.series as usize)
+    }
+}
+
+/// Questions about cardinality.
+impl Store {
+    /// Distinct series in the range, estimated, and how many metrics are told of.
+    pub fn cardinality(&self, range: Range<i64>) -> Result<(u64, usize)> {
+        let report = self.db.cardinality_between(range)?;
+        ensure!(report.warnings.is_empty(), "{:?}", report.warnings);
+        Ok((report.series.estimate, report.metrics.len()))
+    }
+
+    /// The label that is to blame for most series that came between two ranges.
+    pub fn growth(&self, before: Range<i64>, after: Range<i64>) -> Result<Option<String>> {
+        let growth = self.db.growth(before, after)?;
+        ensure!(growth.warnings.is_empty(), "{:?}", growth.warnings);
+        Ok(growth.label_names.into_iter().next().map(|label| label.name))
+    }
+
+    /// Bytes of a part of all segments.
+    pub fn part_bytes(&self, part: &str) -> u64 {
+        let segments = self.db.segments();
+        let parts = segments.iter().flat_map(|segment| &segment.parts);
+        parts.filter(|one| one.0 == part).map(|one| one.1).sum()
     }
 }
 

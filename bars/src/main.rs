@@ -7,6 +7,7 @@
 //! cargo run --release -p narthex-bars -- backfill [late|one-series|all-series|newest-first|scattered] [--head-mib 64]
 //! cargo run --release -p narthex-bars -- latency
 //! cargo run --release -p narthex-bars -- read [whole|one|head|match] [--realdata DIR]
+//! cargo run --release -p narthex-bars -- cardinality
 //! cargo run --release -p narthex-bars -- memory
 //! cargo run --release -p narthex-bars -- restart [--ticks 6,120,480]
 //! cargo run --release -p narthex-bars -- oracle-long
@@ -43,7 +44,7 @@ mod rng;
 mod workload;
 
 use anyhow::Result;
-use bar::{Scale, backfill, disk, ingest, k8s, latency, memory, oracle, read, restart};
+use bar::{Scale, backfill, cardinality, disk, ingest, k8s, latency, memory, oracle, read, restart};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -105,6 +106,8 @@ enum Command {
         #[command(flatten)]
         given: Given,
     },
+    /// Time to say how many distinct series there are over many segments, and what grew.
+    Cardinality,
     /// Memory per series.
     Memory {
         /// Samples per series, a run each.
@@ -158,6 +161,7 @@ fn run(scale: &Scale, command: Command) -> Result<bool> {
         Command::Backfill { shapes, head_mib } => backfill::run(scale, &shapes, head_mib),
         Command::Latency => latency::run(scale),
         Command::Read { parts, given } => read::run(scale, &parts, given.realdata.as_deref()),
+        Command::Cardinality => cardinality::run(scale),
         Command::Memory { ticks } => memory::run(scale, &ticks),
         Command::Restart { ticks, seed } => restart::run(scale, &ticks, seed),
         Command::OracleLong { operations } => oracle::run(operations),
@@ -182,6 +186,7 @@ fn all(scale: &Scale, given: &Given) -> Result<bool> {
     good &= backfill::run(scale, &[], None)?;
     good &= latency::run(scale)?;
     good &= read::run(scale, &[], given.realdata.as_deref())?;
+    good &= cardinality::run(scale)?;
     good &= memory::run(scale, &[6, 120])?;
     good &= restart::run(scale, &[6, 120, 480], 1)?;
     Ok(good)

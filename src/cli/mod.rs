@@ -1,5 +1,6 @@
 //! The subcommands. They use the library's public face like any other program, and only read unless told to repair.
 
+mod cardinality;
 mod doctor;
 mod json;
 mod stats;
@@ -45,6 +46,21 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Distinct series in a range of time, by metric and label name; or, with `--before`, what grew and which label is
+    /// to blame. Exits with 1 if something could not be read.
+    Cardinality {
+        /// The folder of the database.
+        dir: PathBuf,
+        /// Timestamps in the unit of the database, as in 1000..2000; either may be left out.
+        #[arg(long, value_parser = cardinality::span, default_value = "..", allow_hyphen_values = true)]
+        range: cardinality::Span,
+        /// An earlier range: says what was added since.
+        #[arg(long, value_parser = cardinality::span, allow_hyphen_values = true)]
+        before: Option<cardinality::Span>,
+        /// Prints JSON instead of tables.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Why a subcommand could not say anything.
@@ -66,6 +82,12 @@ pub(crate) fn run(flags: &Flags, out: &mut impl Write) -> Result<bool, Failure> 
             precision,
         } => doctor::run(dir, *repair, *precision, out),
         Command::Stats { dir, json } => stats::run(dir, *json, out),
+        Command::Cardinality {
+            dir,
+            range,
+            before,
+            json,
+        } => cardinality::run(dir, *range, *before, *json, out),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::engine::Engine;
 use crate::engine::RecoveryReport;
 use crate::engine::background::Background;
 use crate::engine::backup::BackupReport;
+use crate::engine::cardinality::{CardinalityEstimate, Growth};
 use crate::engine::chunks::ChunkCursor;
 use crate::engine::deletions::DeletionInfo;
 use crate::engine::doctor::{self, Diagnosis};
@@ -296,6 +297,25 @@ impl Db {
     /// Series by metric and by label name.
     pub fn cardinality(&self) -> Result<CardinalityReport, Error> {
         self.engine().cardinality()
+    }
+
+    /// How many distinct series there are in `range`, also by metric and by label name with its values; a series counts
+    /// once, wherever it is. Estimated from the sketches that segments hold, so that it takes milliseconds, and from
+    /// series' labels and time bounds where a segment lies in the range in part only, or is small.
+    ///
+    /// What a deletion hides in a segment counts until a merge has applied the deletion.
+    pub fn cardinality_between(&self, range: impl RangeBounds<i64>) -> Result<CardinalityEstimate, Error> {
+        self.engine().cardinality_between(range)
+    }
+
+    /// What grew from the time `before` to the time `after`: which metrics got series, and which label is to blame. See
+    /// [`Db::cardinality_between`] for what counts.
+    pub fn growth(
+        &self,
+        before: impl RangeBounds<i64>,
+        after: impl RangeBounds<i64>,
+    ) -> Result<Growth, Error> {
+        self.engine().growth(before, after)
     }
 
     /// Memory of the head by part.

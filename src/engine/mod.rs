@@ -8,6 +8,7 @@ mod append;
 pub(crate) mod background;
 pub(crate) mod backup;
 pub(crate) mod backup_list;
+pub(crate) mod cardinality;
 mod checkpoint;
 pub(crate) mod chunks;
 mod compact;

@@ -15,6 +15,7 @@ use crate::model::labels::METRIC_NAME;
 use crate::model::matcher::{MatchOp, Matcher};
 use crate::model::metadata::Metadata;
 use crate::model::samples::Samples;
+use crate::sketch::Sketch;
 use crate::wal::batch::LoggedFloat;
 use crate::wal::batch_decode::{self, BatchVisitor, Chains, LoggedHistogram};
 use crate::wal::deletion::LoggedCorrection;
@@ -166,6 +167,20 @@ fn walk_values(index: &SegmentIndex<'_>, name: &str, within: Option<&RoaringBitm
         values.advance()?;
     }
     Ok(())
+}
+
+/// A cardinality sketch, merged with itself and with what it says again.
+pub fn sketch(bytes: &[u8]) {
+    let Ok(sketch) = Sketch::decode(bytes) else {
+        return;
+    };
+    let mut merged = Sketch::default();
+    merged.merge(&sketch);
+    merged.merge(&sketch);
+    assert_eq!(merged.series.hll, sketch.series.hll, "BUG: a merge is no union");
+    let grown = sketch.metrics_grown(&merged);
+    let _ = sketch.labels_grown(&merged, &grown);
+    let _ = Sketch::decode(&sketch.encode()).expect("BUG: a sketch that does not decode");
 }
 
 /// The payload of a batch record.

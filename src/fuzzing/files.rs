@@ -49,6 +49,7 @@ fn read_segment(bytes: &[u8]) {
     let _ = segment.verify();
     let _ = segment.exemplars();
     let _ = segment.metadata();
+    let _ = segment.sketch();
     for row in 0..segment.rows().saturating_add(2) {
         let _ = segment.time_bounds(row);
         let _ = segment.hash(row);

@@ -13,7 +13,7 @@ mod tests;
 
 pub use decoders::{
     batch_payload, column_group, histogram_chunk, histogram_column, index_sections, matcher, series_state,
-    time_columns, xor_chunk,
+    sketch, time_columns, xor_chunk,
 };
 pub use files::{backup_list, checkpoint, manifest, replay, segment, wal};
 
@@ -42,6 +42,7 @@ pub const TARGETS: &[Target] = &[
     target("replay", replay, seeds::replay),
     target("segment", segment, seeds::segment),
     target("series_state", series_state, seeds::series_state),
+    target("sketch", sketch, seeds::sketch),
     target("time_columns", time_columns, seeds::time_columns),
     target("wal", wal, seeds::wal),
     target("xor_chunk", xor_chunk, seeds::xor_chunk),

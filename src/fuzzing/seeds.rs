@@ -17,6 +17,7 @@ use crate::model::labels::Labels;
 use crate::model::metadata::{Metadata, MetricType};
 use crate::model::sample::{Sample, Value};
 use crate::segment::compress::Compressor;
+use crate::sketch::Sketch;
 use crate::wal::{self, Gap, Record, ReplayFrom, Visitor};
 use std::convert::Infallible;
 use std::path::Path;
@@ -310,6 +311,20 @@ pub(super) fn index_sections() -> Vec<Vec<u8>> {
         out
     };
     vec![build(Compression::None), build(Compression::Zstd)]
+}
+
+pub(super) fn sketch() -> Vec<Vec<u8>> {
+    let of = |count: i64| {
+        let mut all: Vec<Labels> = (0..count).map(labels).collect();
+        all.sort();
+        let (mut rows, mut hashes) = (SegmentIndexWriter::new(), Vec::new());
+        for labels in &all {
+            rows.push(labels.as_ref());
+            hashes.extend_from_slice(&labels.hash().0.to_le_bytes());
+        }
+        Sketch::of(&rows, &hashes).encode()
+    };
+    [0, 5, 200, 4_000].map(of).to_vec()
 }
 
 pub(super) fn series_state() -> Vec<Vec<u8>> {

@@ -72,6 +72,7 @@ each_target! {
     replay
     segment
     series_state
+    sketch
     time_columns
     wal
     xor_chunk

@@ -48,7 +48,6 @@ impl SegmentIndexWriter {
         Self::default()
     }
 
-    #[cfg(test)]
     pub(crate) fn row_count(&self) -> u32 {
         self.row_count
     }
@@ -130,11 +129,32 @@ impl SegmentIndexWriter {
         writer.finish(&schemas)
     }
 
-    fn postings(&self, ranking: &Ranking) -> Vec<u8> {
+    /// By pair: how many rows have it.
+    pub(crate) fn pair_counts(&self) -> Vec<u32> {
         let mut counts = vec![0u32; self.pairs.slots()];
         for pair in self.frames.iter().flat_map(|frame| &frame.pairs) {
             counts[pair.0 as usize] += 1;
         }
+        counts
+    }
+
+    /// The label names by number.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        (0..self.pairs.name_slots())
+            .map(|name| self.pairs.name(NameId(name)))
+            .collect()
+    }
+
+    /// Every pair by number: the number of its name, and its value.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (u32, &str)> {
+        (0..self.pairs.slots() as u32).map(PairId).map(|pair| {
+            let name = self.pairs.name_of(pair).expect("BUG: a pair without a name");
+            (name.0, self.pairs.value(pair))
+        })
+    }
+
+    fn postings(&self, ranking: &Ranking) -> Vec<u8> {
+        let counts = self.pair_counts();
         let rows_of = |pairs: &[PairId]| {
             pairs
                 .iter()
@@ -186,19 +206,25 @@ impl SegmentIndexWriter {
     }
 
     fn for_each_pair(&self, mut each: impl FnMut(u32, PairId)) {
+        let mut row = 0;
+        self.for_each_row(|pairs| {
+            pairs.iter().for_each(|&pair| each(row, pair));
+            row += 1;
+        });
+    }
+
+    /// Shows the pairs of every row.
+    pub(crate) fn for_each_row(&self, mut each: impl FnMut(&[PairId])) {
         let mut columns = vec![0; self.schemas.len()];
         for (names, schema) in &self.schemas {
             columns[*schema as usize] = names.len();
         }
-        let mut row = 0;
         for frame in &self.frames {
-            let mut pairs = frame.pairs.iter();
+            let mut pairs = frame.pairs.as_slice();
             for &schema in &frame.schemas {
-                pairs
-                    .by_ref()
-                    .take(columns[schema as usize])
-                    .for_each(|&pair| each(row, pair));
-                row += 1;
+                let (of_row, rest) = pairs.split_at(columns[schema as usize]);
+                each(of_row);
+                pairs = rest;
             }
         }
     }

@@ -53,6 +53,14 @@ pub(crate) enum SectionKind {
     Exemplars = 11,
     Metadata = 12,
     Classes = 13,
+    Sketch = 14,
+}
+
+impl SectionKind {
+    /// Whether a reader that does not know the kind must refuse the file.
+    pub(crate) fn is_required(self) -> bool {
+        self != Self::Sketch
+    }
 }
 
 /// One entry of the section table.
@@ -164,7 +172,7 @@ pub(crate) fn read_table(bytes: &[u8], table_offset: u64) -> Result<Vec<Section>
 }
 
 fn is_known(kind: u16) -> bool {
-    (SectionKind::Meta as u16..=SectionKind::Classes as u16).contains(&kind)
+    (SectionKind::Meta as u16..=SectionKind::Sketch as u16).contains(&kind)
 }
 
 fn read_entry(cursor: &mut Cursor<'_>) -> Result<Section, Corrupt> {

@@ -20,6 +20,7 @@ mod plan;
 pub(crate) mod read;
 pub(crate) mod reader;
 pub(crate) mod rebuild;
+mod sketch;
 pub(crate) mod summary;
 pub(crate) mod verify;
 pub(crate) mod writer;

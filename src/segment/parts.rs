@@ -4,11 +4,12 @@ use super::layout::SectionKind;
 use super::reader::Segment;
 
 /// Sections by their name for people.
-pub(super) const NAMES: [(SectionKind, &str); 13] = [
+pub(super) const NAMES: [(SectionKind, &str); 14] = [
     (SectionKind::Symbols, "symbols"),
     (SectionKind::Series, "series table"),
     (SectionKind::Postings, "postings"),
     (SectionKind::Hashes, "label hashes"),
+    (SectionKind::Sketch, "sketch"),
     (SectionKind::Bounds, "time bounds"),
     (SectionKind::Places, "places"),
     (SectionKind::Slices, "slices"),

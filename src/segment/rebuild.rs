@@ -1,5 +1,5 @@
-//! Making anew what a segment can lose without losing data: its header, the postings, the label hashes and the time
-//! bounds. All of it follows from the labels of the rows and from their samples.
+//! Making anew what a segment can lose without losing data: its header, the postings, the label hashes, the
+//! time bounds and the sketch. All of it follows from the labels of the rows and from their samples.
 
 #![deny(clippy::indexing_slicing, clippy::unwrap_used)]
 
@@ -16,13 +16,19 @@ use crate::index::{Compression, SegmentIndex, SegmentIndexWriter};
 use crate::io::{AtomicFile, Fs};
 use crate::model::labels::{self, LabelsRef};
 use crate::model::samples::Samples;
+use crate::sketch::Sketch;
 use std::path::Path;
 use std::sync::Arc;
 
 /// Bytes of the data that are copied at a time.
 const PIECE_BYTES: u64 = 1 << 20;
 
-const DERIVED: [SectionKind; 3] = [SectionKind::Postings, SectionKind::Hashes, SectionKind::Bounds];
+const DERIVED: [SectionKind; 4] = [
+    SectionKind::Postings,
+    SectionKind::Hashes,
+    SectionKind::Bounds,
+    SectionKind::Sketch,
+];
 
 /// A segment that opens apart from its header, and what of it is damaged.
 #[derive(Debug)]
@@ -127,6 +133,9 @@ impl Patient {
             index.push(LabelsRef::new(labels));
             hashes.extend_from_slice(&hash::hash_128(labels).to_le_bytes());
         })?;
+        if self.is_damaged(SectionKind::Sketch) {
+            anew.push((SectionKind::Sketch, Sketch::of(&index, &hashes).encode()));
+        }
         if self.is_damaged(SectionKind::Postings) {
             // All three of one writer: postings count names and values in the order of the symbols.
             let parts = index.finish(match compressor {

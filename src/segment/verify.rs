@@ -34,6 +34,9 @@ impl Segment {
         {
             check.faults.push(error.to_string());
         }
+        if let Err(error) = self.verify_sketch(&mut check) {
+            check.faults.push(error.to_string());
+        }
         let expected = self.meta.floats + self.meta.histograms;
         if check.faults.is_empty() && check.samples != expected {
             let file = self.path().display();
@@ -44,6 +47,20 @@ impl Segment {
         }
         check.faults.dedup();
         check
+    }
+
+    /// Whether the sealed sketch, if there is one, is of the rows. Which names and metrics are in it is left to who
+    /// wrote it.
+    fn verify_sketch(&self, check: &mut SegmentCheck) -> Result<(), SegmentError> {
+        if let Some(sketch) = self.sketch()?
+            && sketch.series != self.sketch_of_rows(i64::MIN, i64::MAX)?.series
+        {
+            let file = self.path().display();
+            check
+                .faults
+                .push(format!("{file}: the sketch is of other series"));
+        }
+        Ok(())
     }
 
     fn verify_rows(&self, check: &mut SegmentCheck) -> Result<(), SegmentError> {

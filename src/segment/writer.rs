@@ -10,6 +10,7 @@ use super::meta::{BinaryMetaSerializer, MetaSerializer, SegmentMeta};
 use super::packed;
 use super::plan;
 use super::reader::SegmentError;
+use super::sketch;
 use crate::base::bytes::Corrupt;
 use crate::base::hash;
 use crate::column::{
@@ -299,7 +300,7 @@ impl<S: SeriesSource> SegmentWriter<S> {
         let (compressor, stored) = compressor.compress(raw);
         self.sections.push(Section {
             kind: kind as u16,
-            required: true,
+            required: kind.is_required(),
             compressor,
             offset: self.file.offset(),
             stored_length: stored.len() as u64,
@@ -329,7 +330,7 @@ impl<S: SeriesSource> SegmentWriter<S> {
         Ok((self.meta, length))
     }
 
-    /// Symbols, series table, postings and hashes.
+    /// Symbols, series table, postings, hashes and the sketch.
     fn write_index(&mut self) -> Result<(), WriteError> {
         let mut index = SegmentIndexWriter::new();
         let mut hashes = Vec::with_capacity(self.source.len() as usize * 16);
@@ -337,6 +338,7 @@ impl<S: SeriesSource> SegmentWriter<S> {
             hashes.extend_from_slice(&hash::hash_128(labels.as_bytes()).to_le_bytes());
             index.push(labels);
         })?;
+        let sketch = sketch::sealed(&index, &hashes);
         let compression = match self.options.metadata_compressor {
             Compressor::Zstd => Compression::Zstd,
             Compressor::None | Compressor::Snappy => Compression::None,
@@ -346,6 +348,9 @@ impl<S: SeriesSource> SegmentWriter<S> {
         self.section(SectionKind::Series, &parts.series, Compressor::None)?;
         self.section(SectionKind::Postings, &parts.postings, Compressor::None)?;
         self.section(SectionKind::Hashes, &hashes, Compressor::None)?;
+        if let Some(sketch) = sketch {
+            self.section(SectionKind::Sketch, &sketch, self.options.metadata_compressor)?;
+        }
         Ok(())
     }
 

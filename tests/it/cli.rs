@@ -268,6 +268,41 @@ fn stats_are_printed_as_tables_and_as_json() {
 }
 
 #[test]
+fn cardinality_is_printed_for_a_range_and_between_two() {
+    let folder = folder();
+    let path = folder.path().to_str().expect("a plain path");
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let has = |ran: &Ran, expected: &str| {
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
+        let is_there = ran.out.lines().any(|line| words(line) == expected);
+        assert!(is_there, "{expected}:\n{}", ran.out);
+    };
+    let ran = narthex(&["cardinality", path, "--range", "..6000000"]);
+    has(&ran, "4 series");
+    has(&ran, "host 3 3");
+    has(&ran, "cpu_busy 3");
+    has(&narthex(&["cardinality", path]), "~4 series");
+    has(&narthex(&["cardinality", path, "--range", "-9..-3"]), "0 series");
+    let ran = narthex(&["cardinality", path, "--before", "..0", "--range", "0..60000"]);
+    has(&ran, "cpu_busy 0 3 3 0 host");
+    has(&ran, "host 0 3 3 0 3");
+    let ran = narthex(&[
+        "cardinality",
+        path,
+        "--before",
+        "..6000000",
+        "--range",
+        "13000000..",
+    ]);
+    has(&ran, "(all) 4 4 0 0");
+    let ran = narthex(&["cardinality", "--json", path]);
+    assert!(ran.out.contains("\"estimate\": 4,"), "{}", ran.out);
+    let ran = narthex(&["cardinality", "--json", "--before", "..0", path]);
+    assert!(ran.out.contains("\"blamed\": 3,"), "{}", ran.out);
+    assert_eq!(narthex(&["cardinality", path, "--range", "yesterday"]).code, 2);
+}
+
+#[test]
 fn stats_and_verify_work_beside_an_open_database() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let db = Db::open(Options::new(folder.path()).background(false)).expect("a new database");

@@ -3,6 +3,7 @@
 mod backfill;
 mod backup;
 mod basics;
+mod cardinality;
 mod cli;
 mod concurrency;
 mod corruption;

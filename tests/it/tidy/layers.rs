@@ -11,6 +11,7 @@ const RANKS: &[&[&str]] = &[
     &["base"],
     &["model", "io"],
     &["chunk", "column", "index", "wal"],
+    &["sketch"],
     &["segment", "head"],
     &["rollup"],
     &["engine", "records", "promql"],
