@@ -33,6 +33,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 mod adapter;
 mod bar;
+mod counted;
 mod fleet;
 mod kubernetes;
 mod measure;
@@ -40,10 +41,15 @@ mod peer;
 mod realdata;
 mod report;
 mod rng;
+mod steps;
 mod workload;
+mod year;
 
 use anyhow::Result;
-use bar::{Scale, backfill, disk, ingest, k8s, latency, memory, oracle, read, restart};
+use bar::{
+    Scale, backfill, busy, compacted, disk, ingest, k8s, large, latency, memory, oracle, read, restart,
+    simulation,
+};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -119,6 +125,14 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// Bytes per sample and time to read after merging.
+    Compacted(Given),
+    /// A virtual year, compared with a model throughout.
+    Simulation,
+    /// Commit latency while segments are merged, dropped, deleted from and copied.
+    Busy,
+    /// Whether 2.6 thousand million samples are as fast to write and read as the first.
+    Large,
     /// The long run of the oracle test.
     OracleLong {
         #[arg(long, default_value_t = 10_000_000)]
@@ -128,6 +142,14 @@ enum Command {
     All(Given),
     #[command(hide = true)]
     MemoryOne { ticks: usize },
+    #[command(hide = true)]
+    SimulationLife {
+        folder: PathBuf,
+        #[arg(long, allow_negative_numbers = true)]
+        acked: i64,
+        #[arg(long)]
+        until: i64,
+    },
     #[command(hide = true)]
     RestartWriter { folder: PathBuf, first_tick: i64 },
     #[command(hide = true)]
@@ -160,9 +182,14 @@ fn run(scale: &Scale, command: Command) -> Result<bool> {
         Command::Read { parts, given } => read::run(scale, &parts, given.realdata.as_deref()),
         Command::Memory { ticks } => memory::run(scale, &ticks),
         Command::Restart { ticks, seed } => restart::run(scale, &ticks, seed),
+        Command::Compacted(given) => compacted::run(scale, given.realdata.as_deref()),
+        Command::Simulation => simulation::run(scale),
+        Command::Busy => busy::run(scale),
+        Command::Large => large::run(scale),
         Command::OracleLong { operations } => oracle::run(operations),
         Command::All(given) => all(scale, &given),
         Command::MemoryOne { ticks } => memory::run_one(scale, ticks),
+        Command::SimulationLife { folder, acked, until } => simulation::live(scale, &folder, acked, until),
         Command::RestartWriter { folder, first_tick } => {
             restart::write_until_killed(scale, &folder, first_tick)
         }
