@@ -3,12 +3,16 @@
 //! ```text
 //! cargo run --release -p narthex-bars -- disk [d1|d4|d4-jitter|d15] --realdata DIR [--prometheus BINARY]
 //! cargo run --release -p narthex-bars -- k8s [--prometheus BINARY]
+//! cargo run --release -p narthex-bars -- compacted [--realdata DIR]
 //! cargo run --release -p narthex-bars -- ingest [stable|random|churn|new-series|commit-latency]
 //! cargo run --release -p narthex-bars -- backfill [late|one-series|all-series|newest-first|scattered] [--head-mib 64]
 //! cargo run --release -p narthex-bars -- latency
+//! cargo run --release -p narthex-bars -- busy
 //! cargo run --release -p narthex-bars -- read [whole|one|head|match] [--realdata DIR]
 //! cargo run --release -p narthex-bars -- memory
 //! cargo run --release -p narthex-bars -- restart [--ticks 6,120,480]
+//! cargo run --release -p narthex-bars -- large
+//! cargo run --release -p narthex-bars -- simulation
 //! cargo run --release -p narthex-bars -- oracle-long
 //! cargo run --release -p narthex-bars -- all --small
 //! ```
@@ -16,7 +20,9 @@
 //! Each prints a table of figures with the bar behind them and ends with 1 when a bar is missed or anything read back
 //! is wrong. `--small` shrinks every data set to seconds of work and judges correctness only, never a time or a size.
 //! At full scale `read`, `memory` and `restart` make a million series and want about 6 GB of memory and a quiet
-//! machine of two cores; `--work DIR` says where their files go (default: the system's temporary folder).
+//! machine of two cores; `--work DIR` says where their files go (default: the system's temporary folder). `large` and
+//! `simulation` write some two thousand million samples each and take a quarter of an hour; they judge by CPU time, and
+//! want a folder on a disk, with 3 GB free.
 //!
 //! Recorded data (`--realdata`, or `NARTHEX_REALDATA`) is described in `realdata.rs`. The generated sets are those of
 //! `fleet.rs` (hosts with node exporters) and `kubernetes/` (pods with histograms); both depend on nothing but a seed.
@@ -205,11 +211,15 @@ fn all(scale: &Scale, given: &Given) -> Result<bool> {
         println!("\ndisk: left out, no recorded data given");
     }
     good &= k8s::run(scale, given.prometheus.as_deref())?;
+    good &= compacted::run(scale, given.realdata.as_deref())?;
     good &= ingest::run(scale, &[])?;
     good &= backfill::run(scale, &[], None)?;
     good &= latency::run(scale)?;
+    good &= busy::run(scale)?;
     good &= read::run(scale, &[], given.realdata.as_deref())?;
     good &= memory::run(scale, &[6, 120])?;
     good &= restart::run(scale, &[6, 120, 480], 1)?;
+    good &= large::run(scale)?;
+    good &= simulation::run(scale)?;
     Ok(good)
 }

@@ -13,7 +13,7 @@ use crate::measure::{median, thread_cpu};
 use crate::realdata::{Pace, Recording, Replay};
 use crate::report::{Bar, Report};
 use crate::workload::{Expected, Workload, play_until};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -81,9 +81,8 @@ fn measure<W: Workload>(
     report: &mut Report,
 ) -> Result<()> {
     let expected = Expected::of(&mut make());
-    let Some((first_ms, last_ms)) = expected.bounds() else {
-        return Ok(report.check(false, format!("{name}: no samples")));
-    };
+    let bounds = expected.bounds();
+    let (first_ms, last_ms) = bounds.with_context(|| format!("{name}: no samples"))?;
     let whole = in_pieces(scale, make, i64::MAX)?;
     let whole = whole.look(&expected, report)?;
     report.figure(format!("{name}, one flush"), whole.bytes, "B/sample");

@@ -42,12 +42,12 @@ const ENDS: [(i64, bool); 8] = [
     (260, true),
     (300, false),
 ];
-const ENDS_SMALL: [(i64, bool); 3] = [(4, true), (8, false), (12, true)];
+const ENDS_SMALL: [(i64, bool); 3] = [(3, true), (7, false), (10, true)];
 
 fn size(scale: &Scale) -> Size {
     Size {
         hosts: scale.of(100, 10),
-        days: scale.of(365, 18),
+        days: scale.of(365, 14),
         retention_days: scale.of(120, 10),
         rule_days: scale.of(10, 3),
     }
@@ -118,7 +118,7 @@ fn stretch(
     command.arg("--until").arg(last.to_string());
     let mut child = command.stdout(Stdio::piped()).spawn()?;
     let mut output = BufReader::new(child.stdout.take().context("the child has no output")?);
-    let (mut text, mut own, mut is_closed) = (String::new(), Vec::new(), false);
+    let (mut text, mut own, mut is_closed, mut is_over) = (String::new(), Vec::new(), false, false);
     let mut line_at = Instant::now();
     while output.read_line(&mut text).is_ok_and(|length| length > 0) && text.ends_with('\n') {
         let words = text.trim_end();
@@ -128,7 +128,8 @@ fn stretch(
             own.push(line);
             let line_time = line_at.elapsed();
             line_at = Instant::now();
-            if is_killed && line.tick >= until {
+            if is_killed && !is_over && line.tick >= until {
+                is_over = true;
                 std::thread::sleep(line_time.mul_f64(3.0 * rng.unit()));
                 child.kill()?;
             }
