@@ -1,4 +1,5 @@
-//! The only file that names the database's API: the harness around it knows a [`Store`], a [`Writer`] and a reader.
+//! The only file that names the database's API, its file system apart (`counted.rs`): the harness around it knows a
+//! [`Store`], a [`Writer`] and a reader.
 //!
 //! Calls are thin and inlined, so that what is measured is the library.
 
@@ -21,11 +22,7 @@ pub enum Policy {
 /// What a bar sets; everything else stays at the library's defaults.
 #[derive(Debug, Clone)]
 pub struct Setup {
-    pub folder: PathBuf,
-    pub policy: Option<Policy>,
-    pub background: bool,
-    pub clock: Option<Clock>,
-    pub head_bytes: Option<u64>,
+    options: library::Options,
 }
 
 /// A clock that the caller moves, so that what waits for time to pass can be measured.
@@ -33,36 +30,58 @@ pub type Clock = Arc<library::ManualClock>;
 
 impl Setup {
     /// The library's defaults in `folder`.
-    pub fn new(folder: impl Into<PathBuf>) -> Self {
+    pub fn new(folder: impl AsRef<Path>) -> Self {
         Self {
-            folder: folder.into(),
-            policy: None,
-            background: true,
-            clock: None,
-            head_bytes: None,
+            options: library::Options::new(folder),
         }
     }
 
-    pub fn policy(mut self, policy: Policy) -> Self {
-        self.policy = Some(policy);
-        self
+    fn with(self, set: impl FnOnce(library::Options) -> library::Options) -> Self {
+        Self {
+            options: set(self.options),
+        }
     }
 
-    pub fn clock(mut self, clock: Clock) -> Self {
-        self.clock = Some(clock);
-        self
+    pub fn policy(self, policy: Policy) -> Self {
+        self.with(|options| options.durability(durability(policy)))
+    }
+
+    pub fn clock(self, clock: Clock) -> Self {
+        self.with(|options| options.clock(clock))
     }
 
     /// Memory of the head.
-    pub fn head_bytes(mut self, bytes: u64) -> Self {
-        self.head_bytes = Some(bytes);
-        self
+    pub fn head_bytes(self, bytes: u64) -> Self {
+        self.with(|options| options.head_bytes_max(bytes))
     }
 
     /// Nothing happens behind the caller's back; [`Store::settle`] does it.
-    pub fn no_background(mut self) -> Self {
-        self.background = false;
-        self
+    pub fn no_background(self) -> Self {
+        self.with(|options| options.background(false))
+    }
+
+    /// Segments stay as flushes wrote them, until [`Store::compact`].
+    pub fn no_merges(self) -> Self {
+        self.with(|options| options.compaction(false))
+    }
+
+    pub fn retention(self, retention: Duration) -> Self {
+        self.with(|options| options.retention(retention))
+    }
+
+    /// A shorter retention for what matches.
+    pub fn retention_rule(self, matchers: Vec<Matcher>, retention: Duration) -> Self {
+        self.with(|options| options.retention_rule(matchers, retention))
+    }
+
+    /// Believes the clock, however far ahead of the samples it is.
+    pub fn trust_clock(self) -> Self {
+        self.with(|options| options.clock_leap_max(Duration::MAX))
+    }
+
+    /// Where files are; see [`crate::counted`].
+    pub fn files(self, fs: Arc<dyn library::Fs>) -> Self {
+        self.with(|options| options.fs(fs))
     }
 }
 
@@ -72,6 +91,16 @@ pub struct DiskBytes {
     /// Segments, manifest and whatever else a closed database needs.
     pub kept: u64,
     pub wal: u64,
+}
+
+/// What is in segments, and the checkpoint.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Kept {
+    pub segments: usize,
+    pub bytes: u64,
+    pub samples: u64,
+    pub oldest_ms: Option<i64>,
+    pub checkpoint_bytes: u64,
 }
 
 /// One sample as it is written or was read.
@@ -108,6 +137,11 @@ impl Writer {
         self.batch.push(labels, timestamp_ms, value);
     }
 
+    /// Takes the place of whatever is there.
+    pub fn correct(&mut self, labels: &Labels, timestamp_ms: i64, value: f64) {
+        self.batch.correct(labels, timestamp_ms, value);
+    }
+
     #[inline]
     pub fn push_point(&mut self, labels: &Labels, timestamp_ms: i64, point: Point<'_>) {
         match point {
@@ -127,17 +161,7 @@ fn durability(policy: Policy) -> library::Durability {
 
 impl Store {
     pub fn open(setup: &Setup) -> Result<Self> {
-        let mut options = library::Options::new(&setup.folder).background(setup.background);
-        if let Some(policy) = setup.policy {
-            options = options.durability(durability(policy));
-        }
-        if let Some(bytes) = setup.head_bytes {
-            options = options.head_bytes_max(bytes);
-        }
-        if let Some(clock) = &setup.clock {
-            options = options.clock(clock.clone());
-        }
-        let db = library::Db::open(options)?;
+        let db = library::Db::open(setup.options.clone())?;
         Ok(Self { db })
     }
 
@@ -172,8 +196,53 @@ impl Store {
 
     /// Does background work until none is left.
     pub fn settle(&self) -> Result<()> {
-        while self.db.step()? {}
+        while self.step()? {}
         Ok(())
+    }
+
+    /// Does at most one piece of background work; whether there was any.
+    pub fn step(&self) -> Result<bool> {
+        Ok(self.db.step()?)
+    }
+
+    pub fn sync(&self) -> Result<()> {
+        Ok(self.db.sync()?)
+    }
+
+    /// Up to which log record everything is in segments.
+    pub fn flushed_lsn(&self) -> u64 {
+        let segments = self.db.segments().into_iter();
+        segments.map(|segment| segment.meta.lsn_last).max().unwrap_or(0)
+    }
+
+    /// Merges all that can be merged.
+    pub fn compact(&self) -> Result<()> {
+        self.db.compact()?;
+        self.settle()
+    }
+
+    /// Hides what matching series have in `range`; the deletion's id.
+    pub fn delete(&self, matchers: &[Matcher], range: RangeInclusive<i64>) -> Result<u64> {
+        Ok(self.db.delete(matchers, range)?)
+    }
+
+    /// Withdraws a deletion; whether there was anything to withdraw.
+    pub fn undelete(&self, id: u64) -> Result<bool> {
+        Ok(self.db.undelete(id)?)
+    }
+
+    /// The id of the deletion of `range` that was asked for at `created_ms`, while it is kept.
+    pub fn find_deletion(&self, created_ms: i64, range: &RangeInclusive<i64>) -> Option<u64> {
+        let mut kept = self.db.deletions().into_iter();
+        let found = kept.find(|one| one.created_ms == created_ms && (one.from..=one.to) == *range);
+        found.map(|one| one.id)
+    }
+
+    /// A copy of this moment in `folder`; bytes that had to be copied for it.
+    pub fn snapshot(&self, folder: &Path) -> Result<u64> {
+        let report = self.db.snapshot(folder)?;
+        ensure!(report.missing.is_empty(), "{:?} are missing", report.missing);
+        Ok(report.bytes_copied)
     }
 
     pub fn close(self) -> Result<()> {
@@ -185,10 +254,28 @@ impl Store {
         Ok(self.db.stats()?.segments)
     }
 
+    /// Bytes and samples of the segments, and the oldest timestamp in them.
+    pub fn kept(&self) -> Result<Kept> {
+        let stats = self.db.stats()?;
+        Ok(Kept {
+            segments: stats.segments,
+            bytes: stats.segment_bytes,
+            samples: stats.segment_samples,
+            oldest_ms: stats.segment_bounds.map(|bounds| bounds.0),
+            checkpoint_bytes: stats.checkpoint_bytes,
+        })
+    }
+
     /// Segments that flushes wrote, those that were merged since among them.
     pub fn flushes(&self) -> usize {
         let segments = self.db.segments();
         segments.iter().map(|segment| segment.meta.sources.len()).sum()
+    }
+
+    /// Segments that merges wrote.
+    pub fn merged_segments(&self) -> usize {
+        let segments = self.db.segments();
+        segments.iter().filter(|segment| segment.meta.level > 0).count()
     }
 
     /// The parts of the memory budget, in bytes.

@@ -3,13 +3,17 @@
 //! ```text
 //! cargo run --release -p narthex-bars -- disk [d1|d4|d4-jitter|d15] --realdata DIR [--prometheus BINARY]
 //! cargo run --release -p narthex-bars -- k8s [--prometheus BINARY]
+//! cargo run --release -p narthex-bars -- compacted [--realdata DIR]
 //! cargo run --release -p narthex-bars -- ingest [stable|random|churn|new-series|commit-latency]
 //! cargo run --release -p narthex-bars -- backfill [late|one-series|all-series|newest-first|scattered] [--head-mib 64]
 //! cargo run --release -p narthex-bars -- latency
+//! cargo run --release -p narthex-bars -- busy
 //! cargo run --release -p narthex-bars -- read [whole|one|head|match] [--realdata DIR]
 //! cargo run --release -p narthex-bars -- cardinality
 //! cargo run --release -p narthex-bars -- memory
 //! cargo run --release -p narthex-bars -- restart [--ticks 6,120,480]
+//! cargo run --release -p narthex-bars -- large
+//! cargo run --release -p narthex-bars -- simulation
 //! cargo run --release -p narthex-bars -- oracle-long
 //! cargo run --release -p narthex-bars -- all --small
 //! ```
@@ -17,7 +21,9 @@
 //! Each prints a table of figures with the bar behind them and ends with 1 when a bar is missed or anything read back
 //! is wrong. `--small` shrinks every data set to seconds of work and judges correctness only, never a time or a size.
 //! At full scale `read`, `memory` and `restart` make a million series and want about 6 GB of memory and a quiet
-//! machine of two cores; `--work DIR` says where their files go (default: the system's temporary folder).
+//! machine of two cores; `--work DIR` says where their files go (default: the system's temporary folder). `large` and
+//! `simulation` write some two thousand million samples each and take a quarter of an hour; they judge by CPU time, and
+//! want a folder on a disk, with 3 GB free.
 //!
 //! Recorded data (`--realdata`, or `NARTHEX_REALDATA`) is described in `realdata.rs`. The generated sets are those of
 //! `fleet.rs` (hosts with node exporters) and `kubernetes/` (pods with histograms); both depend on nothing but a seed.
@@ -34,6 +40,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 mod adapter;
 mod bar;
+mod counted;
 mod fleet;
 mod kubernetes;
 mod measure;
@@ -41,10 +48,15 @@ mod peer;
 mod realdata;
 mod report;
 mod rng;
+mod steps;
 mod workload;
+mod year;
 
 use anyhow::Result;
-use bar::{Scale, backfill, cardinality, disk, ingest, k8s, latency, memory, oracle, read, restart};
+use bar::{
+    Scale, backfill, busy, cardinality, compacted, disk, ingest, k8s, large, latency, memory, oracle, read,
+    restart, simulation,
+};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -122,6 +134,14 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// Bytes per sample and time to read after merging.
+    Compacted(Given),
+    /// A virtual year, compared with a model throughout.
+    Simulation,
+    /// Commit latency while segments are merged, dropped, deleted from and copied.
+    Busy,
+    /// Whether 2.6 thousand million samples are as fast to write and read as the first.
+    Large,
     /// The long run of the oracle test.
     OracleLong {
         #[arg(long, default_value_t = 10_000_000)]
@@ -131,6 +151,14 @@ enum Command {
     All(Given),
     #[command(hide = true)]
     MemoryOne { ticks: usize },
+    #[command(hide = true)]
+    SimulationLife {
+        folder: PathBuf,
+        #[arg(long, allow_negative_numbers = true)]
+        acked: i64,
+        #[arg(long)]
+        until: i64,
+    },
     #[command(hide = true)]
     RestartWriter { folder: PathBuf, first_tick: i64 },
     #[command(hide = true)]
@@ -164,9 +192,14 @@ fn run(scale: &Scale, command: Command) -> Result<bool> {
         Command::Cardinality => cardinality::run(scale),
         Command::Memory { ticks } => memory::run(scale, &ticks),
         Command::Restart { ticks, seed } => restart::run(scale, &ticks, seed),
+        Command::Compacted(given) => compacted::run(scale, given.realdata.as_deref()),
+        Command::Simulation => simulation::run(scale),
+        Command::Busy => busy::run(scale),
+        Command::Large => large::run(scale),
         Command::OracleLong { operations } => oracle::run(operations),
         Command::All(given) => all(scale, &given),
         Command::MemoryOne { ticks } => memory::run_one(scale, ticks),
+        Command::SimulationLife { folder, acked, until } => simulation::live(scale, &folder, acked, until),
         Command::RestartWriter { folder, first_tick } => {
             restart::write_until_killed(scale, &folder, first_tick)
         }
@@ -182,12 +215,16 @@ fn all(scale: &Scale, given: &Given) -> Result<bool> {
         println!("\ndisk: left out, no recorded data given");
     }
     good &= k8s::run(scale, given.prometheus.as_deref())?;
+    good &= compacted::run(scale, given.realdata.as_deref())?;
     good &= ingest::run(scale, &[])?;
     good &= backfill::run(scale, &[], None)?;
     good &= latency::run(scale)?;
+    good &= busy::run(scale)?;
     good &= read::run(scale, &[], given.realdata.as_deref())?;
     good &= cardinality::run(scale)?;
     good &= memory::run(scale, &[6, 120])?;
     good &= restart::run(scale, &[6, 120, 480], 1)?;
+    good &= large::run(scale)?;
+    good &= simulation::run(scale)?;
     Ok(good)
 }

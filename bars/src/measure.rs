@@ -123,6 +123,18 @@ pub fn folder_sizes(folder: &Path, part: &mut dyn FnMut(&Path, u64)) -> Result<(
     Ok(())
 }
 
+/// Takes the files of a folder out of the page cache, as far as the system lets go of them: nobody may have them mapped.
+pub fn drop_page_cache(folder: &Path) -> Result<()> {
+    let mut paths = Vec::new();
+    folder_sizes(folder, &mut |path, _| paths.push(folder.join(path)))?;
+    for path in paths {
+        let file = std::fs::File::open(&path).with_context(|| format!("opening {}", path.display()))?;
+        file.sync_all()?;
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,17 +20,35 @@ pub trait Workload {
 pub fn play(workload: &mut dyn Workload, store: &Store) -> Result<u64> {
     let mut total = 0;
     while workload.advance() {
-        let mut pushed = 0;
-        let accepted = store.commit(|writer| {
-            workload.each(&mut |labels, timestamp, point| {
-                writer.push_point(labels, timestamp, point);
-                pushed += 1;
-            });
-        })?;
-        anyhow::ensure!(accepted == pushed, "{accepted} of {pushed} samples accepted");
-        total += pushed as u64;
+        total += play_batch(workload, store)?.0;
     }
     Ok(total)
+}
+
+/// Plays so much of `workload` into `store` that its time goes on by `span_ms`; whether there may be more.
+pub fn play_until(workload: &mut dyn Workload, store: &Store, span_ms: i64) -> Result<bool> {
+    let mut end_ms = None;
+    while workload.advance() {
+        let newest_ms = play_batch(workload, store)?.1;
+        if newest_ms >= *end_ms.get_or_insert(newest_ms.saturating_add(span_ms)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Commits the batch that `workload` has moved to; how many samples it has, and the newest timestamp.
+fn play_batch(workload: &dyn Workload, store: &Store) -> Result<(u64, i64)> {
+    let (mut pushed, mut newest_ms) = (0, i64::MIN);
+    let accepted = store.commit(|writer| {
+        workload.each(&mut |labels, timestamp, point| {
+            writer.push_point(labels, timestamp, point);
+            newest_ms = newest_ms.max(timestamp);
+            pushed += 1;
+        });
+    })?;
+    anyhow::ensure!(accepted == pushed, "{accepted} of {pushed} samples accepted");
+    Ok((pushed as u64, newest_ms))
 }
 
 /// Everything a workload contains, by series.
@@ -69,6 +87,12 @@ impl Expected {
 
     pub fn series(&self) -> usize {
         self.series.len()
+    }
+
+    /// First and last timestamp.
+    pub fn bounds(&self) -> Option<(i64, i64)> {
+        let timestamps = self.series.iter().flat_map(|one| &one.1).map(|sample| sample.0);
+        Some((timestamps.clone().min()?, timestamps.max()?))
     }
 
     /// Compares with everything `store` has, bit for bit and in order.

@@ -11,10 +11,14 @@ use crate::column::{DecodeScratch, GroupReader, TimeColumn, TimeRef};
 use crate::io::Region;
 use foldhash::HashMap;
 
-/// Groups that a reader keeps.
+/// Groups that a reader keeps, of some 256 KiB each once they are decoded.
 const GROUPS_MAX: usize = 64;
+/// Groups that a member of a merge keeps: it reads them in their order, and most of them once.
+const MERGED_GROUPS_MAX: usize = 16;
 /// Timestamps of all columns that a reader keeps: 16 MiB.
 const COLUMN_ROWS_MAX: usize = 2 << 20;
+/// Members of a merge that keep as many; more share the memory of so many.
+const MERGED_FULL: usize = 4;
 
 /// A group as it was read, and once a second of its series was asked for, all of them decoded.
 #[derive(Debug)]
@@ -34,9 +38,36 @@ struct DecodedSeries {
     is_taken: bool,
 }
 
+/// How much is kept.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CacheLimits {
+    groups: usize,
+    column_rows: usize,
+}
+
+impl Default for CacheLimits {
+    fn default() -> Self {
+        Self {
+            groups: GROUPS_MAX,
+            column_rows: COLUMN_ROWS_MAX,
+        }
+    }
+}
+
+impl CacheLimits {
+    /// For each of the members of a merge.
+    pub(super) fn of_member(members: usize) -> Self {
+        Self {
+            groups: MERGED_GROUPS_MAX,
+            column_rows: COLUMN_ROWS_MAX * MERGED_FULL / members.max(MERGED_FULL),
+        }
+    }
+}
+
 /// The groups used last.
 #[derive(Debug, Default)]
 pub(super) struct GroupCache {
+    limits: CacheLimits,
     groups: Vec<CachedGroup>,
     latest: usize,
     /// Counts uses, to tell which entry was not used for longest.
@@ -44,6 +75,13 @@ pub(super) struct GroupCache {
 }
 
 impl GroupCache {
+    pub(super) fn new(limits: CacheLimits) -> Self {
+        Self {
+            limits,
+            ..Self::default()
+        }
+    }
+
     /// Whether the group is there; if so it is the one that [`Self::latest`] gives.
     pub(super) fn find(&mut self, key: (u32, u32)) -> bool {
         let is_latest = self.groups.get(self.latest).is_some_and(|group| group.key == key);
@@ -65,7 +103,7 @@ impl GroupCache {
             series: Vec::new(),
             is_decoded: false,
         };
-        if self.groups.len() < GROUPS_MAX {
+        if self.groups.len() < self.limits.groups {
             self.latest = self.groups.len();
             self.groups.push(group);
             return;
@@ -141,6 +179,7 @@ impl CachedGroup {
 /// Decoded time columns.
 #[derive(Debug, Default)]
 pub(super) struct ColumnCache {
+    limits: CacheLimits,
     columns: Vec<((u32, u32), TimeColumn)>,
     places: HashMap<(u32, u32), usize>,
     rows: usize,
@@ -148,6 +187,13 @@ pub(super) struct ColumnCache {
 }
 
 impl ColumnCache {
+    pub(super) fn new(limits: CacheLimits) -> Self {
+        Self {
+            limits,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn get(&self, key: (u32, u32)) -> Option<&TimeColumn> {
         let place = *self.places.get(&key)?;
         self.columns.get(place).map(|entry| &entry.1)
@@ -155,7 +201,7 @@ impl ColumnCache {
 
     pub(super) fn insert(&mut self, key: (u32, u32), column: TimeColumn) {
         self.rows += column.times.len();
-        while self.rows > COLUMN_ROWS_MAX && !self.columns.is_empty() {
+        while self.rows > self.limits.column_rows && !self.columns.is_empty() {
             self.remove_one();
         }
         self.places.insert(key, self.columns.len());
@@ -182,6 +228,20 @@ mod tests {
         let mut column = TimeColumn::default();
         column.times.resize(rows, 0);
         column
+    }
+
+    #[test]
+    fn the_members_of_a_merge_share_what_they_keep() {
+        let kept = |members: usize| members * CacheLimits::of_member(members).column_rows;
+        assert_eq!(kept(1), COLUMN_ROWS_MAX);
+        for members in [4, 32] {
+            assert_eq!(kept(members), MERGED_FULL * COLUMN_ROWS_MAX);
+        }
+        let mut cache = GroupCache::new(CacheLimits::of_member(3));
+        for id in 0..100 {
+            cache.insert((0, id), Region::from(vec![]));
+        }
+        assert_eq!(cache.groups.len(), MERGED_GROUPS_MAX);
     }
 
     #[test]

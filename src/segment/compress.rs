@@ -1,6 +1,8 @@
 //! The compressor of sections and data: none, snappy or zstd.
 
 use crate::base::bytes::Corrupt;
+use std::cell::RefCell;
+use zstd::bulk::{Compressor as ZstdCompressor, Decompressor as ZstdDecompressor};
 
 /// How bytes are compressed. What does not get smaller is stored as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,7 +38,7 @@ impl Compressor {
         let compressed = match self {
             Self::None => None,
             Self::Snappy => snap::raw::Encoder::new().compress_vec(raw).ok(),
-            Self::Zstd => zstd::bulk::compress(raw, ZSTD_LEVEL).ok(),
+            Self::Zstd => zstd_compress(raw),
         };
         match compressed {
             Some(compressed) if compressed.len() < raw.len() => (self, compressed),
@@ -55,11 +57,35 @@ impl Compressor {
                 .ok()
                 .filter(|length| *length == raw_length)
                 .and_then(|_| snap::raw::Decoder::new().decompress_vec(stored).ok()),
-            Self::Zstd => zstd::bulk::decompress(stored, raw_length).ok(),
+            Self::Zstd => zstd_decompress(stored, raw_length),
         };
         raw.filter(|raw| raw.len() == raw_length)
             .ok_or(Corrupt::new("compressed data", 0))
     }
+}
+
+// To make a context costs more than to unpack a group of samples with it. What it holds between two calls is of no account.
+thread_local! {
+    static COMPRESSOR: RefCell<Option<ZstdCompressor<'static>>> = const { RefCell::new(None) };
+    static DECOMPRESSOR: RefCell<Option<ZstdDecompressor<'static>>> = const { RefCell::new(None) };
+}
+
+fn zstd_compress(raw: &[u8]) -> Option<Vec<u8>> {
+    COMPRESSOR.with_borrow_mut(|context| {
+        if context.is_none() {
+            *context = ZstdCompressor::new(ZSTD_LEVEL).ok();
+        }
+        context.as_mut()?.compress(raw).ok()
+    })
+}
+
+fn zstd_decompress(stored: &[u8], raw_length: usize) -> Option<Vec<u8>> {
+    DECOMPRESSOR.with_borrow_mut(|context| {
+        if context.is_none() {
+            *context = ZstdDecompressor::new().ok();
+        }
+        context.as_mut()?.decompress(stored, raw_length).ok()
+    })
 }
 
 #[cfg(test)]

@@ -79,7 +79,10 @@ impl MergeSource {
             entries.sort_by_key(|entry| entry.0);
         }
         let (members, ends) = join_rows(&inputs)?;
-        let caches = inputs.iter().map(|_| ReadCache::default()).collect();
+        let caches = inputs
+            .iter()
+            .map(|_| ReadCache::of_member(inputs.len()))
+            .collect();
         Ok(Self {
             inputs,
             members,

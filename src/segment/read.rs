@@ -5,7 +5,7 @@
 
 #![deny(clippy::indexing_slicing, clippy::unwrap_used)]
 
-use super::cache::{ColumnCache, GroupCache};
+use super::cache::{CacheLimits, ColumnCache, GroupCache};
 use super::layout;
 use super::reader::{HistogramPlace, Quarantined, Segment, SegmentError, Slice};
 use crate::base::bytes::Corrupt;
@@ -16,9 +16,6 @@ use crate::segment::compress::Compressor;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// A histogram takes at least about so many bytes.
-const HISTOGRAM_BYTES_MIN: u64 = 4;
-
 /// What a reader of one segment keeps between rows.
 #[derive(Debug, Default)]
 pub(crate) struct ReadCache {
@@ -26,6 +23,18 @@ pub(crate) struct ReadCache {
     columns: ColumnCache,
     column_set: Option<(u32, Region)>,
     scratch: DecodeScratch,
+}
+
+impl ReadCache {
+    /// What each of the members of a merge keeps: together less than as many readers.
+    pub(super) fn of_member(members: usize) -> Self {
+        let limits = CacheLimits::of_member(members);
+        Self {
+            groups: GroupCache::new(limits),
+            columns: ColumnCache::new(limits),
+            ..Self::default()
+        }
+    }
 }
 
 impl Segment {
@@ -72,7 +81,7 @@ impl Segment {
         Ok(())
     }
 
-    /// About how many samples `row` has in one slice: the floats exactly, histograms by the bytes that they take.
+    /// How many samples `row` has in one slice.
     pub(crate) fn count(
         &self,
         row: u32,
@@ -87,8 +96,11 @@ impl Segment {
         let at = |corrupt: Corrupt| self.corrupt(range.start, corrupt);
         self.find_group(range.clone(), (slice_number, group), cache)?;
         let floats = cache.groups.count(slot).map_err(at)?;
-        let histograms = self.histogram_place(row, slice_number)?;
-        Ok(floats + histograms.map_or(0, |place| u64::from(place.length) / HISTOGRAM_BYTES_MIN))
+        let Some(place) = self.histogram_place(row, slice_number)? else {
+            return Ok(floats);
+        };
+        let histograms = histogram_column::count(&self.histograms_blob(place)?);
+        Ok(floats + histograms.map_err(|corrupt| self.corrupt(place.offset, corrupt))?)
     }
 
     /// Makes a group the latest of the cache, reading it if it is not there.
@@ -183,10 +195,15 @@ impl Segment {
         Ok(found.ok().and_then(|index| places.get(index)).copied())
     }
 
+    fn histograms_blob(&self, place: HistogramPlace) -> Result<Region, SegmentError> {
+        self.blob(
+            place.offset..place.offset.saturating_add(u64::from(place.length)),
+            None,
+        )
+    }
+
     fn read_histograms(&self, place: HistogramPlace, out: &mut Samples) -> Result<(), SegmentError> {
-        let end = place.offset.saturating_add(u64::from(place.length));
-        let bytes = self.blob(place.offset..end, None)?;
-        let samples = histogram_column::decode(&bytes);
+        let samples = histogram_column::decode(&self.histograms_blob(place)?);
         let samples = samples.map_err(|corrupt| self.corrupt(place.offset, corrupt))?;
         out.histograms.extend(
             samples

@@ -3,7 +3,7 @@
 //! CPU is that of the whole process, flushes and merges included, until there is nothing left to do. The clock is moved by
 //! hand, so that the partitions of the year come to rest as they would in time; segments are counted then.
 
-use super::Scale;
+use super::{Scale, value};
 use crate::adapter::{Clock, Policy, Setup, Store, everything};
 use crate::fleet::{BASE_MS, BATCH_SAMPLES, Fleet};
 use crate::measure::Stopwatch;
@@ -74,16 +74,6 @@ pub fn run(scale: &Scale, shapes: &[Shape], head_mib: Option<u64>) -> Result<boo
         }
     }
     Ok(report.print())
-}
-
-/// A sample of a series by its number: most values stand still, the others climb.
-fn value(series: usize, tick: i64) -> f64 {
-    let seed = mix(series as u64);
-    if !seed.is_multiple_of(3) {
-        return (seed >> 40) as f64;
-    }
-    let jitter = mix(seed ^ tick as u64) % 7;
-    ((seed >> 48) as i64 + tick * (seed as i64 & 15) + jitter as i64) as f64 / 8.0
 }
 
 /// Writes samples in batches and looks for background work now and then.
@@ -173,7 +163,7 @@ fn year(scale: &Scale, shape: Option<Shape>, head_mib: Option<u64>, report: &mut
                 feeder.push(
                     series,
                     BASE_MS - YEAR_MS + tick * step_ms + DAY_MS,
-                    value(series, tick),
+                    value(series as u64, tick),
                 )?;
             }
         }
@@ -199,7 +189,7 @@ fn year(scale: &Scale, shape: Option<Shape>, head_mib: Option<u64>, report: &mut
         if shape.is_none() {
             clock.set(timestamp_ms);
         }
-        feeder.push(series as usize, timestamp_ms, value(series as usize, tick))?;
+        feeder.push(series as usize, timestamp_ms, value(series as u64, tick))?;
     }
     feeder.send()?;
     store.flush()?;
@@ -229,7 +219,7 @@ fn late(scale: &Scale, report: &mut Report) -> Result<()> {
         for tick in 0..ticks + LATE_TICKS as i64 {
             let due = (tick as u64 % LATE_TICKS) as usize;
             for (series, tick) in std::mem::take(&mut held[due]) {
-                feeder.push(series, BASE_MS + tick * LATE_STEP_MS, value(series, tick))?;
+                feeder.push(series, BASE_MS + tick * LATE_STEP_MS, value(series as u64, tick))?;
             }
             for series in (0..fleet.series()).take_while(|_| tick < ticks) {
                 let draw = mix((series as u64) << 32 | tick as u64);
@@ -237,7 +227,7 @@ fn late(scale: &Scale, report: &mut Report) -> Result<()> {
                     held[((tick as u64 + 1 + (draw >> 32) % (LATE_TICKS - 1)) % LATE_TICKS) as usize]
                         .push((series, tick));
                 } else {
-                    feeder.push(series, BASE_MS + tick * LATE_STEP_MS, value(series, tick))?;
+                    feeder.push(series, BASE_MS + tick * LATE_STEP_MS, value(series as u64, tick))?;
                 }
             }
         }

@@ -11,9 +11,9 @@ use crate::report::{Bar, Report};
 use anyhow::Result;
 use std::time::{Duration, Instant};
 
-const SHARE_OF_MAX: f64 = 0.7;
+pub(super) const SHARE_OF_MAX: f64 = 0.7;
 const FLUSHES: usize = 3;
-const BAR_US: f64 = 50_000.0;
+pub(super) const BAR_US: f64 = 50_000.0;
 
 pub fn run(scale: &Scale) -> Result<bool> {
     let mut report = Report::new("latency: open loop, one writer, interval(100)", scale.small);
@@ -55,7 +55,8 @@ fn enough(store: &Store, fleet: &Fleet, segments: usize) -> Result<bool> {
     Ok(store.flushes() >= segments || fleet.tick() >= (segments as i64 + 2) * 600)
 }
 
-fn rate_max(scale: &Scale) -> Result<f64> {
+/// Samples per second in a closed loop.
+pub(super) fn rate_max(scale: &Scale) -> Result<f64> {
     let folder = scale.folder()?;
     let (store, mut fleet) = begin(scale, folder.path())?;
     let (start, first_tick) = (Instant::now(), fleet.tick());

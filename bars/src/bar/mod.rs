@@ -1,19 +1,23 @@
 //! The bars, a file each, and what they share: the scale and the ways to write a fleet.
 
 pub mod backfill;
+pub mod busy;
 pub mod cardinality;
+pub mod compacted;
 pub mod disk;
 pub mod ingest;
 pub mod k8s;
+pub mod large;
 pub mod latency;
 pub mod memory;
 pub mod oracle;
 pub mod read;
 pub mod restart;
+pub mod simulation;
 
 use crate::adapter::Store;
 use crate::fleet::{BATCH_SAMPLES, Fleet};
-use crate::rng::Rng;
+use crate::rng::{Rng, mix};
 use anyhow::{Context, Result};
 use narthex::Labels;
 use std::path::PathBuf;
@@ -55,6 +59,16 @@ impl Scale {
         }
         Ok(command)
     }
+}
+
+/// A sample as a function of series and time: most values stand still, the others climb.
+pub fn value(series: u64, tick: i64) -> f64 {
+    let seed = mix(series);
+    if !seed.is_multiple_of(3) {
+        return (seed >> 40) as f64;
+    }
+    let jitter = mix(seed ^ tick as u64) % 7;
+    ((seed >> 48) as i64 + tick * (seed as i64 & 15) + jitter as i64) as f64 / 8.0
 }
 
 /// The next scrape of the whole fleet in batches, series in the order in which they were made.

@@ -25,6 +25,11 @@ pub(super) fn series(bytes: &[u8]) -> Result<Vec<(i64, Histogram)>, Corrupt> {
     })
 }
 
+pub(super) fn count(bytes: &[u8]) -> Result<u64, Corrupt> {
+    let count = read_number(&mut BitReader::new(bytes)).filter(|count| *count <= SAMPLES_MAX as u64);
+    count.ok_or(Corrupt::new("number of histograms", 0))
+}
+
 struct Reader<'a> {
     input: BitReader<'a>,
     /// Words of columns that may still be allocated.

@@ -94,6 +94,11 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<(i64, Histogram)>, Corrupt> {
     decode::series(bytes)
 }
 
+/// How many samples [`decode`] would give back.
+pub(crate) fn count(bytes: &[u8]) -> Result<u64, Corrupt> {
+    decode::count(bytes)
+}
+
 fn write_timestamps<H>(out: &mut BitWriter, samples: &[(i64, H)]) {
     let mut timestamps = samples.iter().map(|(timestamp, _)| *timestamp);
     let Some(mut before) = timestamps.next() else {

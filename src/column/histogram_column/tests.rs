@@ -1,6 +1,6 @@
 //! Round trips of whole series, and sizes beside the chunks of Prometheus.
 
-use super::{decode, encode};
+use super::{count, decode, encode};
 use crate::model::golden::{Input, cases};
 use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, Counts, Histogram, ResetHint, Span};
 use crate::model::sample::stale_nan;
@@ -162,6 +162,7 @@ proptest! {
     fn round_trip(steps in steps(), float: bool, gauge: bool) {
         let samples = series(&steps, float, gauge);
         let read = decode(&encoded(&samples)).unwrap();
+        prop_assert_eq!(count(&encoded(&samples)).unwrap(), samples.len() as u64);
         prop_assert_eq!(&read, &samples);
         for ((_, read), (_, sample)) in read.iter().zip(&samples) {
             let kept = match sample.reset_hint {
@@ -177,7 +178,7 @@ proptest! {
         let mut bytes = encoded(&series(&steps, float, false));
         let at = at % bytes.len();
         bytes[at] ^= bits;
-        let _ = decode(&bytes);
+        let _ = (decode(&bytes), count(&bytes));
         bytes.truncate(keep % bytes.len());
         let _ = decode(&bytes);
     }
