@@ -377,7 +377,7 @@ impl Engine {
 
     /// Removes the files of segments that no reader holds any more. What cannot be removed now is removed at the next
     /// opening.
-    fn remove_retired(&self, dir: &Path, compaction: &mut Compaction) {
+    pub(super) fn remove_retired(&self, dir: &Path, compaction: &mut Compaction) {
         compaction.retired.retain(|segment| {
             if Arc::strong_count(segment) > 1 {
                 return true;

@@ -24,9 +24,7 @@ impl Engine {
     pub(crate) fn step(&self) -> Result<bool, Error> {
         self.check_writable()?;
         let mut maintenance = self.lock_maintenance();
-        if self.dir().is_none() {
-            return Ok(false);
-        }
+        let Some(dir) = self.dir() else { return Ok(false) };
         self.trim_caches();
         if self.step_flush(&mut maintenance)? {
             return Ok(true);
@@ -41,6 +39,8 @@ impl Engine {
         if self.retain(&mut maintenance)? {
             return Ok(true);
         }
+        // Space comes back also where nothing is ever merged.
+        self.remove_retired(dir, &mut maintenance.compaction);
         if !self.options.compaction {
             return Ok(false);
         }

@@ -20,13 +20,18 @@ pub(crate) struct SeriesData {
 }
 
 impl SeriesData {
-    /// Whether a sample lies within `from..=to`; chunks are decoded only where their bounds do not tell.
+    /// Whether a sample lies within `from..=to`, those that a deletion or undelete cut off included; chunks are decoded
+    /// only where their bounds do not tell.
     pub(crate) fn has_samples_within(&self, from: i64, to: i64) -> bool {
         if self.late.has_within(from, to) {
             return true;
         }
         if let Some(rare) = &self.rare
-            && rare.corrections.range(from..=to).next().is_some()
+            && (rare.corrections.range(from..=to).next().is_some()
+                || rare
+                    .hidden
+                    .iter()
+                    .any(|part| part.data.has_samples_within(from, to)))
         {
             return true;
         }

@@ -29,11 +29,13 @@ impl Value {
         }
     }
 
-    /// Whether both are numbers and this is the larger one; a number counts as larger than a NaN.
+    /// Whether this is the larger number. A number is larger than what is none, a NaN or a histogram, so that the largest of
+    /// several is the same in whatever order merges compare them.
     pub(crate) fn is_larger_than(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Float(a), Self::Float(b)) => a > b || (b.is_nan() && !a.is_nan()),
-            _ => false,
+        let number = |value: &Self| value.as_float().filter(|float| !float.is_nan());
+        match (number(self), number(other)) {
+            (Some(one), Some(other)) => one > other,
+            (one, other) => one.is_some() && other.is_none(),
         }
     }
 

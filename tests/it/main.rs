@@ -24,4 +24,5 @@ mod regressions;
 mod snapshot;
 mod surface;
 mod tidy;
+mod upkeep;
 mod world;

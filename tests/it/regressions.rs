@@ -3,8 +3,8 @@
 use crate::play::{self, DIR, Dice, read_all, series, small_options};
 use narthex::testing::{Call, CrashMode, Fault, Record, SimFs};
 use narthex::{
-    Counts, Db, Durability, Error, Exemplar, Fs, Histogram, Labels, ManualClock, Metadata, Overwrite,
-    ResetHint, Sample, Span, Value, labels, stale_nan,
+    Counts, Db, Durability, Error, Exemplar, Fs, Histogram, Labels, ListOptions, ManualClock, Metadata,
+    Overwrite, ResetHint, Sample, Span, Value, labels, stale_nan,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -430,4 +430,77 @@ fn a_delete_hides_exemplars_outside_of_all_samples() {
         assert!(db.undelete(deletion).expect("undelete"));
         assert_eq!(shown(), 1);
     }
+}
+
+/// A histogram was neither larger than a number nor smaller, so that it mattered which two were compared first.
+#[test]
+fn the_largest_of_three_is_the_same_in_every_order() {
+    let values = [
+        Value::Float(1.0),
+        Value::Histogram(histogram(1.0, &[(0, 1)], &[1]).into()),
+        Value::Float(2.0),
+        Value::Float(f64::NAN),
+    ];
+    for order in [[0, 1, 2, 3], [1, 3, 2, 0], [3, 0, 1, 2], [2, 1, 3, 0]] {
+        let fs = SimFs::new();
+        let options = small_options(&fs, &Arc::new(ManualClock::new(0)));
+        let db = Db::open(options.overwrite(Overwrite::Max)).expect("open");
+        for number in order {
+            let mut batch = db.batch();
+            let sample = Sample {
+                timestamp: 10,
+                value: values[number].clone(),
+                start_timestamp: 0,
+            };
+            batch.push_sample(&series(0), &sample);
+            batch.commit().expect("commit");
+            db.flush().expect("flush");
+        }
+        let seen = || read_all(&db)[&(0, 10)].0.clone();
+        assert_eq!(seen(), play::Seen::Float(2f64.to_bits()), "{order:?}");
+        db.compact().expect("a merge");
+        assert_eq!(seen(), play::Seen::Float(2f64.to_bits()), "{order:?}, merged");
+    }
+}
+
+/// An undelete had cut off what was written since, and the mark went with the segment that it was kept for.
+#[test]
+fn what_an_undelete_cut_off_is_listed_when_its_mark_is_gone() {
+    let clock = Arc::new(ManualClock::new(20_000_000));
+    let options = small_options(&SimFs::new(), &clock)
+        .compaction(false)
+        .retention(std::time::Duration::from_secs(3600));
+    let db = Db::open(options).expect("open");
+    push(&db, &series(0), 10, 1.0);
+    db.flush().expect("flush");
+    let deletion = db.delete_series(&series(0), 10..=10).expect("delete");
+    push(&db, &series(1), 10, 1.0);
+    db.flush().expect("flush");
+    push(&db, &series(0), 10, 2.0);
+    push(&db, &series(1), 20_000_000, 2.0);
+    assert!(db.undelete(deletion).expect("undelete"));
+    while db.step().expect("step") {}
+    assert!(db.segments().is_empty() && db.deletions().is_empty());
+    assert_eq!(read_all(&db)[&(0, 10)].0, play::Seen::Float(2f64.to_bits()));
+    let listed = db
+        .series(&[], 10..=10, ListOptions::default())
+        .expect("a listing");
+    assert_eq!(listed.items, [series(0)]);
+    assert_eq!(db.count_series(&[], 10..=10).expect("a count").series, 1);
+}
+
+/// Files of dropped segments were removed when the next merge was looked for, which never came.
+#[test]
+fn retention_gives_space_back_where_nothing_is_merged() {
+    let fs = SimFs::new();
+    let options = small_options(&fs, &Arc::new(ManualClock::new(20_000_000)))
+        .compaction(false)
+        .retention(std::time::Duration::from_secs(3600));
+    let db = Db::open(options).expect("open");
+    push(&db, &series(0), 10, 1.0);
+    db.flush().expect("flush");
+    push(&db, &series(0), 20_000_000, 1.0);
+    assert_eq!(names(&fs, "segment-"), 2, "a segment and the page beside it");
+    while db.step().expect("step") {}
+    assert_eq!((db.segments().len(), names(&fs, "segment-")), (0, 0));
 }

@@ -1,9 +1,10 @@
 //! One episode: a database from its creation on, its twin, and the dice that choose what comes next.
 
+use super::copies::Backup;
 use super::setup::Setup;
 use super::twin::{Place, Twin};
 use super::{Coverage, Kind};
-use crate::play::{Dice, from_environment};
+use crate::play::{DIR, Dice, from_environment};
 use narthex::testing::SimFs;
 use narthex::{Db, Exemplar, ManualClock, Options};
 use std::collections::BTreeMap;
@@ -18,9 +19,13 @@ pub(super) struct Episode<'a> {
     pub(super) seed: u64,
     pub(super) dice: Dice,
     pub(super) fs: SimFs,
+    /// Where the database is; a new one after it moved to a snapshot or was restored.
+    pub(super) dir: String,
+    pub(super) folders: usize,
+    pub(super) backups: Vec<Backup>,
     pub(super) clock: Arc<ManualClock>,
     /// `None` only while it is being opened again.
-    db: Option<Db>,
+    pub(super) db: Option<Db>,
     pub(super) twin: Twin,
     pub(super) coverage: &'a mut Coverage,
     /// The tick at which new samples come.
@@ -28,7 +33,7 @@ pub(super) struct Episode<'a> {
     /// Exemplars that were written, some to be written again.
     pub(super) exemplars: Vec<(usize, Exemplar)>,
     /// How a place was taken.
-    taken: BTreeMap<Place, Kind>,
+    pub(super) taken: BTreeMap<Place, Kind>,
     /// What was done last to a series.
     last: BTreeMap<usize, Kind>,
     /// The newest timestamp of each series that was ever accepted.
@@ -46,6 +51,9 @@ impl<'a> Episode<'a> {
         let mut episode = Self {
             seed,
             fs: SimFs::new(),
+            dir: DIR.into(),
+            folders: 0,
+            backups: Vec::new(),
             clock: Arc::new(ManualClock::new(now * TICK)),
             db: None,
             twin: Twin::default(),
@@ -71,7 +79,8 @@ impl<'a> Episode<'a> {
     }
 
     pub(super) fn options(&mut self) -> Options {
-        self.setup.options(&self.fs, &self.clock, &mut self.dice)
+        self.setup
+            .options(&self.dir, &self.fs, &self.clock, &mut self.dice)
     }
 
     pub(super) fn open(&mut self) {
@@ -154,9 +163,17 @@ impl<'a> Episode<'a> {
     pub(super) fn happens(&mut self, kind: Kind) {
         self.coverage.count(kind);
         self.note(|| format!("{kind:?}"));
+        let is_of_the_log = matches!(
+            kind,
+            Kind::Flush | Kind::FullFlush | Kind::Checkpoint | Kind::Sync
+        );
+        // Merges and retention passes are counted by place.
+        if !matches!(kind, Kind::Merge | Kind::Retention) && self.twin.has_collision(is_of_the_log) {
+            *self.coverage.colliding.entry(kind).or_default() += 1;
+        }
         if matches!(
             kind,
-            Kind::Flush | Kind::Merge | Kind::Reopen | Kind::Kill | Kind::PowerLoss
+            Kind::Flush | Kind::Merge | Kind::Restore | Kind::Reopen | Kind::Kill | Kind::PowerLoss
         ) {
             for last in self.last.values_mut() {
                 *self.coverage.pairs.entry((*last, kind)).or_default() += 1;

@@ -2,7 +2,7 @@
 
 use super::Kind;
 use super::episode::Episode;
-use crate::play::DIR;
+use super::setup::SERIES_IDLE;
 use narthex::testing::CrashMode;
 use narthex::{Durability, Error, Fs};
 use std::path::Path;
@@ -11,7 +11,7 @@ const A_DAY_MS: i64 = 86_400_000;
 
 impl Episode<'_> {
     pub(super) fn happen(&mut self) {
-        match self.dice.below(100) {
+        match self.dice.below(116) {
             0..=15 => self.flush(),
             16..=23 => self.flush_on_a_full_disk(),
             24..=37 => self.compact(),
@@ -20,11 +20,13 @@ impl Episode<'_> {
             67..=71 => self.sync(),
             72..=81 => self.reopen(),
             82..=90 => self.kill(),
-            _ => self.lose_power(),
+            91..=99 => self.lose_power(),
+            100..=107 => self.snapshot(),
+            _ => self.restore(),
         }
     }
 
-    fn flush(&mut self) {
+    pub(super) fn flush(&mut self) {
         self.happens(Kind::Flush);
         let flushed = self.db().flush();
         flushed.unwrap_or_else(|error| self.fail(&format!("flush: {error}")));
@@ -32,7 +34,7 @@ impl Episode<'_> {
     }
 
     /// Everything is in segments.
-    fn flushed(&mut self) {
+    pub(super) fn flushed(&mut self) {
         let now = self.metas();
         self.twin.flush(&now).unwrap_or_else(|error| self.fail(&error));
     }
@@ -47,7 +49,7 @@ impl Episode<'_> {
 
     /// Files in the folder whose names begin so.
     fn names(&self, prefix: &str) -> Vec<String> {
-        let mut names = self.fs.list(Path::new(DIR)).expect("the folder is there");
+        let mut names = self.fs.list(Path::new(&self.dir)).expect("the folder is there");
         names.retain(|name| name.starts_with(prefix));
         names
     }
@@ -80,7 +82,6 @@ impl Episode<'_> {
     /// Background work until there is none left.
     fn step(&mut self) {
         self.happens(Kind::Step);
-        let checkpoint = self.names("checkpoint-");
         let mut steps = 0;
         while self.step_once() {
             steps += 1;
@@ -91,10 +92,6 @@ impl Episode<'_> {
         // What was frozen and held nothing left no segment.
         self.flushed_frozen();
         self.check_retained();
-        if steps > 0 && self.names("checkpoint-") != checkpoint && !self.names("checkpoint-").is_empty() {
-            self.coverage.count(Kind::Checkpoint);
-            self.twin.all_durable();
-        }
         self.note(|| format!("{steps} steps"));
         self.learn_what_is_durable();
     }
@@ -102,6 +99,12 @@ impl Episode<'_> {
     /// One piece of background work; whether there was any.
     pub(super) fn step_once(&mut self) -> bool {
         let ages = self.ages();
+        let checkpoint = self.names("checkpoint-");
+        let newest = self.db().stats().map_or(None, |stats| stats.head_bounds);
+        if let Some((_, newest)) = newest {
+            self.twin
+                .evict(newest.saturating_sub(SERIES_IDLE.as_millis() as i64));
+        }
         let stepped = self.db().step();
         if !stepped.unwrap_or_else(|error| self.fail(&format!("step: {error}"))) {
             return false;
@@ -113,6 +116,11 @@ impl Episode<'_> {
                 self.twin.freeze();
             }
             self.flushed_frozen();
+        }
+        if self.names("checkpoint-") != checkpoint && !self.names("checkpoint-").is_empty() {
+            self.happens(Kind::Checkpoint);
+            self.twin.checkpoint();
+            self.twin.all_durable();
         }
         self.follow_segments(&ages);
         true
@@ -171,7 +179,7 @@ impl Episode<'_> {
         self.read_everything();
     }
 
-    fn reopened(&mut self) {
+    pub(super) fn reopened(&mut self) {
         let segments = self.db().segments();
         let newest = segments.iter().map(|segment| segment.meta.time_max).max();
         let known: Vec<u128> = self.twin.segments.keys().copied().collect();
@@ -180,7 +188,8 @@ impl Episode<'_> {
         if there != known {
             self.fail(&format!("segments {there:?}, and before {known:?}"));
         }
-        self.twin.reopened(newest);
+        let has_checkpoint = !self.names("checkpoint-").is_empty();
+        self.twin.reopened(newest, has_checkpoint);
         self.check_recovery();
     }
 
@@ -199,7 +208,7 @@ impl Episode<'_> {
         if !report.gaps.is_empty() || report.lost_samples > 0 || !report.quarantined.is_empty() {
             self.fail(&format!("{report:?}"));
         }
-        for name in self.fs.list(Path::new(DIR)).expect("the folder is there") {
+        for name in self.fs.list(Path::new(&self.dir)).expect("the folder is there") {
             if name.ends_with(".tmp") {
                 self.fail(&format!("{name} was left"));
             }

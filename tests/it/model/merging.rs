@@ -7,9 +7,6 @@ use super::setup::is_short_lived;
 use narthex::{Clock, SegmentMeta};
 use std::time::Duration;
 
-/// What was frozen is written; what is due is frozen, and written.
-const STEPS_OF_FLUSHES: usize = 3;
-
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
@@ -41,10 +38,11 @@ impl Episode<'_> {
         }
     }
 
-    /// Merges all that can be merged. A flush that is due comes first, and is seen before a merge takes what it wrote.
+    /// Merges all that can be merged. A flush that falls due meanwhile, also because the newest segment goes, would be
+    /// merged unseen: there is nothing left to flush where that can be.
     pub(super) fn compact(&mut self) {
-        for _ in 0..STEPS_OF_FLUSHES {
-            self.step_once();
+        if self.setup.flushes_by_itself || self.twin.frozen_lsn.is_some() {
+            self.flush();
         }
         let ages = Ages {
             oldest: None,

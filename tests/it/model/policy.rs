@@ -2,18 +2,19 @@
 
 use narthex::{Matcher, Options, Overwrite, Value};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Class {
     Ordinary,
     Correction,
     Maximum,
 }
 
-/// Whether both are numbers and the first is the larger one; a number counts as larger than a NaN.
+/// Whether the first is the larger number; a number counts as larger than a NaN or a histogram.
 pub(crate) fn larger(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Float(one), Value::Float(other)) => one > other || other.is_nan() && !one.is_nan(),
-        _ => false,
+        (Value::Float(one), Value::Histogram(_)) => !one.is_nan(),
+        (Value::Histogram(_), _) => false,
     }
 }
 

@@ -235,7 +235,7 @@ impl Episode<'_> {
     }
 
     /// Exemplars, metadata and checksums.
-    fn read_aside(&mut self) {
+    pub(super) fn read_aside(&mut self) {
         let (from, to) = if self.dice.percent(50) {
             (i64::MIN, i64::MAX)
         } else {

@@ -256,6 +256,14 @@ impl Twin {
         Ok(())
     }
 
+    /// Only the segments that are wanted, as in a backup of a time range.
+    pub(super) fn keep_segments(&mut self, is_wanted: impl Fn(&SegmentMeta) -> bool) {
+        let dropped = self.segments.values().filter(|meta| !is_wanted(meta));
+        let dropped: Vec<SegmentMeta> = dropped.cloned().collect();
+        self.drop_segments(&dropped, &mut Changes::default());
+        self.segments.retain(|_, meta| is_wanted(meta));
+    }
+
     fn drop_segments(&mut self, dropped: &[SegmentMeta], changes: &mut Changes) {
         let ulids: BTreeSet<u128> = dropped.iter().map(|meta| meta.ulid).collect();
         let is_dropped = |home: Home| matches!(home, Home::Segment(ulid) if ulids.contains(&ulid));

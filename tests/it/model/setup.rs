@@ -1,19 +1,21 @@
 //! How the database of an episode is opened: the same from its creation to its end.
 
 use super::policy::with_rules;
-use crate::play::{Dice, small_options};
+use crate::play::{Dice, small_options_in};
 use narthex::testing::SimFs;
 use narthex::{Compressor, Durability, ManualClock, Matcher, Options};
 use std::sync::Arc;
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
+/// After this a series leaves memory.
+pub(super) const SERIES_IDLE: Duration = Duration::from_secs(15 * 60);
 
 #[derive(Debug, Clone)]
 pub(super) struct Setup {
     pub(super) durability: Durability,
     seals_often: bool,
-    flushes_by_itself: bool,
+    pub(super) flushes_by_itself: bool,
     merges_by_itself: bool,
     pub(super) undelete_window: Duration,
     pub(super) retention: Option<Duration>,
@@ -49,9 +51,15 @@ impl Setup {
         }
     }
 
-    pub(super) fn options(&self, fs: &SimFs, clock: &Arc<ManualClock>, dice: &mut Dice) -> Options {
+    pub(super) fn options(
+        &self,
+        dir: &str,
+        fs: &SimFs,
+        clock: &Arc<ManualClock>,
+        dice: &mut Dice,
+    ) -> Options {
         let compressors = [Compressor::None, Compressor::Snappy, Compressor::Zstd];
-        let mut options = with_rules(small_options(fs, clock))
+        let mut options = with_rules(small_options_in(dir, fs, clock))
             .durability(self.durability)
             .compaction(self.merges_by_itself)
             .undelete_window(self.undelete_window)
@@ -59,7 +67,7 @@ impl Setup {
             .compress_after(self.compress_after)
             .mmap(dice.percent(50))
             .data_compressor(*dice.pick(&compressors))
-            .series_idle(MINUTE * 15);
+            .series_idle(SERIES_IDLE);
         if self.seals_often {
             options = options.checkpoint_bytes_min(1 << 10);
         }

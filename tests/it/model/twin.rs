@@ -1,8 +1,9 @@
 //! The twin: what docs/format/ordering.md says a database holds, as plain maps: everything that was ever accepted at a
 //! place, in order of writing, and every deletion. What a reader sees is worked out anew each time, from the bottom up.
 
+use super::memory::{Memory, Newest};
 use super::policy::{Class, larger};
-use crate::play::{Contents, Kept, Seen, seen};
+use crate::play::{Contents, Kept, seen};
 use narthex::{Exemplar, Metadata, Overwrite, Sample, SegmentMeta, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -35,8 +36,8 @@ pub(super) enum Home {
 #[derive(Debug, Clone)]
 pub(super) struct Write {
     pub(super) lsn: u64,
-    class: Class,
-    value: Value,
+    pub(super) class: Class,
+    pub(super) value: Value,
     start: i64,
     pub(super) home: Home,
 }
@@ -95,9 +96,9 @@ pub(crate) struct Twin {
     pub(crate) deletions: Vec<Deletion>,
     /// The segments that are there, by ULID.
     pub(super) segments: BTreeMap<u128, SegmentMeta>,
-    /// The newest ordinary samples of series when they were frozen: the engine remembers the last such while the series
-    /// is in memory and no deletion hid it.
-    remembered: BTreeMap<Place, Seen>,
+    pub(super) memory: Memory,
+    /// What the last checkpoint holds of it, and up to which LSN.
+    pub(super) checkpointed: Option<(u64, Memory)>,
     /// What the generation that is frozen ends with.
     pub(crate) frozen_lsn: Option<u64>,
     /// Newest timestamp that a batch named since the last freeze, refused samples and exemplars included.
@@ -152,6 +153,20 @@ impl Twin {
         shown
     }
 
+    /// Whether any place was written more than once, `is_logged`: one that the log has something for.
+    pub(super) fn has_collision(&self, is_logged: bool) -> bool {
+        let is_live = |writes: &Vec<Write>| writes.iter().any(|write| write.home == Home::Live);
+        let mut all = self.places.values();
+        all.any(|writes| writes.len() > 1 && (!is_logged || is_live(writes)))
+    }
+
+    /// What stands at a place, and whether the head knows it.
+    pub(super) fn standing(&self, place: Place) -> Option<(Class, &Value, bool)> {
+        let known = self.known(place);
+        let shown = known.or_else(|| self.shown(place))?;
+        Some((shown.class, &shown.write.value, known.is_some()))
+    }
+
     fn shown(&self, place: Place) -> Option<Shown<'_>> {
         self.settle(place, self.places.get(&place)?.iter())
     }
@@ -163,7 +178,7 @@ impl Twin {
     }
 
     /// What becomes of an ordinary sample, by the policy of its series.
-    pub(crate) fn verdict(&self, place: Place, value: &Value, policy: Overwrite) -> Verdict {
+    fn verdict(&self, place: Place, value: &Value, policy: Overwrite) -> Verdict {
         let known = self.known(place);
         let is_same = known.is_some_and(|known| seen(&known.write.value) == seen(value));
         let may_meet = self.flushed_max.is_some_and(|newest| place.1 <= newest);
@@ -192,27 +207,50 @@ impl Twin {
         }
     }
 
-    /// The engine may remember the newest sample of a series beyond a flush, and then judges by it.
-    pub(crate) fn other_verdict(&self, place: Place, value: &Value, policy: Overwrite) -> Option<Verdict> {
-        if self.known(place).is_some() {
-            return None;
-        }
-        let is_same = *self.remembered.get(&place)? == seen(value);
-        let is_shown = || {
-            self.winner(place)
-                .is_some_and(|winner| seen(winner) == seen(value))
+    /// What becomes of an ordinary sample when `newest` is what is remembered of its series.
+    fn verdict_by(&self, newest: &Newest, place: Place, value: &Value, policy: Overwrite) -> Verdict {
+        let remembered = newest.as_ref().filter(|newest| newest.0 == place.1);
+        let Some((_, remembered)) = remembered.filter(|_| self.known(place).is_none()) else {
+            return self.verdict(place, value, policy);
         };
+        let is_same = *remembered == seen(value);
+        let may_meet = self.flushed_max.is_some_and(|newest| place.1 <= newest);
         match policy {
-            Overwrite::Reject if !is_same => Some(Verdict::Conflict),
-            // Under `last` a repeat is none once another value was written over it.
-            // The segment with it may be gone, so that it met nothing, and it is taken for more than an ordinary one.
-            Overwrite::Last if !is_same || !is_shown() => Some(Verdict::New(Class::Correction)),
-            Overwrite::Max if !is_same => Some(Verdict::New(Class::Maximum)),
-            _ => Some(Verdict::Same),
+            Overwrite::Reject if !is_same => Verdict::Conflict,
+            // A repeat is none when another value may have been written over it.
+            Overwrite::Last if may_meet || !is_same => Verdict::New(Class::Correction),
+            Overwrite::Max if !is_same => Verdict::New(Class::Maximum),
+            _ => Verdict::Same,
         }
     }
 
+    /// What may become of an ordinary sample, and what is remembered of its series if that is what becomes of it.
+    pub(crate) fn verdicts(
+        &self,
+        place: Place,
+        value: &Value,
+        policy: Overwrite,
+    ) -> Vec<(Verdict, BTreeSet<Newest>)> {
+        let mut verdicts: Vec<(Verdict, BTreeSet<Newest>)> = Vec::new();
+        for newest in self.memory.of(place.0) {
+            let verdict = self.verdict_by(&newest, place, value, policy);
+            match verdicts.iter_mut().find(|known| known.0 == verdict) {
+                Some((_, possible)) => drop(possible.insert(newest)),
+                None => verdicts.push((verdict, BTreeSet::from([newest]))),
+            }
+        }
+        verdicts
+    }
+
+    /// A report told what is remembered of a series.
+    pub(crate) fn learn(&mut self, series: usize, possible: BTreeSet<Newest>) {
+        self.memory.learn(series, possible);
+    }
+
     pub(crate) fn add_sample(&mut self, place: Place, sample: &Sample, class: Class) {
+        if class == Class::Ordinary {
+            self.memory.note(place, &seen(&sample.value));
+        }
         self.places.entry(place).or_default().push(Write {
             lsn: IN_THE_MAKING,
             class,
@@ -273,8 +311,10 @@ impl Twin {
 
     pub(crate) fn delete(&mut self, deletion: Deletion) {
         self.last_lsn = deletion.lsn;
-        self.remembered.retain(|place, _| !deletion.covers(*place));
-        self.deletions.push(deletion);
+        self.deletions.push(deletion.clone());
+        let mut memory = std::mem::take(&mut self.memory);
+        self.forget(&mut memory, &deletion);
+        self.memory = memory;
     }
 
     /// Where something that was written stands: a merge puts it where its last member stood.
@@ -333,32 +373,6 @@ impl Twin {
 
     /// The live generation is frozen: it is no longer judged by, the newest samples aside.
     pub(crate) fn freeze(&mut self) {
-        let mut newest = BTreeMap::new();
-        let is_live = |home: Home| home == Home::Live;
-        let cut = self.places.iter().filter(|(place, writes)| {
-            let mut live = writes.iter().filter(|write| is_live(write.home));
-            live.any(|write| {
-                self.deletions
-                    .iter()
-                    .any(|one| one.covers(**place) && one.lsn > write.lsn)
-            })
-        });
-        let is_cut: BTreeSet<usize> = cut.map(|(place, _)| place.0).collect();
-        for (place, writes) in &self.places {
-            let is_hidden = |write: &&Write| {
-                let mut above = self.deletions.iter();
-                above.any(|one| one.covers(*place) && one.lsn > write.lsn)
-            };
-            let live = |write: &&Write| write.home == Home::Live && write.class == Class::Ordinary;
-            if let Some(first) = writes.iter().filter(live).find(|write| !is_hidden(write)) {
-                newest.insert(place.0, (*place, seen(&first.value)));
-                // When a delete hid the newest, the newest of those that did not come late takes its place.
-                if is_cut.contains(&place.0) {
-                    self.remembered.insert(*place, seen(&first.value));
-                }
-            }
-        }
-        self.remembered.extend(newest.into_values());
         self.move_home(Home::Live, Home::Frozen);
         self.frozen_lsn = Some(self.last_lsn);
         self.flushed_max = self.flushed_max.max(self.live_max.take());
@@ -366,7 +380,7 @@ impl Twin {
     }
 
     /// Opened again; what is in the log is one generation. `segments_max` is the newest timestamp in segments.
-    pub(crate) fn reopened(&mut self, segments_max: Option<i64>) {
+    pub(crate) fn reopened(&mut self, segments_max: Option<i64>, has_checkpoint: bool) {
         self.move_home(Home::Frozen, Home::Live);
         self.frozen_lsn = None;
         self.all_durable();
@@ -387,6 +401,7 @@ impl Twin {
             "the segments' times enclose what is in them"
         );
         (self.live_max, self.flushed_max) = (newest(Home::Live), segments_max);
+        self.remember_anew(has_checkpoint);
     }
 
     /// A power loss left what is in the log up to `lsn`.

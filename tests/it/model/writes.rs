@@ -2,6 +2,7 @@
 
 use super::Kind;
 use super::episode::{Episode, SERIES, TICK};
+use super::memory::Newest;
 use super::policy::{Class, policy_of};
 use super::twin::{Place, Verdict};
 use crate::play::{float, histogram, series};
@@ -9,6 +10,7 @@ use narthex::{
     Batch, CommitReport, Durability, Exemplar, Labels, Metadata, MetricType, Overwrite, Reject, Sample,
     Value, labels,
 };
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// A batch in the making, and what its report must say.
@@ -156,6 +158,9 @@ impl Episode<'_> {
             Overwrite::Reject => None,
         };
         self.count_more(place, &sample, policy);
+        if policy.is_none() {
+            self.meet_class(place, Class::Ordinary, &sample);
+        }
         self.push(draft, place, &sample);
     }
 
@@ -176,6 +181,9 @@ impl Episode<'_> {
         self.coverage.count(Kind::Correction);
         self.touch(place, Kind::Correction);
         self.count_more(place, &sample, None);
+        if policy_of(place.0) == Overwrite::Reject {
+            self.meet_class(place, Class::Correction, &sample);
+        }
         let verdict = self.twin.verdict_of_correction(place, &sample.value);
         if self.dice.percent(50)
             && let (Value::Float(value), 0) = (&sample.value, sample.start_timestamp)
@@ -185,6 +193,11 @@ impl Episode<'_> {
             draft.batch.correct_sample(&series(place.0), &sample);
         }
         self.judged(draft, place, &sample, verdict);
+    }
+
+    fn meet_class(&mut self, place: Place, comes: Class, sample: &Sample) {
+        let standing = self.twin.standing(place);
+        self.coverage.meet(standing, comes, &sample.value);
     }
 
     /// A sample of a value, sometimes with a start timestamp.
@@ -241,14 +254,13 @@ impl Episode<'_> {
     }
 
     fn push(&mut self, draft: &mut Draft, place: Place, sample: &Sample) {
-        let policy = policy_of(place.0);
-        if let Some(other) = self.twin.other_verdict(place, &sample.value, policy) {
+        let verdicts = self.twin.verdicts(place, &sample.value, policy_of(place.0));
+        let [(verdict, _)] = verdicts[..] else {
             let before = self.draft();
             self.commit(std::mem::replace(draft, before));
-            return self.commit_alone(place, sample, other);
-        }
+            return self.commit_alone(place, sample, verdicts);
+        };
         put(&mut draft.batch, place, sample, self.dice.percent(20));
-        let verdict = self.twin.verdict(place, &sample.value, policy);
         self.judged(draft, place, sample, verdict);
     }
 
@@ -275,32 +287,37 @@ impl Episode<'_> {
         *newest = (*newest).max(place.1);
     }
 
-    /// A sample that the engine may judge in two ways: the report says in which it did.
-    fn commit_alone(&mut self, place: Place, sample: &Sample, other: Verdict) {
+    /// A sample that may be judged in several ways: the report says how it was.
+    fn commit_alone(&mut self, place: Place, sample: &Sample, verdicts: Vec<(Verdict, BTreeSet<Newest>)>) {
         let mut batch = self.db().batch();
         batch.durability(Durability::Always);
         put(&mut batch, place, sample, false);
-        let report = batch
-            .commit()
-            .unwrap_or_else(|error| self.fail(&error.to_string()));
+        let report = batch.commit();
+        let report = report.unwrap_or_else(|error| self.fail(&error.to_string()));
         let found = (
             report.floats + report.histograms,
             report.duplicates,
             report.rejected_count(),
+            report.corrections,
         );
-        let expected = self.twin.verdict(place, &sample.value, policy_of(place.0));
         self.note(|| {
             let seen = crate::play::seen(&sample.value);
-            format!("{place:?} {seen:?} alone, {expected:?} or {other:?}: {found:?}")
+            format!("{place:?} {seen:?} alone, {verdicts:?}: {found:?}")
         });
         self.coverage.commits += 1;
+        self.coverage.alone += 1;
         self.twin.live_max = self.twin.live_max.max(Some(place.1));
-        let class = |class: Class| (class != Class::Ordinary) == (report.corrections > 0);
-        match (found, expected, other) {
-            ((1, 0, 0), Verdict::New(one), _) if class(one) => self.twin.add_sample(place, sample, one),
-            ((1, 0, 0), _, Verdict::New(one)) if class(one) => self.twin.add_sample(place, sample, one),
-            ((0, 1, 0), _, Verdict::Same) | ((0, 0, 1), _, Verdict::Conflict) => {}
-            _ => self.fail(&format!("{place:?} {sample:?}: {report:?}")),
+        let says = |verdict: Verdict| match verdict {
+            Verdict::New(class) => (1, 0, 0, usize::from(class != Class::Ordinary)),
+            Verdict::Same => (0, 1, 0, 0),
+            Verdict::Conflict => (0, 0, 1, 0),
+        };
+        let said = verdicts.into_iter().find(|one| says(one.0) == found);
+        let (verdict, possible) =
+            said.unwrap_or_else(|| self.fail(&format!("{place:?} {sample:?}: {report:?}")));
+        self.twin.learn(place.0, possible);
+        if let Verdict::New(class) = verdict {
+            self.twin.add_sample(place, sample, class);
         }
         self.twin.committed(report.lsn);
         self.twin.all_durable();

@@ -291,7 +291,12 @@ pub(crate) fn read_all(db: &Db) -> Contents {
 
 /// Options that make much happen with few bytes, on a simulated disk, without threads.
 pub(crate) fn small_options(fs: &SimFs, clock: &Arc<ManualClock>) -> Options {
-    Options::new(DIR)
+    small_options_in(DIR, fs, clock)
+}
+
+/// The same in another folder.
+pub(crate) fn small_options_in(dir: &str, fs: &SimFs, clock: &Arc<ManualClock>) -> Options {
+    Options::new(dir)
         .fs(Arc::new(fs.clone()))
         .clock(clock.clone())
         .background(false)
