@@ -70,7 +70,7 @@ const STAGES_KEPT: usize = 16;
 impl Db {
     /// Opens or creates a database.
     pub fn open(options: Options) -> Result<Self, Error> {
-        let background = options.background && !options.read_only && options.dir.is_some();
+        let background = options.background && !options.read_only;
         let engine = Arc::new(Engine::open(options)?);
         let background = if background {
             let started = Background::start(engine.clone());

@@ -67,7 +67,7 @@ impl Engine {
     }
 
     fn write_frozen(&self, frozen: &Frozen) -> Result<(), Error> {
-        let Some(dir) = self.dir() else { return Ok(()) };
+        let dir = self.dir();
         let series = self.head.collect_frozen(&frozen.generation);
         let mut segments = Vec::new();
         let written = self.write_sources(dir, frozen, &series, &mut segments);

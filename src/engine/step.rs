@@ -24,9 +24,6 @@ impl Engine {
     pub(crate) fn step(&self) -> Result<bool, Error> {
         self.check_writable()?;
         let mut maintenance = self.lock_maintenance();
-        if self.dir().is_none() {
-            return Ok(false);
-        }
         self.trim_caches();
         if self.step_flush(&mut maintenance)? {
             return Ok(true);
@@ -65,9 +62,6 @@ impl Engine {
     pub(crate) fn flush(&self) -> Result<(), Error> {
         self.check_writable()?;
         let mut maintenance = self.lock_maintenance();
-        if self.dir().is_none() {
-            return Ok(());
-        }
         self.flush_frozen(&mut maintenance)?;
         if self.freeze(&mut maintenance)? {
             self.flush_frozen(&mut maintenance)?;
@@ -157,6 +151,9 @@ impl Engine {
     }
 
     fn is_checkpoint_due(&self, maintenance: &Maintenance) -> bool {
+        if self.is_in_memory() {
+            return false;
+        }
         let least = self
             .options
             .checkpoint_bytes_min

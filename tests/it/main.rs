@@ -13,6 +13,7 @@ mod examples;
 mod faults;
 mod golden;
 mod limits;
+mod memory;
 mod merging;
 mod model;
 mod ordering;
