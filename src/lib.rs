@@ -41,6 +41,7 @@ pub use base::clock::{Clock, ManualClock, SystemClock};
 pub use chunk::Encoding;
 pub use db::{Batch, Db};
 pub use engine::RecoveryReport;
+pub use engine::attach::AttachReport;
 pub use engine::backup::BackupReport;
 pub use engine::chunks::{ChunkCursor, RawChunk, SeriesChunks};
 pub use engine::deletions::DeletionInfo;

@@ -58,7 +58,7 @@ impl Engine {
         since: Option<&Path>,
     ) -> Result<BackupReport, Error> {
         self.check_writable()?;
-        self.check_on_disk("a backup")?;
+        self.check_on_disk("a backup of")?;
         let dir = self.dir();
         let Some((from, to)) = bounds(&range) else {
             return Err(Error::InvalidOptions("a backup of an empty time range".into()));

@@ -314,7 +314,7 @@ impl Engine {
             };
             (segment, entry)
         });
-        self.replace_segments(dir, compaction, &members, new)?;
+        self.replace_segments(dir, compaction, &members, new.as_slice())?;
         self.late_conflicts.fetch_add(conflicts, Ordering::Relaxed);
         Ok(None)
     }
@@ -331,13 +331,13 @@ impl Engine {
         Ok(Arc::new(segment))
     }
 
-    /// Commits that `new` stands in for `old`: the manifest, then the view. The files go later.
+    /// Commits that all of `new` stands in for `old`: the manifest, then the view. The files go later.
     pub(super) fn replace_segments(
         &self,
         dir: &Path,
         compaction: &mut Compaction,
         old: &[Arc<Segment>],
-        new: Option<(Arc<Segment>, SegmentEntry)>,
+        new: &[(Arc<Segment>, SegmentEntry)],
     ) -> Result<(), Error> {
         let is_old = |sequence: u64| old.iter().any(|segment| segment.sequence == sequence);
         {
@@ -351,9 +351,8 @@ impl Engine {
             next.deletions
                 .retain(|entry| !deletions::is_spent(entry, next.flushed_lsn, &next.segments));
             if let Err(error) = next.write(&self.options.fs, dir) {
-                if let (Error::OutOfSpace(_), Some((segment, _))) = (&error, &new) {
-                    self.discard(segment.path());
-                    self.discard(&names::summary(dir, segment.sequence));
+                if let (Error::OutOfSpace(_), false) = (&error, new.is_empty()) {
+                    self.discard_all(new);
                     return Err(error);
                 }
                 return Err(self.poisoning(error));
@@ -373,6 +372,14 @@ impl Engine {
         });
         compaction.retired.extend_from_slice(old);
         Ok(())
+    }
+
+    /// Removes the files of segments that were written for nothing.
+    pub(super) fn discard_all(&self, new: &[(Arc<Segment>, SegmentEntry)]) {
+        for (segment, _) in new {
+            self.discard(segment.path());
+            self.discard(&names::summary(self.dir(), segment.sequence));
+        }
     }
 
     /// Removes the files of segments that no reader holds any more. What cannot be removed now is removed at the next

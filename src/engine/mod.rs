@@ -5,6 +5,7 @@
 //! its segments and generations joined in label order, first writer wins.
 
 mod append;
+pub(crate) mod attach;
 pub(crate) mod background;
 pub(crate) mod backup;
 pub(crate) mod backup_list;
@@ -128,7 +129,7 @@ impl Engine {
     /// Refuses what needs files that others can see.
     fn check_on_disk(&self, what: &str) -> Result<(), Error> {
         if self.is_in_memory() {
-            return Err(Error::InvalidOptions(format!("{what} of a database in memory")));
+            return Err(Error::InvalidOptions(format!("{what} a database in memory")));
         }
         Ok(())
     }

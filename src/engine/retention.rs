@@ -75,7 +75,7 @@ impl Engine {
         }
         tracing::info!(segments = old.len(), "retention drops segments");
         maintenance.compaction.abandon(&old);
-        self.replace_segments(dir, &mut maintenance.compaction, &old, None)?;
+        self.replace_segments(dir, &mut maintenance.compaction, &old, &[])?;
         // What they alone said of metrics is known no more, and is written when it is said again.
         let left = events::metadata_in(&self.view.load().segments);
         self.head.relearn_metadata(left);

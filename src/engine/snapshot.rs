@@ -44,7 +44,7 @@ impl Engine {
     /// Writes a snapshot of this moment to `target`. It is durable when this returns.
     pub(crate) fn snapshot(&self, target: &Path) -> Result<SnapshotReport, Error> {
         self.check_writable()?;
-        self.check_on_disk("a snapshot")?;
+        self.check_on_disk("a snapshot of")?;
         let dir = self.dir();
         let folder = NewFolder::begin(&self.options.fs, target)?;
         let mut report = SnapshotReport::default();

@@ -37,7 +37,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(crate) use atomic::{AtomicFile, is_temp_name, write_file};
-pub(crate) use copy::copy_file;
+pub(crate) use copy::{checksum_file, copy_file};
 pub use disk::DiskFs;
 pub(crate) use lock::{FolderLock, LOCK_NAME, LockError};
 pub use mapped::{Bytes, FileView, Region};
