@@ -42,6 +42,7 @@ pub use base::clock::{Clock, ManualClock, SystemClock};
 pub use chunk::Encoding;
 pub use db::{Batch, Db};
 pub use engine::RecoveryReport;
+pub use engine::attach::AttachReport;
 pub use engine::backup::BackupReport;
 pub use engine::cardinality::{CardinalityEstimate, Growth, LabelCardinality};
 pub use engine::chunks::{ChunkCursor, RawChunk, SeriesChunks};

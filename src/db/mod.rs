@@ -6,6 +6,7 @@ pub use batch::Batch;
 
 use crate::engine::Engine;
 use crate::engine::RecoveryReport;
+use crate::engine::attach::AttachReport;
 use crate::engine::background::Background;
 use crate::engine::backup::BackupReport;
 use crate::engine::cardinality::{CardinalityEstimate, Growth};
@@ -71,7 +72,7 @@ const STAGES_KEPT: usize = 16;
 impl Db {
     /// Opens or creates a database.
     pub fn open(options: Options) -> Result<Self, Error> {
-        let background = options.background && !options.read_only && options.dir.is_some();
+        let background = options.background && !options.read_only;
         let engine = Arc::new(Engine::open(options)?);
         let background = if background {
             let started = Background::start(engine.clone());
@@ -276,6 +277,14 @@ impl Db {
     pub fn restore(chain: &[impl AsRef<Path>], options: &Options) -> Result<RestoreReport, Error> {
         let chain: Vec<PathBuf> = chain.iter().map(|dir| dir.as_ref().to_owned()).collect();
         restore::restore(&chain, options)
+    }
+
+    /// Attaches a backup to this database while it runs: what it shows, its deletions applied, is there at once and durable
+    /// when this returns, as if it were written now. What was there before wins over it, but for its corrections. `chain`
+    /// is as for [`Db::restore`]; a backup that is damaged or does not fit is refused and changes nothing.
+    pub fn attach(&self, chain: &[impl AsRef<Path>]) -> Result<AttachReport, Error> {
+        let chain: Vec<PathBuf> = chain.iter().map(|dir| dir.as_ref().to_owned()).collect();
+        self.engine().attach(&chain)
     }
 
     /// Examines the folder that `options` name, without opening or changing it: what is wrong, and what

@@ -58,9 +58,8 @@ impl Engine {
         since: Option<&Path>,
     ) -> Result<BackupReport, Error> {
         self.check_writable()?;
-        let Some(dir) = self.dir() else {
-            return Err(Error::InvalidOptions("a backup of a database in memory".into()));
-        };
+        self.check_on_disk("a backup of")?;
+        let dir = self.dir();
         let Some((from, to)) = bounds(&range) else {
             return Err(Error::InvalidOptions("a backup of an empty time range".into()));
         };

@@ -4,12 +4,14 @@
 #![deny(clippy::indexing_slicing, clippy::unwrap_used)]
 
 use super::error::Error;
-use super::manifest::Manifest;
+use super::manifest::{Manifest, SegmentEntry};
+use super::options::Options;
 use crate::base::bytes::{Corrupt, Cursor};
 use crate::base::hash;
 use crate::io::{self, Fs};
+use crate::segment::names;
 use crate::segment::reader::CorruptFile;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const MAGIC: &[u8; 8] = b"NTHXBKP1";
@@ -148,10 +150,47 @@ impl BackupList {
     }
 }
 
+/// A backup and where it is.
+#[derive(Debug)]
+pub(super) struct Link<'a> {
+    pub(super) dir: &'a Path,
+    pub(super) list: BackupList,
+}
+
+/// The lists of a chain, each of which must lean on the one before.
+pub(super) fn read_chain<'a>(chain: &'a [PathBuf], options: &Options) -> Result<Vec<Link<'a>>, Error> {
+    let mut links: Vec<Link<'a>> = Vec::with_capacity(chain.len());
+    for dir in chain {
+        let list = BackupList::read(&options.fs, dir)?;
+        let before = links.last().map_or(0, |link| link.list.id);
+        if list.since != before {
+            let what = match links.last() {
+                Some(link) => format!("does not lean on {}", link.dir.display()),
+                None => "leans on an earlier backup, which must come first".into(),
+            };
+            return Err(Error::InvalidOptions(format!(
+                "the backup {} {what}",
+                dir.display()
+            )));
+        }
+        links.push(Link { dir, list });
+    }
+    Ok(links)
+}
+
+/// The file of a segment, in the backup of the chain that holds it.
+pub(super) fn find_file(links: &[Link<'_>], entry: &SegmentEntry) -> Option<PathBuf> {
+    links.iter().rev().find_map(|link| {
+        let entries = link.list.manifest.segments.iter().zip(&link.list.files);
+        let mut here = entries.filter(|(_, file)| file.place == Place::Here);
+        let (found, _) = here.find(|(found, _)| found.ulid == entry.ulid)?;
+        Some(names::segment(link.dir, found.sequence))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::manifest::SegmentEntry;
 
     #[test]
     fn comes_back_whole_or_not_at_all() {

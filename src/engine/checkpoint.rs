@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 impl Engine {
     /// Writes the head to a checkpoint file, commits it in the manifest and removes the log before it.
     pub(super) fn checkpoint(&self, maintenance: &mut Maintenance) -> Result<(), Error> {
-        let Some(dir) = self.dir() else { return Ok(()) };
+        let dir = self.dir();
         self.sync()?;
         let before = self.lock_manifest().checkpoint;
         let (floor, start_lsn) = {

@@ -58,7 +58,7 @@ struct Merging {
 impl Engine {
     /// Does one piece of merging. `is_full` merges whatever can be merged, for its own sake.
     pub(super) fn compact(&self, maintenance: &mut Maintenance, is_full: bool) -> Result<bool, Error> {
-        let Some(dir) = self.dir() else { return Ok(false) };
+        let dir = self.dir();
         self.remove_retired(dir, &mut maintenance.compaction);
         let compaction = &mut maintenance.compaction;
         if let Some(merging) = compaction.merging.take() {
@@ -163,6 +163,11 @@ impl Engine {
         barriers.collect()
     }
 
+    /// Whether a deletion hides what it hides for good.
+    pub(super) fn is_final(&self, tombstone: &Tombstone) -> bool {
+        tombstone.is_in_force() && !self.is_young(tombstone.deletion.created_ms)
+    }
+
     fn is_young(&self, created_ms: i64) -> bool {
         let window = self.options.undelete_window.as_millis();
         let window_ms = i64::try_from(window).unwrap_or(i64::MAX);
@@ -199,12 +204,9 @@ impl Engine {
             manifest.next_sequence += 1;
             manifest.next_sequence - 1
         };
-        let newest = members
-            .iter()
-            .map(|member| member.meta.time_max)
-            .max()
-            .unwrap_or(0);
-        let is_compressed = self.is_old(newest);
+        let source = MergeSource::new(inputs)?;
+        let bounds = source.bounds();
+        let is_compressed = self.is_old(bounds.1);
         let options = WriteOptions {
             metadata_compressor: self.options.metadata_compressor,
             data_compressor: if is_compressed {
@@ -213,8 +215,6 @@ impl Engine {
                 self.options.data_compressor
             },
         };
-        let source = MergeSource::new(inputs)?;
-        let bounds = source.bounds();
         let path = names::segment(dir, sequence);
         let meta = self.merged_meta(&members, sequence);
         tracing::debug!(sequence, members = members.len(), bytes, "merging segments");
@@ -225,7 +225,7 @@ impl Engine {
             path,
             applied: applied.into_iter().collect(),
             is_compressed,
-            rules: rules.checksum(newest),
+            rules: rules.checksum(bounds, lsn_last),
         })
     }
 
@@ -238,7 +238,7 @@ impl Engine {
         rules: &RuleRanges,
         applied: &mut BTreeSet<u64>,
     ) -> Result<MergeInput, Error> {
-        let masks = Masks::below(view, segment, lsn_last)?;
+        let masks = Masks::to_apply(view, segment, |one| one.lsn <= lsn_last || self.is_final(one))?;
         applied.extend(masks.in_force());
         let (mut deleted, marks) = masks.into_ranges();
         rules.add_to(segment, &mut deleted)?;
@@ -314,7 +314,7 @@ impl Engine {
             };
             (segment, entry)
         });
-        self.replace_segments(dir, compaction, &members, new)?;
+        self.replace_segments(dir, compaction, &members, new.as_slice())?;
         self.late_conflicts.fetch_add(conflicts, Ordering::Relaxed);
         Ok(None)
     }
@@ -331,13 +331,13 @@ impl Engine {
         Ok(Arc::new(segment))
     }
 
-    /// Commits that `new` stands in for `old`: the manifest, then the view. The files go later.
+    /// Commits that all of `new` stands in for `old`: the manifest, then the view. The files go later.
     pub(super) fn replace_segments(
         &self,
         dir: &Path,
         compaction: &mut Compaction,
         old: &[Arc<Segment>],
-        new: Option<(Arc<Segment>, SegmentEntry)>,
+        new: &[(Arc<Segment>, SegmentEntry)],
     ) -> Result<(), Error> {
         let is_old = |sequence: u64| old.iter().any(|segment| segment.sequence == sequence);
         {
@@ -351,9 +351,8 @@ impl Engine {
             next.deletions
                 .retain(|entry| !deletions::is_spent(entry, next.flushed_lsn, &next.segments));
             if let Err(error) = next.write(&self.options.fs, dir) {
-                if let (Error::OutOfSpace(_), Some((segment, _))) = (&error, &new) {
-                    self.discard(segment.path());
-                    self.discard(&names::summary(dir, segment.sequence));
+                if let (Error::OutOfSpace(_), false) = (&error, new.is_empty()) {
+                    self.discard_all(new);
                     return Err(error);
                 }
                 return Err(self.poisoning(error));
@@ -373,6 +372,14 @@ impl Engine {
         });
         compaction.retired.extend_from_slice(old);
         Ok(())
+    }
+
+    /// Removes the files of segments that were written for nothing.
+    pub(super) fn discard_all(&self, new: &[(Arc<Segment>, SegmentEntry)]) {
+        for (segment, _) in new {
+            self.discard(segment.path());
+            self.discard(&names::summary(self.dir(), segment.sequence));
+        }
     }
 
     /// Removes the files of segments that no reader holds any more. What cannot be removed now is removed at the next

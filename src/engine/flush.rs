@@ -6,6 +6,7 @@ use super::manifest::SegmentEntry;
 use super::view::View;
 use super::{Engine, Maintenance, deletions};
 use crate::head::freeze::{Frozen, FrozenSeries};
+use crate::head::writer::Writer;
 use crate::io;
 use crate::segment::meta::{self, SegmentMeta};
 use crate::segment::names;
@@ -27,14 +28,22 @@ impl Engine {
         );
         // Most of the log is durable before the lock is taken, so that the wait under it is short.
         self.sync()?;
-        let mut writer = self.head.lock_writer();
+        self.freeze_locked(maintenance, &mut self.head.lock_writer())
+    }
+
+    /// The same under the writer's lock.
+    pub(super) fn freeze_locked(
+        &self,
+        maintenance: &mut Maintenance,
+        writer: &mut Writer,
+    ) -> Result<bool, Error> {
         self.check_writable()?;
         if writer.live_is_empty() && self.head.has_no_new_metadata() {
             return Ok(false);
         }
         let frozen = self
             .head
-            .freeze(&mut writer)
+            .freeze(writer)
             .map_err(|error| self.poisoning(error.into()))?;
         let generations = vec![frozen.generation.clone(), writer.live_generation()];
         self.change_view(|view| View {
@@ -67,7 +76,7 @@ impl Engine {
     }
 
     fn write_frozen(&self, frozen: &Frozen) -> Result<(), Error> {
-        let Some(dir) = self.dir() else { return Ok(()) };
+        let dir = self.dir();
         let series = self.head.collect_frozen(&frozen.generation);
         let mut segments = Vec::new();
         let written = self.write_sources(dir, frozen, &series, &mut segments);

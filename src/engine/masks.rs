@@ -23,25 +23,28 @@ impl Masks {
         from: i64,
         to: i64,
     ) -> Result<Self, SegmentError> {
-        Self::find(view, segment, (from, to), u64::MAX)
+        Self::find(view, segment, (from, to), |_| true)
     }
 
-    /// Those over a segment whose LSN is `lsn_last` at most.
-    pub(super) fn below(view: &View, segment: &Segment, lsn_last: u64) -> Result<Self, SegmentError> {
-        Self::find(view, segment, (i64::MIN, i64::MAX), lsn_last)
+    /// Those over a segment that are wanted.
+    pub(super) fn to_apply(
+        view: &View,
+        segment: &Segment,
+        is_wanted: impl Fn(&Tombstone) -> bool,
+    ) -> Result<Self, SegmentError> {
+        Self::find(view, segment, (i64::MIN, i64::MAX), is_wanted)
     }
 
     fn find(
         view: &View,
         segment: &Segment,
         (from, to): (i64, i64),
-        lsn_last: u64,
+        is_wanted: impl Fn(&Tombstone) -> bool,
     ) -> Result<Self, SegmentError> {
         let (from, to) = (from.max(segment.meta.time_min), to.min(segment.meta.time_max));
-        let lsns = segment.meta.lsn_last + 1..=lsn_last;
         let mut masks = Vec::new();
         for tombstone in view.deletions.iter() {
-            if lsns.contains(&tombstone.lsn) && tombstone.overlaps(from, to) {
+            if tombstone.lsn > segment.meta.lsn_last && is_wanted(tombstone) && tombstone.overlaps(from, to) {
                 let rows = tombstone.rows(segment)?;
                 if !rows.is_empty() {
                     masks.push((tombstone.clone(), rows));

@@ -5,6 +5,7 @@
 //! its segments and generations joined in label order, first writer wins.
 
 mod append;
+pub(crate) mod attach;
 pub(crate) mod background;
 pub(crate) mod backup;
 pub(crate) mod backup_list;
@@ -116,8 +117,22 @@ pub struct RecoveryReport {
 }
 
 impl Engine {
-    fn dir(&self) -> Option<&Path> {
-        self.options.dir.as_deref()
+    /// The folder; that of a database in memory is a name in its own file system.
+    fn dir(&self) -> &Path {
+        self.options.dir.as_deref().unwrap_or(Path::new(""))
+    }
+
+    /// There is no log and no disk: nothing outlives the last handle.
+    fn is_in_memory(&self) -> bool {
+        self.options.dir.is_none()
+    }
+
+    /// Refuses what needs files that others can see.
+    fn check_on_disk(&self, what: &str) -> Result<(), Error> {
+        if self.is_in_memory() {
+            return Err(Error::InvalidOptions(format!("{what} a database in memory")));
+        }
+        Ok(())
     }
 
     /// Refuses when nothing may be written.

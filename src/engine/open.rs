@@ -13,7 +13,7 @@ use crate::head::Head;
 use crate::head::limits::Limits;
 use crate::head::recover::{ReplayedDeletion, Replayer};
 use crate::head::slab::Generation;
-use crate::io::{self, Fs, FsError};
+use crate::io::{self, Fs, FsError, MemoryFs};
 use crate::segment::names;
 use crate::segment::reader::{Quarantined, Segment};
 use crate::wal::{self, Gap, Record, ReplayError, ReplayFrom, Replayed, Visitor, WalOptions};
@@ -63,9 +63,15 @@ impl Engine {
         }
     }
 
+    /// A database like any other, with segments, merges and retention, but without a log, over files in memory.
     fn open_in_memory(options: Options) -> Result<Self, Error> {
+        let options = Options {
+            fs: Arc::new(MemoryFs::default()),
+            ..options
+        };
         let manifest = Manifest {
             precision: options.precision.unwrap_or_default(),
+            next_sequence: 1,
             ..Manifest::default()
         };
         let live = Arc::new(Generation::new(1, 1, 0));

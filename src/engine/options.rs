@@ -130,7 +130,8 @@ impl Options {
         }
     }
 
-    /// A database without files, gone when it is closed.
+    /// A database without files, gone when it is closed. Its segments are in memory: they are compressed, merged and
+    /// dropped by retention as those on a disk are.
     pub fn in_memory() -> Self {
         Self {
             dir: None,
@@ -393,7 +394,7 @@ impl Options {
     pub(super) fn check(&self) -> Result<(), Error> {
         let floor = 4 * (self.wal_file_bytes + self.checkpoint_bytes_min);
         match self.retention_bytes {
-            Some(bytes) if bytes < floor => Err(Error::InvalidOptions(format!(
+            Some(bytes) if bytes < floor && self.dir.is_some() => Err(Error::InvalidOptions(format!(
                 "retention_bytes {bytes} leaves no room for segments beside the log: at least {floor}, or smaller \
                  wal_sizes and checkpoint_bytes_min"
             ))),

@@ -1,6 +1,6 @@
 //! Restoring: the files of a backup, and of those that it leans on, as a database in a new folder.
 
-use super::backup_list::{BackupList, HeldFile, Place};
+use super::backup_list::{HeldFile, Link, find_file, read_chain};
 use super::error::Error;
 use super::folder::{NewFolder, fresh_id};
 use super::manifest::{Manifest, SegmentEntry};
@@ -28,13 +28,6 @@ impl RestoreReport {
     pub fn is_sound(&self) -> bool {
         self.faults.is_empty()
     }
-}
-
-/// A backup and where it is.
-#[derive(Debug)]
-struct Link<'a> {
-    dir: &'a Path,
-    list: BackupList,
 }
 
 /// Makes the database that the last backup of `chain` describes, in the folder that `options` name.
@@ -66,27 +59,6 @@ pub(crate) fn restore(chain: &[PathBuf], options: &Options) -> Result<RestoreRep
     Ok(report)
 }
 
-/// The lists of a chain, each of which must lean on the one before.
-fn read_chain<'a>(chain: &'a [PathBuf], options: &Options) -> Result<Vec<Link<'a>>, Error> {
-    let mut links: Vec<Link<'a>> = Vec::with_capacity(chain.len());
-    for dir in chain {
-        let list = BackupList::read(&options.fs, dir)?;
-        let before = links.last().map_or(0, |link| link.list.id);
-        if list.since != before {
-            let what = match links.last() {
-                Some(link) => format!("does not lean on {}", link.dir.display()),
-                None => "leans on an earlier backup, which must come first".into(),
-            };
-            return Err(Error::InvalidOptions(format!(
-                "the backup {} {what}",
-                dir.display()
-            )));
-        }
-        links.push(Link { dir, list });
-    }
-    Ok(links)
-}
-
 /// Copies the file of one segment from the backup that holds it. One that is missing or damaged is told of: the
 /// manifest names it, and the database says what it lacks.
 fn bring(
@@ -97,13 +69,7 @@ fn bring(
     report: &mut RestoreReport,
 ) -> Result<(), Error> {
     let to = names::segment(target, entry.sequence);
-    for link in links.iter().rev() {
-        let entries = link.list.manifest.segments.iter().zip(&link.list.files);
-        let mut here = entries.filter(|(_, file)| file.place == Place::Here);
-        let Some((found, _)) = here.find(|(found, _)| found.ulid == entry.ulid) else {
-            continue;
-        };
-        let from = names::segment(link.dir, found.sequence);
+    if let Some(from) = find_file(links, entry) {
         match copy_file(&options.fs, &from, &to, None) {
             Ok(copied) => {
                 report.segments += 1;

@@ -1,9 +1,11 @@
-//! Retention: whole segments go by age and by total size, matching series by rules when a segment is written again.
+//! Retention: whole segments go by age and by total size, matching series by rules when a segment is written again. So
+//! does in memory, where hidden samples take what others need, what a deletion hid that is withdrawn no more.
 //!
 //! Age is counted from the clock, but never from further ahead than the newest sample plus a bound: a clock that leaps
 //! forward drops nothing until samples confirm it.
 
 use super::compact::{self, Compaction};
+use super::deletions::Tombstone;
 use super::error::Error;
 use super::events;
 use super::manifest::SegmentEntry;
@@ -25,13 +27,19 @@ const BYTES_PER_SAMPLE: u64 = 2;
 #[derive(Debug)]
 pub(super) struct RuleRanges {
     rules: Vec<(Vec<LabelMatcher>, u64, i64)>,
+    /// Deletions for whose sake a segment is written again.
+    purges: Vec<Arc<Tombstone>>,
 }
 
 impl RuleRanges {
-    /// Which rules drop something of what lies wholly before `newest`, as a number; 0 = none.
-    pub(super) fn checksum(&self, newest: i64) -> u64 {
-        let due = self.rules.iter().filter(|rule| newest < rule.2);
-        due.fold(0, |all, rule| hash::checksum_seeded(&rule.1.to_le_bytes(), all))
+    /// Which rules drop something of what lies wholly within `time_min..=time_max`, and which deletions of what was
+    /// written up to `lsn_last`, as a number; 0 = none.
+    pub(super) fn checksum(&self, (time_min, time_max): (i64, i64), lsn_last: u64) -> u64 {
+        let rules = self.rules.iter().filter(|rule| time_max < rule.2);
+        let is_above = |one: &&Arc<Tombstone>| one.lsn > lsn_last && one.overlaps(time_min, time_max);
+        let purges = self.purges.iter().filter(is_above);
+        let due = rules.map(|rule| rule.1).chain(purges.map(|one| one.lsn));
+        due.fold(0, |all, number| hash::checksum_seeded(&number.to_le_bytes(), all))
     }
 
     /// Adds what the rules drop of a segment to what is deleted of it.
@@ -54,7 +62,7 @@ impl RuleRanges {
 impl Engine {
     /// Drops the segments that retention is due for. Returns whether there were any.
     pub(super) fn retain(&self, maintenance: &mut Maintenance) -> Result<bool, Error> {
-        let Some(dir) = self.dir() else { return Ok(false) };
+        let dir = self.dir();
         let due = self.due(dir, &maintenance.compaction)?;
         if due.is_empty() {
             return Ok(false);
@@ -67,7 +75,7 @@ impl Engine {
         }
         tracing::info!(segments = old.len(), "retention drops segments");
         maintenance.compaction.abandon(&old);
-        self.replace_segments(dir, &mut maintenance.compaction, &old, None)?;
+        self.replace_segments(dir, &mut maintenance.compaction, &old, &[])?;
         // What they alone said of metrics is known no more, and is written when it is said again.
         let left = events::metadata_in(&self.view.load().segments);
         self.head.relearn_metadata(left);
@@ -140,8 +148,11 @@ impl Engine {
             let before = now.saturating_sub(self.precision.units(*retention));
             (matchers.clone(), *id, before)
         });
+        let view = self.view.load();
+        let purges = view.deletions.iter().filter(|_| self.is_in_memory());
         RuleRanges {
             rules: rules.collect(),
+            purges: purges.filter(|one| self.is_final(one)).cloned().collect(),
         }
     }
 
@@ -158,7 +169,7 @@ impl Engine {
     pub(super) fn pick_rewrite(&self, segments: &[SegmentEntry], unreadable: &BTreeSet<u64>) -> Option<u64> {
         let rules = self.rule_ranges();
         let is_due = |entry: &&SegmentEntry| {
-            let checksum = rules.checksum(entry.time_max);
+            let checksum = rules.checksum((entry.time_min, entry.time_max), entry.lsn_last);
             !unreadable.contains(&entry.sequence)
                 && ((checksum != 0 && checksum != entry.rules)
                     || (!entry.is_compressed && self.is_old(entry.time_max)))

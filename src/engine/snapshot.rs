@@ -44,9 +44,8 @@ impl Engine {
     /// Writes a snapshot of this moment to `target`. It is durable when this returns.
     pub(crate) fn snapshot(&self, target: &Path) -> Result<SnapshotReport, Error> {
         self.check_writable()?;
-        let Some(dir) = self.dir() else {
-            return Err(Error::InvalidOptions("a snapshot of a database in memory".into()));
-        };
+        self.check_on_disk("a snapshot of")?;
+        let dir = self.dir();
         let folder = NewFolder::begin(&self.options.fs, target)?;
         let mut report = SnapshotReport::default();
         let moment = self.moment(dir, target, &mut report)?;

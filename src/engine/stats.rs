@@ -89,9 +89,7 @@ impl Engine {
             stats.segment_bounds = join(stats.segment_bounds, bounds);
             stats.quarantined += segment.quarantined().len();
         }
-        if let Some(dir) = self.dir() {
-            self.add_files(dir, &mut stats)?;
-        }
+        self.add_files(self.dir(), &mut stats)?;
         Ok(stats)
     }
 

@@ -24,7 +24,6 @@ impl Engine {
     pub(crate) fn step(&self) -> Result<bool, Error> {
         self.check_writable()?;
         let mut maintenance = self.lock_maintenance();
-        let Some(dir) = self.dir() else { return Ok(false) };
         self.trim_caches();
         if self.step_flush(&mut maintenance)? {
             return Ok(true);
@@ -40,7 +39,7 @@ impl Engine {
             return Ok(true);
         }
         // Space comes back also where nothing is ever merged.
-        self.remove_retired(dir, &mut maintenance.compaction);
+        self.remove_retired(self.dir(), &mut maintenance.compaction);
         if !self.options.compaction {
             return Ok(false);
         }
@@ -65,9 +64,6 @@ impl Engine {
     pub(crate) fn flush(&self) -> Result<(), Error> {
         self.check_writable()?;
         let mut maintenance = self.lock_maintenance();
-        if self.dir().is_none() {
-            return Ok(());
-        }
         self.flush_frozen(&mut maintenance)?;
         if self.freeze(&mut maintenance)? {
             self.flush_frozen(&mut maintenance)?;
@@ -157,6 +153,9 @@ impl Engine {
     }
 
     fn is_checkpoint_due(&self, maintenance: &Maintenance) -> bool {
+        if self.is_in_memory() {
+            return false;
+        }
         let least = self
             .options
             .checkpoint_bytes_min

@@ -36,7 +36,8 @@ impl Engine {
         report
             .faults
             .extend(self.recovery.quarantined.iter().map(|lost| lost.reason.clone()));
-        if let Some(dir) = self.dir() {
+        if !self.is_in_memory() {
+            let dir = self.dir();
             match Manifest::read(&self.options.fs, dir) {
                 Ok(Some(_)) => {}
                 Ok(None) => report

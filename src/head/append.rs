@@ -160,7 +160,10 @@ impl<'a> Applier<'a> {
             // Reads that do not wait for each other bring everything to the cache that the entries then need in turn.
             black_box(block.iter().fold(0, |sum, target| {
                 let series = guard.series.get(place_of(target.id).1);
-                sum ^ series.map_or(0, Series::touch)
+                let entry = entries.get(target.entry as usize);
+                sum ^ series
+                    .zip(entry)
+                    .map_or(0, |(series, entry)| series.touch_at(entry.timestamp))
             }));
             for target in block {
                 let series = guard.series.get_mut(place_of(target.id).1);

@@ -69,26 +69,11 @@ impl Head {
     }
 
     fn check_limits(&self, writer: &Writer, labels: LabelsRef<'_>) -> Result<(), CreateError> {
-        let limits = &self.limits;
-        if writer.map.len() >= limits.series_max {
+        if writer.map.len() >= self.limits.series_max {
             return Err(CreateError(Reject::SeriesLimit));
         }
-        let mut count = 0;
-        for (name, value) in labels.iter() {
-            count += 1;
-            if name.len() > limits.label_name_bytes_max {
-                return Err(CreateError(Reject::LabelNameTooLong));
-            }
-            if value.len() > limits.label_value_bytes_max {
-                return Err(CreateError(Reject::LabelValueTooLong));
-            }
-        }
-        if count == 0 {
-            return Err(CreateError(Reject::InvalidLabels));
-        }
-        if count > limits.labels_per_series_max {
-            return Err(CreateError(Reject::TooManyLabels));
-        }
-        Ok(())
+        self.limits
+            .refusal(labels)
+            .map_or(Ok(()), |reason| Err(CreateError(reason)))
     }
 }

@@ -3,20 +3,20 @@
 //! Floats stand in pieces, ascending and without overlap. A piece that is written to is a ring of (timestamp, bits), so
 //! that rows of samples are added at either end without moving any: backfill comes oldest first or newest first. Once a
 //! full piece gets a neighbour it is sealed as an XOR chunk, to save memory; the rare sample that lies within
-//! opens it again. Histograms, and floats with a start timestamp, stand in a map beside them.
+//! opens it again, and halves it when it is full. Histograms, and floats with a start timestamp, stand in a map beside
+//! them.
 
-use super::decode::{decode_chunk, find_in_chunk};
+use super::decode::decode_chunk;
+use super::late_pieces::{Piece, Pieces};
 use super::series::SealedChunk;
 use crate::base::bytes::Corrupt;
-use crate::chunk::{Encoding, XorAppender};
+use crate::chunk::Encoding;
 use crate::model::sample::Value;
 use crate::model::samples::Samples;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::mem::size_of;
 use std::sync::Arc;
 
-/// Floats of a full piece.
-const PIECE_SAMPLES: usize = 512;
 /// What an entry of the map takes, about.
 const OTHER_BYTES: usize = 64;
 
@@ -33,15 +33,8 @@ pub(crate) struct LateSamples(Option<Box<Late>>);
 
 #[derive(Debug, Clone, Default)]
 struct Late {
-    pieces: VecDeque<Piece>,
+    pieces: Pieces,
     others: BTreeMap<i64, LateSample>,
-}
-
-/// Some floats, at least one.
-#[derive(Debug, Clone)]
-enum Piece {
-    Open(VecDeque<(i64, u64)>),
-    Sealed(SealedChunk),
 }
 
 impl LateSamples {
@@ -49,11 +42,15 @@ impl LateSamples {
         self.0.is_none()
     }
 
+    /// Reads a little of what an insertion needs; the result means nothing.
+    pub(super) fn touch(&self, timestamp: i64) -> u64 {
+        self.0.as_deref().map_or(0, |late| late.pieces.touch(timestamp))
+    }
+
     /// First and last timestamp.
     pub(crate) fn bounds(&self) -> Option<(i64, i64)> {
         let late = self.0.as_deref()?;
-        let floats = late.pieces.front().zip(late.pieces.back());
-        let floats = floats.map(|(first, last)| (first.first(), last.last()));
+        let floats = late.pieces.bounds();
         let others = late.others.first_key_value().zip(late.others.last_key_value());
         let others = others.map(|(first, last)| (*first.0, *last.0));
         match (floats, others) {
@@ -65,18 +62,13 @@ impl LateSamples {
     /// The value at `timestamp`.
     pub(super) fn get(&self, timestamp: i64) -> Option<Value> {
         let late = self.0.as_deref()?;
-        let float = || {
-            late.pieces
-                .get(late.pieces_until(timestamp).checked_sub(1)?)?
-                .get(timestamp)
-        };
         let other = || Some(late.others.get(&timestamp)?.value.clone());
-        float().or_else(other)
+        late.pieces.get(timestamp).or_else(other)
     }
 
     /// Whether there is a sample within `from..=to`.
     pub(crate) fn has_within(&self, from: i64, to: i64) -> bool {
-        let pieces = self.0.iter().flat_map(|late| late.pieces_within(from, to));
+        let pieces = self.0.iter().flat_map(|late| late.pieces.within(from, to));
         let mut ends = pieces.flat_map(|piece| [piece.first(), piece.last()]);
         // Where no piece begins or ends, there is one at most.
         ends.any(|end| (from..=to).contains(&end)) || !self.samples(from, to).is_empty()
@@ -88,10 +80,11 @@ impl LateSamples {
         let Some(late) = self.0.as_deref().filter(|_| from <= to) else {
             return floats;
         };
-        let count = late.pieces_within(from, to).map(Piece::count).sum();
+        let count = late.pieces.within(from, to).map(Piece::count).sum();
         floats.timestamps.reserve(count);
         floats.bits.reserve(count);
-        late.pieces_within(from, to)
+        late.pieces
+            .within(from, to)
             .for_each(|piece| piece.decode(&mut floats));
         floats.trim(from, to);
         let mut others = Samples::default();
@@ -111,7 +104,7 @@ impl LateSamples {
     pub(crate) fn runs(&self, from: i64, to: i64) -> impl Iterator<Item = (i64, i64, usize)> {
         let late = self.0.as_deref().into_iter();
         late.flat_map(move |late| {
-            let pieces = late.pieces_within(from, to);
+            let pieces = late.pieces.within(from, to);
             let others = late.others.range(from..=to);
             let pieces = pieces.map(|piece| (piece.first(), piece.last(), piece.count()));
             pieces.chain(others.map(|other| (*other.0, *other.0, 1)))
@@ -125,7 +118,7 @@ impl LateSamples {
         };
         let others = late.others.range(from..=to);
         Self::of(Late {
-            pieces: late.pieces_within(from, to).cloned().collect(),
+            pieces: late.pieces.within(from, to).cloned().collect(),
             others: others.map(|(time, other)| (*time, other.clone())).collect(),
         })
     }
@@ -141,13 +134,11 @@ impl LateSamples {
         match value {
             Value::Float(value) if start_timestamp == 0 => {
                 if late.others.is_empty() || !late.others.contains_key(&timestamp) {
-                    return grown + late.insert_float(timestamp, value.to_bits());
+                    return grown + late.pieces.insert(timestamp, value.to_bits());
                 }
             }
             value => {
-                let known = late.pieces_until(timestamp).checked_sub(1);
-                let known = known.and_then(|index| late.pieces.get(index)?.get(timestamp));
-                if known.is_none() && !late.others.contains_key(&timestamp) {
+                if late.pieces.get(timestamp).is_none() && !late.others.contains_key(&timestamp) {
                     let other = LateSample {
                         value,
                         start_timestamp,
@@ -162,38 +153,22 @@ impl LateSamples {
 
     /// Takes out what lies within `from..=to`.
     pub(super) fn take_within(&mut self, from: i64, to: i64) -> Self {
-        let Some(late) = self.0.take() else {
+        let Some(mut outside) = self.0.take() else {
             return Self::default();
         };
-        let (mut inside, mut outside) = (Late::default(), Late::default());
-        for piece in late.pieces {
-            if piece.last() < from || piece.first() > to {
-                outside.pieces.push_back(piece);
-            } else if piece.first() >= from && piece.last() <= to {
-                inside.pieces.push_back(piece);
-            } else {
-                let (within, rest) = piece
-                    .open()
-                    .into_iter()
-                    .partition(|float| (from..=to).contains(&float.0));
-                inside.push(within);
-                outside.push(rest);
-            }
-        }
-        (inside.others, outside.others) =
-            (late.others.into_iter()).partition(|other| (from..=to).contains(&other.0));
-        *self = Self::of(outside);
+        let inside = Late {
+            pieces: outside.pieces.take_within(from, to),
+            others: outside.others.extract_if(from..=to, |_, _| true).collect(),
+        };
+        *self = Self::of(*outside);
         Self::of(inside)
     }
 
     /// The floats as XOR chunks, ascending.
     pub(super) fn chunks(&self) -> impl ExactSizeIterator<Item = Arc<[u8]>> {
-        static NONE: VecDeque<Piece> = VecDeque::new();
+        static NONE: Pieces = Pieces::new();
         let pieces = self.0.as_deref().map_or(&NONE, |late| &late.pieces);
-        pieces.iter().map(|piece| match piece {
-            Piece::Open(floats) => seal(floats).bytes,
-            Piece::Sealed(chunk) => chunk.bytes.clone(),
-        })
+        pieces.iter().map(Piece::chunk)
     }
 
     /// What is not in [`LateSamples::chunks`], ascending.
@@ -210,14 +185,14 @@ impl LateSamples {
         let Some((first, last)) = floats.bounds() else {
             return Err(Corrupt::new("empty chunk of late samples", 0));
         };
-        let before = self.0.as_deref().and_then(|late| late.pieces.back());
-        if !times.is_sorted_by(|a, b| a < b) || before.is_some_and(|piece| piece.last() >= first) {
+        let before = self.0.as_deref().and_then(|late| late.pieces.bounds());
+        if !times.is_sorted_by(|a, b| a < b) || before.is_some_and(|before| before.1 >= first) {
             return Err(Corrupt::new("order of late samples", 0));
         }
         self.0
             .get_or_insert_default()
             .pieces
-            .push_back(Piece::Sealed(SealedChunk {
+            .push(Piece::Sealed(SealedChunk {
                 first_timestamp: first,
                 last_timestamp: last,
                 encoding: Encoding::Xor,
@@ -246,170 +221,6 @@ impl LateSamples {
     fn of(late: Late) -> Self {
         let is_empty = late.pieces.is_empty() && late.others.is_empty();
         Self((!is_empty).then(|| Box::new(late)))
-    }
-}
-
-impl Late {
-    /// How many pieces begin at `timestamp` or before.
-    fn pieces_until(&self, timestamp: i64) -> usize {
-        match (self.pieces.front(), self.pieces.back()) {
-            (_, Some(last)) if last.first() <= timestamp => self.pieces.len(),
-            (Some(first), _) if first.first() > timestamp => 0,
-            _ => self.pieces.partition_point(|piece| piece.first() <= timestamp),
-        }
-    }
-
-    fn pieces_within(&self, from: i64, to: i64) -> impl Iterator<Item = &Piece> + Clone {
-        let start = self.pieces.partition_point(|piece| piece.last() < from);
-        self.pieces.range(start..self.pieces_until(to).max(start))
-    }
-
-    fn push(&mut self, floats: VecDeque<(i64, u64)>) {
-        if !floats.is_empty() {
-            self.pieces.push_back(Piece::Open(floats));
-        }
-    }
-
-    /// Returns by how many bytes this grew.
-    fn insert_float(&mut self, timestamp: i64, bits: u64) -> i64 {
-        let after = self.pieces_until(timestamp);
-        let before = after.checked_sub(1);
-        if let Some(index) = before
-            && self.pieces[index].last() >= timestamp
-        {
-            return self.insert_within(index, timestamp, bits);
-        }
-        // Between two pieces, or beyond all: at the end of one or the front of the other, if they are open.
-        for index in before.into_iter().chain(Some(after)) {
-            if let Some(Piece::Open(floats)) = self.pieces.get_mut(index)
-                && floats.len() < PIECE_SAMPLES
-            {
-                let capacity = floats.capacity();
-                if index == after {
-                    floats.push_front((timestamp, bits));
-                } else {
-                    floats.push_back((timestamp, bits));
-                }
-                return ((floats.capacity() - capacity) * size_of::<(i64, u64)>()) as i64;
-            }
-        }
-        let mut grown = 0;
-        for index in before.into_iter().chain(Some(after)) {
-            grown += self.pieces.get_mut(index).map_or(0, Piece::seal);
-        }
-        let piece = Piece::Open(VecDeque::from([(timestamp, bits)]));
-        grown += piece.bytes() as i64;
-        self.pieces.insert(after, piece);
-        grown
-    }
-
-    /// Adds to a piece between whose ends the sample lies; one that becomes too long is halved.
-    fn insert_within(&mut self, index: usize, timestamp: i64, bits: u64) -> i64 {
-        if self.pieces[index].get(timestamp).is_some() {
-            return 0;
-        }
-        let empty = Piece::Open(VecDeque::new());
-        let piece = std::mem::replace(&mut self.pieces[index], empty);
-        let before = piece.bytes();
-        let mut floats = piece.open();
-        let place = floats.partition_point(|float| float.0 < timestamp);
-        floats.insert(place, (timestamp, bits));
-        let mut after = 0;
-        if floats.len() > PIECE_SAMPLES {
-            let half = Piece::Open(floats.split_off(floats.len() / 2));
-            after += half.bytes();
-            self.pieces.insert(index + 1, half);
-        }
-        self.pieces[index] = Piece::Open(floats);
-        after += self.pieces[index].bytes();
-        after as i64 - before as i64
-    }
-}
-
-fn seal(floats: &VecDeque<(i64, u64)>) -> SealedChunk {
-    let mut chunk = XorAppender::default();
-    floats
-        .iter()
-        .for_each(|(timestamp, bits)| chunk.append(*timestamp, *bits));
-    super::taken::sealed_floats(floats.front().map_or(0, |first| first.0), &chunk)
-}
-
-impl Piece {
-    fn first(&self) -> i64 {
-        match self {
-            Self::Open(floats) => floats.front().map_or(i64::MAX, |float| float.0),
-            Self::Sealed(chunk) => chunk.first_timestamp,
-        }
-    }
-
-    fn last(&self) -> i64 {
-        match self {
-            Self::Open(floats) => floats.back().map_or(i64::MIN, |float| float.0),
-            Self::Sealed(chunk) => chunk.last_timestamp,
-        }
-    }
-
-    fn count(&self) -> usize {
-        match self {
-            Self::Open(floats) => floats.len(),
-            Self::Sealed(chunk) => usize::from(chunk.count),
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        size_of::<Self>()
-            + match self {
-                Self::Open(floats) => floats.capacity() * size_of::<(i64, u64)>(),
-                Self::Sealed(chunk) => chunk.bytes.len() + 16,
-            }
-    }
-
-    fn get(&self, timestamp: i64) -> Option<Value> {
-        match self {
-            Self::Open(floats) => {
-                let found = floats.binary_search_by_key(&timestamp, |float| float.0).ok()?;
-                Some(Value::Float(f64::from_bits(floats.get(found)?.1)))
-            }
-            Self::Sealed(chunk) if timestamp > chunk.last_timestamp => None,
-            Self::Sealed(chunk) => find_in_chunk(chunk.encoding, &chunk.bytes, timestamp),
-        }
-    }
-
-    /// Appends the floats.
-    fn decode(&self, out: &mut Samples) {
-        match self {
-            Self::Open(floats) => {
-                out.timestamps.extend(floats.iter().map(|float| float.0));
-                out.bits.extend(floats.iter().map(|float| float.1));
-            }
-            Self::Sealed(chunk) => {
-                let decoded = decode_chunk(chunk.encoding, &chunk.bytes, out);
-                debug_assert!(decoded.is_ok(), "BUG: a piece that does not decode");
-            }
-        }
-    }
-
-    /// A form that can be written to.
-    fn open(self) -> VecDeque<(i64, u64)> {
-        match self {
-            Self::Open(floats) => floats,
-            Self::Sealed(_) => {
-                let mut samples = Samples::default();
-                self.decode(&mut samples);
-                samples.timestamps.into_iter().zip(samples.bits).collect()
-            }
-        }
-    }
-
-    /// Seals a full piece. Returns by how many bytes it grew.
-    fn seal(&mut self) -> i64 {
-        let before = self.bytes() as i64;
-        if let Self::Open(floats) = self
-            && floats.len() >= PIECE_SAMPLES
-        {
-            *self = Self::Sealed(seal(floats));
-        }
-        self.bytes() as i64 - before
     }
 }
 

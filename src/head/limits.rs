@@ -1,5 +1,8 @@
 //! What a database accepts.
 
+use super::report::Reject;
+use crate::model::labels::LabelsRef;
+
 /// Limits on what is written. Samples beyond a limit are refused and reported, never cut short.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -16,6 +19,27 @@ pub struct Limits {
     pub exemplar_chars_max: usize,
     /// How far a timestamp may lie in the future, in the database's unit of time; `None` = no limit, the default.
     pub future_max: Option<i64>,
+}
+
+impl Limits {
+    /// Why a series with these labels is refused, if it is.
+    pub(crate) fn refusal(&self, labels: LabelsRef<'_>) -> Option<Reject> {
+        let mut count = 0;
+        for (name, value) in labels.iter() {
+            count += 1;
+            if name.len() > self.label_name_bytes_max {
+                return Some(Reject::LabelNameTooLong);
+            }
+            if value.len() > self.label_value_bytes_max {
+                return Some(Reject::LabelValueTooLong);
+            }
+        }
+        match count {
+            0 => Some(Reject::InvalidLabels),
+            count if count > self.labels_per_series_max => Some(Reject::TooManyLabels),
+            _ => None,
+        }
+    }
 }
 
 impl Default for Limits {

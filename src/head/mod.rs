@@ -12,6 +12,7 @@ pub(crate) mod delete;
 mod evict;
 pub(crate) mod freeze;
 mod late;
+mod late_pieces;
 pub(crate) mod limits;
 mod memory;
 pub(crate) mod metadata;

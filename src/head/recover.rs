@@ -222,8 +222,10 @@ fn apply_run(series: &mut [Series], run: &[LoggedFloat]) -> i64 {
     let mut late_bytes = 0;
     for few in run.chunks(FLOATS_AT_ONCE) {
         // Waiting for memory is most of the work: all that these need is asked for at once.
-        let touched = few.iter().filter_map(|sample| series.get(place_of(sample.id).1));
-        black_box(touched.fold(0, |sum, series| sum ^ series.touch()));
+        black_box(few.iter().fold(0, |sum, sample| {
+            let series = series.get(place_of(sample.id).1);
+            sum ^ series.map_or(0, |series| series.touch_at(sample.timestamp))
+        }));
         for sample in few {
             let Some(series) = series.get_mut(place_of(sample.id).1) else {
                 continue;

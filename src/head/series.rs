@@ -133,6 +133,15 @@ impl Series {
         self.extra.as_ref()?.last_histogram.as_ref()
     }
 
+    /// Reads a little of everything that a sample at `timestamp` needs; the result means nothing.
+    #[inline]
+    pub(crate) fn touch_at(&self, timestamp: i64) -> u64 {
+        match &self.extra {
+            Some(extra) if timestamp < self.last_timestamp => extra.late.touch(timestamp),
+            _ => self.touch(),
+        }
+    }
+
     /// Reads a little of everything that an append needs; the result means nothing.
     #[inline]
     pub(crate) fn touch(&self) -> u64 {

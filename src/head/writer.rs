@@ -155,6 +155,14 @@ impl Writer {
         Ok(())
     }
 
+    /// Gives out the next LSN for what is not in the log; there an empty record stands for it.
+    pub(crate) fn skip_record(&mut self) -> Result<u64, WalError> {
+        if let Some(log) = self.log.as_mut() {
+            self.last_lsn = log.mark()?;
+        }
+        Ok(self.last_lsn)
+    }
+
     /// Series and pairs must be defined anew, chains restart.
     fn begin_file(&mut self) {
         self.file = self.log.as_ref().map_or(0, |log| log.sequence() as u32);

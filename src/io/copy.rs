@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{AtomicFile, Fs, FsError};
+use super::{AtomicFile, File, Fs, FsError};
 use crate::base::hash;
 
 /// Bytes read at a time, and covered by one step of the checksum.
@@ -17,6 +17,28 @@ const PIECE_BYTES: u64 = 1 << 20;
 pub(crate) struct Copied {
     pub(crate) bytes: u64,
     pub(crate) checksum: u64,
+}
+
+/// Length and checksum of a whole file.
+pub(crate) fn checksum_file(fs: &Arc<dyn Fs>, path: &Path) -> Result<Copied, FsError> {
+    let file = fs.open_read(path)?;
+    read_pieces(&*file, file.size()?, |_| Ok(()))
+}
+
+fn read_pieces(
+    file: &dyn File,
+    bytes: u64,
+    mut each: impl FnMut(&[u8]) -> Result<(), FsError>,
+) -> Result<Copied, FsError> {
+    let (mut at, mut checksum, mut piece) = (0, 0, Vec::new());
+    while at < bytes {
+        piece.resize((bytes - at).min(PIECE_BYTES) as usize, 0);
+        file.read_at(at, &mut piece)?;
+        checksum = hash::checksum_seeded(&piece, checksum);
+        each(&piece)?;
+        at += piece.len() as u64;
+    }
+    Ok(Copied { bytes, checksum })
 }
 
 /// Copies the first `length` bytes of `from`, or all of it, to `to`, which appears whole and durable or not at all.
@@ -32,16 +54,9 @@ pub(crate) fn copy_file(
         None => file.size()?,
     };
     let mut copy = AtomicFile::create(fs, to)?;
-    let (mut at, mut checksum, mut piece) = (0, 0, Vec::new());
-    while at < bytes {
-        piece.resize((bytes - at).min(PIECE_BYTES) as usize, 0);
-        file.read_at(at, &mut piece)?;
-        checksum = hash::checksum_seeded(&piece, checksum);
-        copy.write(&piece)?;
-        at += piece.len() as u64;
-    }
+    let copied = read_pieces(&*file, bytes, |piece| copy.write(piece))?;
     copy.finish()?;
-    Ok(Copied { bytes, checksum })
+    Ok(copied)
 }
 
 #[cfg(test)]
@@ -57,6 +72,7 @@ mod tests {
         write_file(&fs, from, &bytes).unwrap();
         let whole = copy_file(&fs, from, to, None).unwrap();
         assert_eq!(read_file(&*fs, to).unwrap(), bytes);
+        assert_eq!(checksum_file(&fs, to).unwrap(), whole);
         assert_eq!(copy_file(&fs, to, from, None).unwrap(), whole);
         let start = copy_file(&fs, to, from, Some(9)).unwrap();
         assert_eq!(read_file(&*fs, from).unwrap(), bytes[..9]);

@@ -1,7 +1,7 @@
 //! The seam to the disk: every file of a database is opened, named and synced through [`Fs`].
 //!
-//! Two file systems implement it. [`DiskFs`] is the operating system's; [`SimFs`] is a disk in memory that can lose
-//! power, fail a call and fill up. Everything above sees only the trait, so every crash the promises of the database
+//! Three file systems implement it. [`DiskFs`] is the operating system's; [`MemoryFs`] holds the segments of a database
+//! that has no folder; [`SimFs`] is a disk in memory that can lose power, fail a call and fill up. Everything above sees only the trait, so every crash the promises of the database
 //! speak of can be played in a test.
 //!
 //! # What may be relied on
@@ -28,6 +28,7 @@ mod copy;
 mod disk;
 mod lock;
 mod mapped;
+mod memory;
 mod sim;
 
 use std::fmt::Debug;
@@ -36,10 +37,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(crate) use atomic::{AtomicFile, is_temp_name, write_file};
-pub(crate) use copy::copy_file;
+pub(crate) use copy::{checksum_file, copy_file};
 pub use disk::DiskFs;
 pub(crate) use lock::{FolderLock, LOCK_NAME, LockError};
 pub use mapped::{Bytes, FileView, Region};
+pub(crate) use memory::MemoryFs;
 pub use sim::{Call, CrashMode, CrashPoint, Fault, Record, SimFs};
 
 /// A file operation that failed: which, on what, and why.

@@ -1,5 +1,6 @@
 //! The integration tests, in one binary: a module per theme.
 
+mod attach;
 mod backfill;
 mod backup;
 mod basics;
@@ -14,6 +15,7 @@ mod examples;
 mod faults;
 mod golden;
 mod limits;
+mod memory;
 mod merging;
 mod model;
 mod ordering;
