@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use narthex as library;
 use narthex::{Histogram, Labels, Matcher, Series, Value};
 use std::ops::{Range, RangeInclusive};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
