@@ -209,7 +209,8 @@ impl Db {
     }
 
     /// Withdraws a deletion: what it hid shows again wherever nothing was written since. `false` when there is no such
-    /// deletion in force, because it was withdrawn before or all that it hid is gone.
+    /// deletion that can be withdrawn: it was before, its window is over (see [`Options::undelete_window`]), or all that it
+    /// hid is gone.
     pub fn undelete(&self, id: u64) -> Result<bool, Error> {
         self.engine().undelete(id, self.engine().options.durability)
     }

@@ -49,8 +49,6 @@ struct Merging {
     writer: SegmentWriter<MergeSource>,
     sequence: u64,
     path: PathBuf,
-    /// Deletions whose victims are left out.
-    applied: Vec<u64>,
     is_compressed: bool,
     rules: u64,
 }
@@ -163,7 +161,7 @@ impl Engine {
         barriers.collect()
     }
 
-    /// Whether a deletion hides what it hides for good.
+    /// Whether a deletion hides what it hides for good. Once it does it always does, so that a merge may rely on it.
     pub(super) fn is_final(&self, tombstone: &Tombstone) -> bool {
         tombstone.is_in_force() && !self.is_young(tombstone.deletion.created_ms)
     }
@@ -171,7 +169,10 @@ impl Engine {
     fn is_young(&self, created_ms: i64) -> bool {
         let window = self.options.undelete_window.as_millis();
         let window_ms = i64::try_from(window).unwrap_or(i64::MAX);
-        self.options.clock.now_ms() < created_ms.saturating_add(window_ms)
+        let now_ms = self.options.clock.now_ms();
+        // A clock that goes back makes no deletion young again.
+        let latest_ms = self.latest_ms.fetch_max(now_ms, Ordering::AcqRel).max(now_ms);
+        latest_ms < created_ms.saturating_add(window_ms)
     }
 
     /// Begins a merge, if the disk has room for it.
@@ -195,9 +196,8 @@ impl Engine {
             .unwrap_or(0);
         let rules = self.rule_ranges();
         let mut inputs = Vec::with_capacity(members.len());
-        let mut applied = BTreeSet::new();
         for member in &members {
-            inputs.push(self.input(&view, member, lsn_last, &rules, &mut applied)?);
+            inputs.push(self.input(&view, member, lsn_last, &rules)?);
         }
         let sequence = {
             let mut manifest = self.lock_manifest();
@@ -223,7 +223,6 @@ impl Engine {
             members,
             sequence,
             path,
-            applied: applied.into_iter().collect(),
             is_compressed,
             rules: rules.checksum(bounds, lsn_last),
         })
@@ -236,10 +235,8 @@ impl Engine {
         segment: &Arc<Segment>,
         lsn_last: u64,
         rules: &RuleRanges,
-        applied: &mut BTreeSet<u64>,
     ) -> Result<MergeInput, Error> {
         let masks = Masks::to_apply(view, segment, |one| one.lsn <= lsn_last || self.is_final(one))?;
-        applied.extend(masks.in_force());
         let (mut deleted, marks) = masks.into_ranges();
         rules.add_to(segment, &mut deleted)?;
         let dropped = masks::rows_without_samples(segment, &deleted)?;
@@ -286,16 +283,6 @@ impl Engine {
     ) -> Result<Option<Box<Merging>>, Error> {
         if !merging.writer.advance(SAMPLES_PER_STEP)? {
             return Ok(Some(merging));
-        }
-        let view = self.view.load_full();
-        let is_withdrawn = |lsn: &u64| {
-            view.deletions
-                .iter()
-                .any(|one| one.lsn == *lsn && !one.is_in_force())
-        };
-        if merging.applied.iter().any(is_withdrawn) {
-            tracing::debug!("a merge is begun anew: a deletion that it applies was withdrawn");
-            return Ok(None);
         }
         let source = merging.writer.source();
         let conflicts = source.late_conflicts();

@@ -236,8 +236,11 @@ impl Engine {
             let mut writer = self.head.lock_for_commit();
             self.check_writable()?;
             let view = self.view.load_full();
-            let mut in_force = view.deletions.iter().filter(|one| one.is_in_force());
-            let Some(tombstone) = in_force.find(|one| one.lsn == id) else {
+            let mut open = view
+                .deletions
+                .iter()
+                .filter(|one| one.is_in_force() && !self.is_final(one));
+            let Some(tombstone) = open.find(|one| one.lsn == id) else {
                 return Ok(false);
             };
             let before = writer.written_bytes();

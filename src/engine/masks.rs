@@ -60,12 +60,6 @@ impl Masks {
         in_force.fold(RoaringBitmap::new(), |all, mask| all | &*mask.1)
     }
 
-    /// LSNs of the deletions in force.
-    pub(super) fn in_force(&self) -> impl Iterator<Item = u64> {
-        let in_force = self.masks.iter().filter(|mask| mask.0.is_in_force());
-        in_force.map(|mask| mask.0.lsn)
-    }
-
     /// What is deleted, and the marks.
     pub(super) fn into_ranges(self) -> (Vec<DeletedRange>, Vec<(Arc<RoaringBitmap>, Mark)>) {
         let (mut deleted, mut marks) = (Vec::new(), Vec::new());

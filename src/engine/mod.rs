@@ -52,7 +52,7 @@ use crate::segment::reader::Quarantined;
 use crate::wal::{Gap, GroupCommit};
 use arc_swap::ArcSwap;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -79,6 +79,8 @@ pub(crate) struct Engine {
     retention_rules: Vec<(Vec<LabelMatcher>, u64, Duration)>,
     /// Ordinary samples that merges found to lose against earlier ones with other bits.
     late_conflicts: AtomicU64,
+    /// The latest time by which the age of a deletion was judged.
+    latest_ms: AtomicI64,
     /// Wakes the background thread.
     pub(crate) kick: Kick,
     _lock: Option<FolderLock>,

@@ -20,7 +20,7 @@ use crate::wal::{self, Gap, Record, ReplayError, ReplayFrom, Replayed, Visitor, 
 use arc_swap::ArcSwap;
 use std::io::ErrorKind;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock};
 
 /// Times a read-only opening starts again because the writing process removed a file meanwhile.
@@ -156,6 +156,7 @@ impl Engine {
         Ok(Self {
             retention_rules: options.compiled_retention_rules()?,
             late_conflicts: AtomicU64::new(0),
+            latest_ms: AtomicI64::new(i64::MIN),
             precision: manifest.precision,
             options,
             head,

@@ -246,7 +246,7 @@ impl Options {
         self
     }
 
-    /// How long a delete can be withdrawn at least. Default 24 hours.
+    /// How long a delete can be withdrawn. Merges leave out what it hid from then on. Default 24 hours.
     #[must_use]
     pub fn undelete_window(mut self, window: Duration) -> Self {
         self.undelete_window = window;

@@ -71,15 +71,19 @@ impl Episode<'_> {
         self.coverage.count(Kind::Undelete);
         self.meet(&deletion, Kind::Undelete, Kind::Undelete);
         let was_in_force = deletion.withdrawn.is_none();
+        let is_young = self.ages().is_young(&deletion);
         if !withdrawn {
             // What hides nothing may be forgotten.
-            if was_in_force && self.twin.is_above_something(&deletion) {
+            if was_in_force && is_young && self.twin.is_above_something(&deletion) {
                 self.fail(&format!("deletion {} is gone", deletion.lsn));
             }
             return;
         }
-        if !was_in_force {
-            self.fail(&format!("deletion {} was withdrawn twice", deletion.lsn));
+        if !was_in_force || !is_young {
+            self.fail(&format!(
+                "deletion {} was withdrawn twice or too late",
+                deletion.lsn
+            ));
         }
         let lsn = self.last_lsn();
         self.twin.last_lsn = lsn;

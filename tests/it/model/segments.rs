@@ -20,7 +20,7 @@ pub(super) struct Ages {
 }
 
 impl Ages {
-    fn is_young(&self, deletion: &Deletion) -> bool {
+    pub(super) fn is_young(&self, deletion: &Deletion) -> bool {
         self.now_ms < deletion.created_ms.saturating_add(self.undelete_window_ms)
     }
 
@@ -191,7 +191,7 @@ impl Twin {
         let is_member = |home: Home| matches!(home, Home::Segment(ulid) if ulids.contains(&ulid));
         // Several merges may have come to nothing: what lies between two of them need not have been crossed.
         let is_meant = |one: &&Deletion| {
-            one.withdrawn.is_none() && one.lsn <= last && (to.is_some() || !ages.is_young(one))
+            one.withdrawn.is_none() && (!ages.is_young(one) || to.is_some() && one.lsn <= last)
         };
         let deletions = self.deletions.iter().filter(is_meant);
         let applied: Vec<Deletion> = deletions.cloned().collect();

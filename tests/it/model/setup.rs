@@ -42,7 +42,7 @@ impl Setup {
             seals_often: dice.percent(50),
             flushes_by_itself: dice.percent(50),
             merges_by_itself: dice.percent(60),
-            undelete_window: *dice.pick(&[Duration::ZERO, Duration::ZERO, MINUTE * 20, MINUTE * 60 * 24]),
+            undelete_window: *dice.pick(&[Duration::ZERO, MINUTE * 2, MINUTE * 20, MINUTE * 60 * 24]),
             retention,
             retention_of_some,
             clock_leap_max: *dice.pick(&[Duration::ZERO, MINUTE, MINUTE * 60]),
