@@ -238,7 +238,9 @@ impl Engine {
         rules: &RuleRanges,
         applied: &mut BTreeSet<u64>,
     ) -> Result<MergeInput, Error> {
-        let masks = Masks::to_apply(view, segment, |one| one.lsn <= lsn_last || self.is_final(one))?;
+        let masks = Masks::to_apply(view, segment, |one| {
+            one.lsn <= lsn_last || rules.has_purge(one.lsn)
+        })?;
         applied.extend(masks.in_force());
         let (mut deleted, marks) = masks.into_ranges();
         rules.add_to(segment, &mut deleted)?;

@@ -42,6 +42,11 @@ impl RuleRanges {
         due.fold(0, |all, number| hash::checksum_seeded(&number.to_le_bytes(), all))
     }
 
+    /// Whether a segment is written again for the sake of the deletion with that LSN.
+    pub(super) fn has_purge(&self, lsn: u64) -> bool {
+        self.purges.iter().any(|one| one.lsn == lsn)
+    }
+
     /// Adds what the rules drop of a segment to what is deleted of it.
     pub(super) fn add_to(
         &self,
