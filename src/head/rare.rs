@@ -162,10 +162,23 @@ impl Series {
         known.is_none_or(|known| sample.value.is_larger_than(&known))
     }
 
+    /// The class of what stands at a place: a maximum over a correction that an undelete brought back is one as well.
+    fn settled(&self, class: Class, timestamp: i64) -> Class {
+        let shown = self.rare().and_then(|rare| rare.shown.get(&timestamp));
+        match shown {
+            Some((Class::Correction, _)) if class == Class::Maximum => Class::Correction,
+            _ => class,
+        }
+    }
+
     /// What a sample that is not ordinary would be: new, or the same as the correction that is there.
     pub(crate) fn admit_correction(&self, class: Class, timestamp: i64, value: &Value) -> Admission {
         match self.correction(timestamp) {
-            Some((known, sample)) if *known == class && is_same(&sample.value, value) => Admission::Same,
+            Some((known, sample))
+                if self.settled(*known, timestamp) == class && is_same(&sample.value, value) =>
+            {
+                Admission::Same
+            }
             Some((known, sample)) if class == Class::Maximum => {
                 let (is_above, _) = Class::settle((&sample.value, *known), (value, class));
                 if is_above {

@@ -504,3 +504,23 @@ fn retention_gives_space_back_where_nothing_is_merged() {
     while db.step().expect("step") {}
     assert_eq!((db.segments().len(), names(&fs, "segment-")), (0, 0));
 }
+
+/// The maximum was judged by alone, and not with the correction below it.
+#[test]
+fn a_maximum_over_a_correction_that_came_back_is_a_correction() {
+    let options = small_options(&SimFs::new(), &Arc::new(ManualClock::new(0)));
+    let db = Db::open(options.overwrite(Overwrite::Max)).expect("open");
+    push(&db, &series(0), 100, 1.0);
+    db.flush().expect("flush");
+    let correct = |value| {
+        let mut batch = db.batch();
+        batch.correct(&series(0), 10, value);
+        let report = batch.commit().expect("commit");
+        (report.corrections, report.duplicates)
+    };
+    assert_eq!(correct(1.0), (1, 0));
+    let deletion = db.delete_series(&series(0), 10..=10).expect("delete");
+    assert!(db.undelete(deletion).expect("undelete"));
+    assert_eq!(push(&db, &series(0), 10, 2.0), (1, 0, 0));
+    assert_eq!(correct(2.0), (0, 1), "a repeat");
+}
