@@ -69,6 +69,11 @@ impl Setup {
         self.with(|options| options.retention(retention))
     }
 
+    /// How long a delete can be withdrawn, and keeps what it parts from being merged.
+    pub fn undelete_window(self, window: Duration) -> Self {
+        self.with(|options| options.undelete_window(window))
+    }
+
     /// A shorter retention for what matches.
     pub fn retention_rule(self, matchers: Vec<Matcher>, retention: Duration) -> Self {
         self.with(|options| options.retention_rule(matchers, retention))

@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 const FLUSHES: usize = 7;
 /// Partitions then last three segment spans, and the first one goes before the end.
 const RETENTION: Duration = Duration::from_secs(4 * 3_600);
+/// With the usual day, nothing would be merged in the hours that this takes.
+const UNDELETE_WINDOW: Duration = Duration::from_secs(600);
 const HOUR_MS: i64 = 3_600_000;
 const PARTITION_MS: i64 = 6 * HOUR_MS;
 /// A metric of all hosts of which ranges are deleted, and one that is left in peace.
@@ -61,7 +63,8 @@ pub fn run(scale: &Scale) -> Result<bool> {
     clock.set(BASE_MS);
     let setup = steps::setup(folder.path())
         .clock(clock.clone())
-        .retention(RETENTION);
+        .retention(RETENTION)
+        .undelete_window(UNDELETE_WINDOW);
     let store = Store::open(&setup)?;
     write_tick(&store, &mut fleet)?;
     let instances = instances(&fleet);
