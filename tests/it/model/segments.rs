@@ -198,9 +198,12 @@ impl Twin {
         let goes = |place: Place, lsn: u64| -> Result<bool, String> {
             let above = applied.iter().filter(|one| lsn < one.lsn && one.covers(place));
             let above: Vec<&Deletion> = above.collect();
-            match above.iter().find(|one| ages.is_young(one)) {
-                Some(young) => Err(format!("deletion {} can be withdrawn and was crossed", young.lsn)),
-                None => Ok(!above.is_empty()),
+            // What a final deletion hid went with an earlier merge, also when a young one lies over it as well.
+            match above.first() {
+                Some(young) if above.iter().all(|one| ages.is_young(one)) => {
+                    Err(format!("deletion {} can be withdrawn and was crossed", young.lsn))
+                }
+                _ => Ok(!above.is_empty()),
             }
         };
         for (place, writes) in &mut self.places {
