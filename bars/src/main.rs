@@ -13,7 +13,7 @@
 //! cargo run --release -p narthex-bars -- memory
 //! cargo run --release -p narthex-bars -- restart [--ticks 6,120,480]
 //! cargo run --release -p narthex-bars -- large
-//! cargo run --release -p narthex-bars -- simulation
+//! cargo run --release -p narthex-bars -- simulation [--days 365]
 //! cargo run --release -p narthex-bars -- oracle-long
 //! cargo run --release -p narthex-bars -- all --small
 //! ```
@@ -137,7 +137,11 @@ enum Command {
     /// Bytes per sample and time to read after merging.
     Compacted(Given),
     /// A virtual year, compared with a model throughout.
-    Simulation,
+    Simulation {
+        /// Fewer days for a first look.
+        #[arg(long)]
+        days: Option<i64>,
+    },
     /// Commit latency while segments are merged, dropped, deleted from and copied.
     Busy,
     /// Whether 2.6 thousand million samples are as fast to write and read as the first.
@@ -158,6 +162,8 @@ enum Command {
         acked: i64,
         #[arg(long)]
         until: i64,
+        #[arg(long)]
+        days: i64,
     },
     #[command(hide = true)]
     RestartWriter { folder: PathBuf, first_tick: i64 },
@@ -193,13 +199,18 @@ fn run(scale: &Scale, command: Command) -> Result<bool> {
         Command::Memory { ticks } => memory::run(scale, &ticks),
         Command::Restart { ticks, seed } => restart::run(scale, &ticks, seed),
         Command::Compacted(given) => compacted::run(scale, given.realdata.as_deref()),
-        Command::Simulation => simulation::run(scale),
+        Command::Simulation { days } => simulation::run(scale, days),
         Command::Busy => busy::run(scale),
         Command::Large => large::run(scale),
         Command::OracleLong { operations } => oracle::run(operations),
         Command::All(given) => all(scale, &given),
         Command::MemoryOne { ticks } => memory::run_one(scale, ticks),
-        Command::SimulationLife { folder, acked, until } => simulation::live(scale, &folder, acked, until),
+        Command::SimulationLife {
+            folder,
+            acked,
+            until,
+            days,
+        } => simulation::live(scale, days, &folder, (acked, until)),
         Command::RestartWriter { folder, first_tick } => {
             restart::write_until_killed(scale, &folder, first_tick)
         }
@@ -225,6 +236,6 @@ fn all(scale: &Scale, given: &Given) -> Result<bool> {
     good &= memory::run(scale, &[6, 120])?;
     good &= restart::run(scale, &[6, 120, 480], 1)?;
     good &= large::run(scale)?;
-    good &= simulation::run(scale)?;
+    good &= simulation::run(scale, None)?;
     Ok(good)
 }

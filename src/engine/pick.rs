@@ -157,10 +157,14 @@ fn is_over(partition: &[&SegmentEntry], options: &PickOptions) -> bool {
     i128::from(options.newest) >= end + i128::from(options.margin)
 }
 
-/// Whether nothing was added for a while; a little that was added waits longer.
+/// Whether nothing was added for a while; a little that was added waits longer. Added is everything but the largest
+/// segment, whether it is as it was flushed or was written again since, to be compressed or by a tier.
 fn is_quiet(partition: &[&SegmentEntry], options: &PickOptions) -> bool {
-    let flushed = partition.iter().filter(|segment| segment.level == 0);
-    let latest_ms = flushed.map(|segment| segment.created_ms).max();
+    let main = partition.iter().max_by_key(|segment| segment.samples);
+    let added = partition
+        .iter()
+        .filter(|segment| main.is_none_or(|main| main.sequence != segment.sequence));
+    let latest_ms = added.map(|segment| segment.created_ms).max();
     let quiet_ms = latest_ms.map_or(i64::MAX, |latest| options.now_ms.saturating_sub(latest));
     let (weight, largest) = (weight_of(partition), largest_of(partition));
     let is_much = (weight - largest) * 100 >= largest * REST_HUNDREDTHS;
@@ -397,6 +401,26 @@ mod tests {
             ..options()
         };
         assert_eq!(pick(&segments, &[], &full), Some(vec![1, 2]));
+    }
+
+    #[test]
+    fn a_little_waits_also_once_it_was_written_again() {
+        let main = segment(0, 230, 1, 100_000);
+        let little = SegmentEntry {
+            level: 1,
+            created_ms: 100 * HOUR,
+            ..segment(5, 6, 2, 5)
+        };
+        let at = |now: i64| {
+            let options = PickOptions {
+                newest: 500 * HOUR,
+                now_ms: now * HOUR,
+                ..options()
+            };
+            pick(&[main.clone(), little.clone()], &[], &options)
+        };
+        assert_eq!(at(171), None, "rests for less than twelve times six hours");
+        assert_eq!(at(172), Some(vec![1, 2]));
     }
 
     /// Plays merges on a long row of equal flushes.

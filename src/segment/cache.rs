@@ -14,7 +14,7 @@ use foldhash::HashMap;
 /// Groups that a reader keeps, of some 256 KiB each once they are decoded.
 const GROUPS_MAX: usize = 64;
 /// Groups that a member of a merge keeps: it reads them in their order, and most of them once.
-const MERGED_GROUPS_MAX: usize = 16;
+const MERGED_GROUPS_MAX: usize = 8;
 /// Timestamps of all columns that a reader keeps: 16 MiB.
 const COLUMN_ROWS_MAX: usize = 2 << 20;
 /// Members of a merge that keep as many; more share the memory of so many.
@@ -43,6 +43,8 @@ struct DecodedSeries {
 pub(super) struct CacheLimits {
     groups: usize,
     column_rows: usize,
+    /// The reader goes forward in time: of what lies before the last two slices nothing is asked again.
+    is_forward: bool,
 }
 
 impl Default for CacheLimits {
@@ -50,6 +52,7 @@ impl Default for CacheLimits {
         Self {
             groups: GROUPS_MAX,
             column_rows: COLUMN_ROWS_MAX,
+            is_forward: false,
         }
     }
 }
@@ -60,6 +63,7 @@ impl CacheLimits {
         Self {
             groups: MERGED_GROUPS_MAX,
             column_rows: COLUMN_ROWS_MAX * MERGED_FULL / members.max(MERGED_FULL),
+            is_forward: true,
         }
     }
 }
@@ -184,6 +188,7 @@ pub(super) struct ColumnCache {
     places: HashMap<(u32, u32), usize>,
     rows: usize,
     draws: u64,
+    newest_slice: u32,
 }
 
 impl ColumnCache {
@@ -200,6 +205,10 @@ impl ColumnCache {
     }
 
     pub(super) fn insert(&mut self, key: (u32, u32), column: TimeColumn) {
+        if self.limits.is_forward && key.0 > self.newest_slice {
+            self.newest_slice = key.0;
+            self.drop_before(key.0 - 1);
+        }
         self.rows += column.times.len();
         while self.rows > self.limits.column_rows && !self.columns.is_empty() {
             self.remove_one();
@@ -208,9 +217,23 @@ impl ColumnCache {
         self.columns.push((key, column));
     }
 
+    fn drop_before(&mut self, slice: u32) {
+        let mut place = 0;
+        while let Some((key, _)) = self.columns.get(place) {
+            if key.0 < slice {
+                self.remove(place);
+            } else {
+                place += 1;
+            }
+        }
+    }
+
     fn remove_one(&mut self) {
         self.draws = self.draws.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let place = ((u128::from(self.draws) * self.columns.len() as u128) >> 64) as usize;
+        self.remove(((u128::from(self.draws) * self.columns.len() as u128) >> 64) as usize);
+    }
+
+    fn remove(&mut self, place: usize) {
         let (key, column) = self.columns.swap_remove(place);
         self.places.remove(&key);
         self.rows -= column.times.len();
@@ -242,6 +265,18 @@ mod tests {
             cache.insert((0, id), Region::from(vec![]));
         }
         assert_eq!(cache.groups.len(), MERGED_GROUPS_MAX);
+    }
+
+    #[test]
+    fn a_reader_that_goes_forward_keeps_two_slices() {
+        let mut cache = ColumnCache::new(CacheLimits::of_member(1));
+        for slice in 0..5 {
+            for id in 0..3 {
+                cache.insert((slice, id), column(10));
+            }
+        }
+        assert_eq!((cache.rows, cache.places.len()), (60, 6));
+        assert!((3..5).all(|slice| (0..3).all(|id| cache.get((slice, id)).is_some())));
     }
 
     #[test]
