@@ -79,7 +79,8 @@ impl BitWriter {
         self.free = (used.wrapping_neg() & 7) as u8;
     }
 
-    /// Room for one word. Grows in small steps, because millions of open chunks pay for what is reserved and unused.
+    /// Room for one word. Grows in small steps, because millions of open chunks pay for what is reserved and unused, and to
+    /// sizes that allocators hand out: four from one power of two to the next.
     #[inline]
     fn make_room(&mut self) {
         if self.bytes.capacity() - self.bytes.len() < 8 {
@@ -89,7 +90,8 @@ impl BitWriter {
 
     #[cold]
     fn grow(&mut self) {
-        let target = (self.bytes.capacity() * 9 / 8 + 16).next_multiple_of(32);
+        let least = self.bytes.len().max(self.bytes.capacity()) + 8;
+        let target = least.next_multiple_of((least.next_power_of_two() / 8).max(32));
         self.bytes.reserve_exact(target - self.bytes.len());
     }
 }
