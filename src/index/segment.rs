@@ -463,8 +463,8 @@ impl IndexSource for SegmentIndex<'_> {
             (None, Some(set)) => set.len() as u64 * 500,
             (None, None) => u64::from(values.count()) * 30 + self.lists_at(number)?.presence_len(),
         };
-        let by_rows = blocks_of(rows) * 500 + rows.len() * if ranks.is_some() { 30 } else { 150 };
-        if by_rows > by_lists {
+        let by_rows = rows.len() * if ranks.is_some() { 30 } else { 150 };
+        if by_rows > by_lists || by_rows + blocks_of(rows) * 500 > by_lists {
             return match matcher.only_value() {
                 Some(value) => self.rows_with(number, value, rows).map(Some),
                 None => Ok(None),

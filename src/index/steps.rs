@@ -151,17 +151,18 @@ impl<'a> Steps<'a> {
                 }
                 next_mark += 1;
             }
-            row = add_steps(&mut cursor, row, row_count, union)?;
+            row = add_steps(&mut cursor, row, *range.start(), row_count, union)?;
         }
         Ok(())
     }
 }
 
-/// Adds the rows of one code; gives back the last.
+/// Adds the rows of one code from `start` on; gives back the last.
 #[inline]
 fn add_steps(
     cursor: &mut Cursor<'_>,
     mut row: u64,
+    start: u32,
     row_count: u32,
     union: &mut RowUnion,
 ) -> Result<u64, Corrupt> {
@@ -182,7 +183,9 @@ fn add_steps(
     }
     while row < end {
         row += step;
-        union.push(row as u32);
+        if row >= u64::from(start) {
+            union.push(row as u32);
+        }
     }
     Ok(end)
 }
