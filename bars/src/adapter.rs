@@ -28,6 +28,11 @@ pub struct Setup {
 /// A clock that the caller moves, so that what waits for time to pass can be measured.
 pub type Clock = Arc<library::ManualClock>;
 
+/// What a clock shows, in milliseconds.
+pub fn now_ms(clock: &Clock) -> i64 {
+    library::Clock::now_ms(clock.as_ref())
+}
+
 impl Setup {
     /// The library's defaults in `folder`.
     pub fn new(folder: impl AsRef<Path>) -> Self {

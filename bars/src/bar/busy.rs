@@ -7,7 +7,7 @@
 
 use super::latency::{BAR_US, SHARE_OF_MAX, rate_max};
 use super::{Scale, write_batch, write_tick};
-use crate::adapter::{Clock, Store};
+use crate::adapter::{Clock, Store, everything, now_ms};
 use crate::fleet::{BASE_MS, Fleet, SERIES_PER_HOST, STEP_MS};
 use crate::measure::{Stopwatch, Times};
 use crate::report::{Bar, Report};
@@ -148,13 +148,12 @@ fn disturb(
     copies: &Path,
     is_over: &AtomicBool,
 ) -> Result<Trouble> {
-    use narthex::Clock as _;
     let mut trouble = Trouble::default();
     let mut count = 0;
     while !is_over.load(Ordering::Acquire) {
         count += 1;
         let back_ms = count as i64 * 7 % 48 * (HOUR_MS / 12);
-        let to_ms = (clock.now_ms() - 2 * STEP_MS - back_ms).max(BASE_MS);
+        let to_ms = (now_ms(clock) - 2 * STEP_MS - back_ms).max(BASE_MS);
         let (matchers, ms) = if count % DELETES_PER_WIDE == 0 {
             (vec![Matcher::eq("__name__", DELETED_METRIC)], HOUR_MS / 12)
         } else {
@@ -269,7 +268,7 @@ fn check_snapshot(copies: &Path, trouble: &Trouble, fleet: &Fleet, report: &mut 
         return Ok(());
     };
     let copy = Store::open(&steps::setup(&copies.join(last.to_string())))?;
-    let series = copy.count(&[crate::adapter::everything()], i64::MIN..=i64::MAX)?;
+    let series = copy.count(&[everything()], i64::MIN..=i64::MAX)?;
     report.check(
         series == fleet.series(),
         format!("{series} series in the snapshot"),

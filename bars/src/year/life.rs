@@ -6,7 +6,7 @@
 
 use super::model::{self, Place};
 use super::world::{self, Act, BASE_MS, DAY_TICKS, HOUR_TICKS, SERIES_PER_HOST, STEP_MS, Series, World};
-use crate::adapter::{Clock, Kept, Policy, Setup, Store};
+use crate::adapter::{Clock, Kept, Policy, Setup, Store, Writer, now_ms};
 use crate::counted::{CountingFs, Counts};
 use crate::measure::{memory, process_cpu};
 use crate::rng::Rng;
@@ -165,16 +165,11 @@ impl Life<'_> {
     fn last_tick(&self) -> Result<i64> {
         let mut last = -1;
         let matchers = [Matcher::eq("__name__", self.marker.metric_name())];
-        let since = self.line_clock_ms() - 2 * LINE_TICKS * STEP_MS;
+        let since = now_ms(&self.clock) - 2 * LINE_TICKS * STEP_MS;
         self.store.read(&matchers, since..=i64::MAX, &mut |_, _, value| {
             last = value.as_float().map_or(last, |tick| tick as i64);
         })?;
         Ok(last)
-    }
-
-    fn line_clock_ms(&self) -> i64 {
-        use narthex::Clock as _;
-        self.clock.now_ms()
     }
 
     fn tick(&mut self, tick: i64) -> Result<()> {
@@ -264,7 +259,7 @@ impl Life<'_> {
     fn say(&mut self, tick: i64) -> Result<()> {
         let kept: Kept = self.store.kept()?;
         let [log_bytes, checkpoint_bytes, segment_bytes, other_bytes] = self.counts.written();
-        let now_ms = self.line_clock_ms();
+        let now_ms = now_ms(&self.clock);
         let memory = memory()?.saturating_sub(self.memory_before);
         self.line = Line {
             tick,
@@ -360,7 +355,7 @@ fn labels_of(labels: &mut (i64, Vec<Labels>), host: usize, tick: i64) -> &[Label
     &labels.1
 }
 
-fn push_host(writer: &mut crate::adapter::Writer, labels: &[Labels], host: usize, tick: i64) {
+fn push_host(writer: &mut Writer, labels: &[Labels], host: usize, tick: i64) {
     let (life, timestamp_ms) = (world::life(host, tick), world::timestamp_ms(host, tick));
     for (metric, labels) in labels.iter().enumerate() {
         writer.push(labels, timestamp_ms, Series { host, life, metric }.value(tick));
