@@ -119,6 +119,7 @@ impl Batch {
 
     /// Writes the batch and returns when it is stored as its durability asks.
     pub fn commit(mut self) -> Result<CommitReport, Error> {
+        self.stage.seal();
         let report = self.db.engine().append(&self.stage, self.durability);
         self.db.keep_stage(std::mem::take(&mut self.stage));
         report

@@ -103,12 +103,11 @@ impl Stage {
                 format!("a label set of {} bytes at {timestamp}", bytes.len())
             });
         }
-        let hash = LabelHash(hash::hash_128(bytes));
         let labels_start = self.labels.len() as u32;
         self.labels.extend_from_slice(bytes);
         let labels_end = self.labels.len() as u32;
         self.entries.push(Entry {
-            hash,
+            hash: LabelHash::default(),
             labels_start,
             labels_end,
             timestamp,
@@ -164,6 +163,20 @@ impl Stage {
     pub(crate) fn push_metadata(&mut self, metric: &str, metadata: Metadata) {
         self.metadata_log_bytes += 64 + metric.len() + metadata.help.len() + metadata.unit.len();
         self.metadata.push((metric.to_owned(), metadata));
+    }
+
+    /// Hashes the label sets, once all entries are there. The copies stand side by side in the cache then; a hash taken
+    /// from the caller's text would wait for each of its cache lines in turn.
+    pub(crate) fn seal(&mut self) {
+        let (mut labels, mut hash) = (0..0, LabelHash(hash::hash_128(&[])));
+        for entry in &mut self.entries {
+            let range = entry.labels_start as usize..entry.labels_end as usize;
+            if labels != range {
+                hash = LabelHash(hash::hash_128(self.labels.get(range.clone()).unwrap_or(&[])));
+                labels = range;
+            }
+            entry.hash = hash;
+        }
     }
 
     pub(crate) fn labels_of(&self, entry: &Entry) -> LabelsRef<'_> {
