@@ -1,8 +1,8 @@
 //! A snapshot: one moment of a running database as a folder that opens as a database of its own.
 //!
-//! Segments never change, so a second name does for them; what is not in them yet is in the log and the checkpoint,
-//! which are copied up to the moment. The copy gets an id of its own: the two databases give out the same numbers from
-//! then on, and everything that must differ between them is made of the id.
+//! Segments, checkpoints and ended log files never change, so a second name does for them; of the log file that is being
+//! written, what is there at the moment is copied. The copy gets an id of its own: the two databases give out the same
+//! numbers from then on, and everything that must differ between them is made of the id.
 
 use super::error::Error;
 use super::folder::{NewFolder, fresh_id};
@@ -40,6 +40,12 @@ struct Moment {
     _segments: Vec<Arc<Segment>>,
 }
 
+/// How a file came into the snapshot.
+enum Taken {
+    Linked,
+    Copied,
+}
+
 impl Engine {
     /// Writes a snapshot of this moment to `target`. It is durable when this returns.
     pub(crate) fn snapshot(&self, target: &Path) -> Result<SnapshotReport, Error> {
@@ -53,7 +59,12 @@ impl Engine {
             let name = |to_path: fn(&Path, u64) -> PathBuf| {
                 (to_path(dir, entry.sequence), to_path(target, entry.sequence))
             };
-            self.take_segment(name(names::segment), &mut report)?;
+            let (from, to) = name(names::segment);
+            match self.take(&from, &to, &mut report)? {
+                Some(Taken::Linked) => report.segments_linked += 1,
+                Some(Taken::Copied) => report.segments_copied += 1,
+                None => {}
+            }
             let (summary, to) = name(names::summary);
             if self.options.fs.exists(&summary)? {
                 copy_file(&self.options.fs, &summary, &to, None)?;
@@ -72,26 +83,27 @@ impl Engine {
         Ok(report)
     }
 
-    /// The state of this moment. What a flush or checkpoint would remove, and this copy needs, is copied before either
-    /// can run; writers wait for a sync at most.
+    /// The state of this moment. What a flush or checkpoint would remove, and this copy needs, is taken before either
+    /// can run; writers do not wait for it.
     fn moment(&self, dir: &Path, target: &Path, report: &mut SnapshotReport) -> Result<Moment, Error> {
         let _maintenance = self.lock_maintenance();
-        self.sync()?;
         let end = {
             let writer = self.head.lock_writer();
             self.check_writable()?;
-            self.sync()?;
             writer.log_end()
         };
+        self.sync()?;
         let manifest = self.lock_manifest().clone();
         if manifest.checkpoint != 0 {
             let path = names::checkpoint(dir, manifest.checkpoint);
-            self.take_copy(&path, target, None, report)?;
+            self.take(&path, &place_in(target, &path), report)?;
         }
         for (sequence, path) in wal::list_files(&*self.options.fs, dir)? {
-            if (manifest.log_floor..=end.sequence).contains(&sequence) {
-                let length = (sequence == end.sequence).then_some(end.file_bytes);
-                self.take_copy(&path, target, length, report)?;
+            let to = place_in(target, &path);
+            if sequence == end.sequence {
+                self.copy(&path, &to, Some(end.file_bytes), report)?;
+            } else if (manifest.log_floor..end.sequence).contains(&sequence) {
+                self.take(&path, &to, report)?;
             }
         }
         Ok(Moment {
@@ -101,38 +113,33 @@ impl Engine {
         })
     }
 
-    fn take_copy(
-        &self,
-        path: &Path,
-        target: &Path,
-        length: Option<u64>,
-        report: &mut SnapshotReport,
-    ) -> Result<(), Error> {
-        let to = target.join(path.file_name().unwrap_or_default());
-        match copy_file(&self.options.fs, path, &to, length) {
-            Ok(copied) => report.bytes_copied += copied.bytes,
-            Err(error) if error.is_not_found() => report.missing.push(path.to_owned()),
-            Err(error) => return Err(error.into()),
+    /// A second name for a file that does not change any more, or a copy where there cannot be one. `None`: there is no
+    /// such file.
+    fn take(&self, from: &Path, to: &Path, report: &mut SnapshotReport) -> Result<Option<Taken>, Error> {
+        if self.options.fs.hard_link(from, to).is_ok() {
+            return Ok(Some(Taken::Linked));
         }
-        Ok(())
+        self.copy(from, to, None, report)
     }
 
-    /// A second name for a segment, or a copy where there cannot be one.
-    fn take_segment(&self, (from, to): (PathBuf, PathBuf), report: &mut SnapshotReport) -> Result<(), Error> {
-        let fs = &self.options.fs;
-        if fs.hard_link(&from, &to).is_ok() {
-            report.segments_linked += 1;
-            return Ok(());
-        }
-        match copy_file(fs, &from, &to, None) {
+    fn copy(
+        &self,
+        from: &Path,
+        to: &Path,
+        length: Option<u64>,
+        report: &mut SnapshotReport,
+    ) -> Result<Option<Taken>, Error> {
+        match copy_file(&self.options.fs, from, to, length) {
             Ok(copied) => {
-                report.segments_copied += 1;
                 report.bytes_copied += copied.bytes;
+                Ok(Some(Taken::Copied))
             }
-            Err(error) if error.is_not_found() => report.missing.push(from),
-            Err(error) => return Err(error.into()),
+            Err(error) if error.is_not_found() => {
+                report.missing.push(from.to_owned());
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
         }
-        Ok(())
     }
 
     /// Ends the copied log with a file whose header says that everything before it was durable, so that damage to
@@ -144,4 +151,9 @@ impl Engine {
         WalWriter::create(fs, target, options, end.sequence + 1, end.next_lsn)?;
         Ok(())
     }
+}
+
+/// The path in `folder` that has the name of `path`.
+fn place_in(folder: &Path, path: &Path) -> PathBuf {
+    folder.join(path.file_name().unwrap_or_default())
 }

@@ -19,9 +19,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-const FLUSHES: usize = 7;
-/// Partitions then last three segment spans, and the first one goes before the end.
-const RETENTION: Duration = Duration::from_secs(4 * 3_600);
+const FLUSHES: usize = 9;
+/// Partitions then last three segment spans: three segments of one partition are merged before the first of them is too
+/// old, and the first segments go before the end.
+const RETENTION: Duration = Duration::from_secs(8 * 3_600);
 /// With the usual day, nothing would be merged in the hours that this takes.
 const UNDELETE_WINDOW: Duration = Duration::from_secs(600);
 const HOUR_MS: i64 = 3_600_000;
