@@ -287,6 +287,10 @@ impl Engine {
         } else {
             Vec::new()
         };
+        if sources.is_empty() && view.deletions.is_empty() {
+            counted.series = self.head.count_within(&view.generations, &in_head, (from, to)) as u64;
+            return Ok(counted);
+        }
         if sources.is_empty() {
             let shown = in_head
                 .iter()
