@@ -9,8 +9,8 @@ use crate::index::SegmentIndexWriter;
 use crate::model::labels::LabelsRef;
 use crate::sketch::Sketch;
 
-/// A smaller segment has no sketch: reading its labels takes some milliseconds.
-const ROWS_MIN: u32 = 8_192;
+/// A smaller segment has no sketch: reading its labels takes some ten milliseconds.
+const ROWS_MIN: u32 = 16_384;
 
 /// The section of a segment with these rows, if it gets one.
 pub(super) fn sealed(rows: &SegmentIndexWriter, hashes: &[u8]) -> Option<Vec<u8>> {

@@ -13,7 +13,7 @@ const DIR: &str = "db";
 const MINUTE_MS: i64 = 60_000;
 /// Kind of the section with the sketch, which segments with fewer rows than this do without.
 const SKETCH: u16 = 14;
-const SKETCHED_ROWS_MIN: u64 = 8_192;
+const SKETCHED_ROWS_MIN: u64 = 16_384;
 
 fn options(fs: &SimFs) -> Options {
     Options::new(DIR)
@@ -51,12 +51,12 @@ fn write(db: &Db, all: impl IntoIterator<Item = Labels>, minute: i64) {
     assert_eq!(batch.commit().expect("a commit").rejected_count(), 0);
 }
 
-/// Three segments of 10,000 series each, half of which the one before had too.
+/// Three segments of 20,000 series each, half of which the one before had too.
 fn three_segments(db: &Db) {
     for round in 0..3 {
         write(
             db,
-            (round * 5_000..round * 5_000 + 10_000).map(series),
+            (round * 10_000..round * 10_000 + 20_000).map(series),
             round as i64,
         );
         db.flush().expect("a flush");
@@ -114,25 +114,25 @@ fn a_range_has_as_many_series_as_were_written() {
     let one = check(&db, 0..MINUTE_MS, "one segment");
     assert_eq!(
         (one.series.at_least, one.series.at_most),
-        (10_000, 10_000),
+        (20_000, 20_000),
         "what one segment says is exact"
     );
-    assert_eq!(one.label_names["pod"].values.estimate, 1_000);
+    assert_eq!(one.label_names["pod"].values.estimate, 2_000);
     let zones = &one.label_names["zone"].top;
     assert_eq!(
         (zones[0].0.as_str(), zones[0].1, zones.len()),
-        ("zone-0", 3_334, 3)
+        ("zone-0", 6_667, 3)
     );
     let two = check(&db, 0..2 * MINUTE_MS, "two segments");
-    assert_eq!((two.series.at_least, two.series.at_most), (10_000, 20_000));
+    assert_eq!((two.series.at_least, two.series.at_most), (20_000, 40_000));
     let all = check(&db, 0..9 * MINUTE_MS, "three segments");
 
-    write(&db, (4_000..18_000).map(series), 3);
+    write(&db, (8_000..36_000).map(series), 3);
     let with_head = check(&db, 0..9 * MINUTE_MS, "segments and head");
-    assert!(with_head.series.at_least == 14_000 && with_head.series.estimate > all.series.estimate * 9 / 10);
+    assert!(with_head.series.at_least == 28_000 && with_head.series.estimate > all.series.estimate * 9 / 10);
     assert_eq!(
         check(&db, 3 * MINUTE_MS..4 * MINUTE_MS, "head").series.estimate,
-        14_000
+        28_000
     );
     let empty = db.cardinality_between(7 * MINUTE_MS..).expect("a report");
     assert_eq!(empty, CardinalityEstimate::default());
@@ -150,10 +150,10 @@ fn a_merge_seals_what_it_made_and_a_part_of_it_is_exact() {
     db.compact().expect("a merge");
     assert_eq!(is_sketched(&db), [true]);
     let merged = check(&db, 0..9 * MINUTE_MS, "merged");
-    assert_eq!((merged.series.at_least, merged.series.at_most), (20_000, 20_000));
+    assert_eq!((merged.series.at_least, merged.series.at_most), (40_000, 40_000));
     // The range cuts the segment: what counts are the time bounds of series.
     let part = check(&db, 0..MINUTE_MS, "a part");
-    assert_eq!((part.series.estimate, part.series.at_most), (10_000, 10_000));
+    assert_eq!((part.series.estimate, part.series.at_most), (20_000, 20_000));
     assert_eq!(db.verify().expect("a report").faults, Vec::<String>::new());
 }
 
@@ -161,7 +161,7 @@ fn a_merge_seals_what_it_made_and_a_part_of_it_is_exact() {
 fn what_is_deleted_counts_until_a_merge() {
     let fs = SimFs::new();
     let db = open(&fs);
-    write(&db, (0..10_000).map(series), 0);
+    write(&db, (0..20_000).map(series), 0);
     let delete = |metric: &str| {
         db.delete(&[Matcher::eq("__name__", metric)], ..)
             .expect("a deletion")
@@ -252,7 +252,7 @@ fn a_damaged_sketch_is_told_of_and_made_anew() {
     assert!(!faults.is_empty());
     assert_eq!(
         exact(&db, &[], 0..9 * MINUTE_MS),
-        20_000,
+        40_000,
         "samples do not depend on it"
     );
     db.close().expect("a clean close");
@@ -274,14 +274,14 @@ fn a_damaged_sketch_is_told_of_and_made_anew() {
 fn growth_finds_the_metric_and_the_label_to_blame() {
     let fs = SimFs::new();
     let db = open(&fs);
-    write(&db, (0..10_000).map(series), 0);
+    write(&db, (0..20_000).map(series), 0);
     db.flush().expect("a flush");
     let request = |number: u64| {
         let (pod, id) = (format!("pod-{}", number % 50), format!("{number:x}"));
         labels! { "__name__" => "metric_2", "pod" => &pod, "request" => &id, "zone" => "zone-1" }
     };
-    write(&db, (0..10_000).map(series), 5);
-    write(&db, (0..6_000).map(request), 6);
+    write(&db, (0..20_000).map(series), 5);
+    write(&db, (0..12_000).map(request), 6);
     let in_head = db.growth(..5 * MINUTE_MS, 5 * MINUTE_MS..).expect("growth");
     db.flush().expect("a flush");
     let sealed = db.growth(..5 * MINUTE_MS, 5 * MINUTE_MS..).expect("growth");
@@ -289,14 +289,18 @@ fn growth_finds_the_metric_and_the_label_to_blame() {
     assert_eq!(is_sketched(&db), [true]);
     let merged = db.growth(..5 * MINUTE_MS, 5 * MINUTE_MS..).expect("growth");
     for growth in [in_head, sealed, merged] {
-        assert_eq!(growth.series.before, 10_000);
-        assert!(growth.series.added.abs_diff(6_000) < 400, "{:?}", growth.series);
+        assert_eq!(growth.series.before, 20_000);
+        assert!(growth.series.added.abs_diff(12_000) < 800, "{:?}", growth.series);
         assert_eq!(growth.series.gone, 0, "{:?}", growth.series);
         let [metric] = &*growth.metrics else {
             panic!("{:?}", growth.metrics);
         };
         assert_eq!(metric.metric, "metric_2");
-        assert!(metric.series.added.abs_diff(6_000) < 780, "{:?}", metric.series);
+        assert!(
+            metric.series.added.abs_diff(12_000) < 1_560,
+            "{:?}",
+            metric.series
+        );
         assert_eq!(metric.labels[0].0, "request");
         assert_eq!(growth.label_names[0].name, "request");
         assert_eq!(growth.label_names[0].blamed, metric.series.added);
