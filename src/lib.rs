@@ -33,6 +33,8 @@ pub(crate) mod head;
 pub(crate) mod index;
 pub(crate) mod io;
 pub(crate) mod model;
+#[cfg(feature = "server")]
+pub(crate) mod remote;
 pub(crate) mod segment;
 pub(crate) mod sketch;
 pub(crate) mod wal;
@@ -60,7 +62,7 @@ pub use engine::verify::VerifyReport;
 pub use head::HeadMemory;
 pub use head::limits::Limits;
 pub use head::overwrite::Overwrite;
-pub use head::report::{CommitReport, Durability, Reject, Rejection};
+pub use head::report::{CommitReport, Durability, RefusedMetric, Reject, Rejection};
 pub use io::{Bytes, DiskFs, File, FileView, Fs, FsError, LockGuard, Region};
 pub use model::exemplar::Exemplar;
 pub use model::histogram::{Counts, Histogram, HistogramError, ResetHint, Span};

@@ -1,5 +1,7 @@
 //! The hashes of the format: XXH3 with 64 bits for checksums and 128 bits for label sets.
 
+use std::hash::{BuildHasher, RandomState};
+use std::sync::OnceLock;
 use xxhash_rust::xxh3;
 
 /// Checksum of a section, record or group.
@@ -18,4 +20,12 @@ pub(crate) fn checksum_seeded(bytes: &[u8], seed: u64) -> u64 {
 #[inline]
 pub(crate) fn hash_128(bytes: &[u8]) -> u128 {
     xxh3::xxh3_128(bytes)
+}
+
+/// Hash of text from outside, with a key that is drawn once per process: who sends it cannot make two texts meet. Not for
+/// what is stored.
+#[inline]
+pub(crate) fn keyed_128(bytes: &[u8]) -> u128 {
+    static KEY: OnceLock<u64> = OnceLock::new();
+    xxh3::xxh3_128_with_seed(bytes, *KEY.get_or_init(|| RandomState::new().hash_one(0)))
 }

@@ -57,7 +57,7 @@ impl Batch {
             Err(error) => self
                 .stage
                 .report
-                .reject(Reject::InvalidLabels, || format!("{error} at {timestamp}")),
+                .reject(Reject::InvalidLabels, "", || format!("{error} at {timestamp}")),
         }
     }
 
@@ -119,8 +119,9 @@ impl Batch {
 
     /// Writes the batch and returns when it is stored as its durability asks.
     pub fn commit(mut self) -> Result<CommitReport, Error> {
-        self.stage.seal();
-        let report = self.db.engine().append(&self.stage, self.durability);
+        let report = self
+            .db
+            .commit_staged(&mut self.stage, None, Some(self.durability));
         self.db.keep_stage(std::mem::take(&mut self.stage));
         report
     }

@@ -23,7 +23,8 @@ use crate::engine::snapshot::SnapshotReport;
 use crate::engine::stats::{CardinalityReport, Stats};
 use crate::engine::verify::VerifyReport;
 use crate::head::HeadMemory;
-use crate::head::stage::Stage;
+use crate::head::report::{CommitReport, Durability};
+use crate::head::stage::{Incoming, LabelSource, Stage};
 use crate::io::FsError;
 use crate::model::deletion::Selector;
 use crate::model::exemplar::Exemplar;
@@ -107,13 +108,27 @@ impl Db {
 
     /// An empty batch.
     pub fn batch(&self) -> Batch {
-        let mut stages = self.shared.stages.lock().unwrap_or_else(PoisonError::into_inner);
-        let stage = stages.pop().unwrap_or_default();
-        drop(stages);
-        Batch::new(self.clone(), stage, self.engine().options.durability)
+        Batch::new(self.clone(), self.take_stage(), self.engine().options.durability)
     }
 
-    fn keep_stage(&self, mut stage: Stage) {
+    pub(crate) fn take_stage(&self) -> Stage {
+        let mut stages = self.shared.stages.lock().unwrap_or_else(PoisonError::into_inner);
+        stages.pop().unwrap_or_default()
+    }
+
+    /// Writes what is staged; `durability` is the database's own unless it is given.
+    pub(crate) fn commit_staged(
+        &self,
+        stage: &mut Stage,
+        source: Option<&dyn LabelSource>,
+        durability: Option<Durability>,
+    ) -> Result<CommitReport, Error> {
+        stage.seal();
+        let durability = durability.unwrap_or(self.engine().options.durability);
+        self.engine().append(Incoming { stage, source }, durability)
+    }
+
+    pub(crate) fn keep_stage(&self, mut stage: Stage) {
         stage.clear();
         let mut stages = self.shared.stages.lock().unwrap_or_else(PoisonError::into_inner);
         if stages.len() < STAGES_KEPT {

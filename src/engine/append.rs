@@ -3,19 +3,23 @@
 use super::Engine;
 use super::error::Error;
 use crate::head::report::{CommitReport, Durability};
-use crate::head::stage::Stage;
+use crate::head::stage::Incoming;
 use crate::wal::WalError;
 use std::sync::atomic::Ordering;
 
 impl Engine {
     /// Admits, logs and applies a batch, and returns when it is as durable as `durability` asks for. The wait covers
     /// everything the batch rests on: samples that were there already came with records before this point of the log.
-    pub(crate) fn append(&self, stage: &Stage, durability: Durability) -> Result<CommitReport, Error> {
+    pub(crate) fn append(
+        &self,
+        incoming: Incoming<'_>,
+        durability: Durability,
+    ) -> Result<CommitReport, Error> {
         let mut report = {
             let mut writer = self.head.lock_for_commit();
             self.check_writable()?;
             let before = writer.written_bytes();
-            match self.head.commit(&mut writer, stage, self.now()) {
+            match self.head.commit(&mut writer, incoming, self.now()) {
                 Ok(report) => {
                     self.log_bytes
                         .fetch_add(writer.written_bytes() - before, Ordering::Relaxed);

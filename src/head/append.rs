@@ -10,14 +10,17 @@ use super::overwrite::Overwrite;
 use super::report::{CommitReport, Reject};
 use super::series::{Admission, Series};
 use super::slab::{Generation, Slab, SlabSeries, place_of};
-use super::stage::{Entry, Payload, Stage};
+use super::stage::{Entry, Incoming, Name, Payload};
 use super::writer::Writer;
+use crate::base::hash;
 use crate::index::{LiveIndex, PairId};
+use crate::model::exemplar::Exemplar;
 use crate::model::histogram::Histogram;
+use crate::model::labels::{LabelHash, LabelsRef};
 use crate::model::sample::{Class, Sample, Value};
 use crate::wal::batch::{BatchEncoder, Chain, LoggedFloat};
 use std::hint::black_box;
-use std::sync::{Arc, MutexGuard, PoisonError, RwLockReadGuard};
+use std::sync::{Arc, MutexGuard, PoisonError, RwLockReadGuard, RwLockWriteGuard};
 
 /// Series whose memory is asked for before the first of them is worked on.
 const TOUCHED_AT_ONCE: usize = 32;
@@ -27,12 +30,12 @@ impl Head {
     pub(super) fn append(
         &self,
         writer: &mut Writer,
-        stage: &Stage,
+        incoming: Incoming<'_>,
         entries: &[Entry],
         now: i64,
         report: &mut CommitReport,
     ) {
-        self.resolve(writer, stage, entries, now, report);
+        self.resolve(writer, incoming, entries, now, report);
         let order = std::mem::take(&mut writer.order);
         let (mut time_min, mut time_max) = (i64::MAX, i64::MIN);
         for entry in order
@@ -46,7 +49,7 @@ impl Head {
         let before = report.floats + report.histograms;
         let mut applier = Applier::new(self, writer);
         for run in order.chunk_by(|a, b| place_of(a.id).0 == place_of(b.id).0) {
-            applier.apply(stage, entries, run, report);
+            applier.apply(incoming, entries, run, report);
         }
         let late_bytes = applier.late_bytes;
         drop(applier);
@@ -60,7 +63,7 @@ impl Head {
     fn resolve(
         &self,
         writer: &mut Writer,
-        stage: &Stage,
+        incoming: Incoming<'_>,
         entries: &[Entry],
         now: i64,
         report: &mut CommitReport,
@@ -75,18 +78,23 @@ impl Head {
         let mut index = None;
         for (entry, number) in entries.iter().zip(0..) {
             if entry.timestamp > latest {
-                report.reject(Reject::TooFarInFuture, || stage.describe(entry));
+                incoming.reject(entry, Reject::TooFarInFuture, report);
                 continue;
             }
-            let id = match writer.map.find_after(before, entry.hash) {
+            if let Payload::Refused(refused) = &entry.payload {
+                incoming.reject_because(entry, refused.0, &refused.1, report);
+                continue;
+            }
+            let known = match entry.name {
+                Name::Labels(hash) => writer.map.find_after(before, hash),
+                Name::Key(key) => writer.map.find_key_after(before, key),
+            };
+            let id = match known {
                 Some(id) => id,
-                None => match self.create(writer, &mut index, stage.labels_of(entry), entry.hash) {
-                    Ok(id) => {
-                        report.new_series += 1;
-                        id
-                    }
+                None => match self.find_or_create(writer, &mut index, incoming, entry, report) {
+                    Ok(id) => id,
                     Err(CreateError(reason)) => {
-                        report.reject(reason, || stage.describe(entry));
+                        incoming.reject(entry, reason, report);
                         continue;
                     }
                 },
@@ -99,6 +107,47 @@ impl Head {
             order.sort_unstable_by_key(Target::key);
         }
         writer.order = order;
+    }
+}
+
+impl Head {
+    /// The series of an entry that was not found by its name: there is none yet, or it was not known by that key.
+    fn find_or_create<'a>(
+        &'a self,
+        writer: &mut Writer,
+        index: &mut Option<RwLockWriteGuard<'a, LiveIndex>>,
+        incoming: Incoming<'_>,
+        entry: &Entry,
+        report: &mut CommitReport,
+    ) -> Result<u32, CreateError> {
+        let mut labels = std::mem::take(&mut writer.labels);
+        let found = incoming.labels_of(entry, &mut labels);
+        let result = found
+            .map_err(|_| CreateError(Reject::InvalidLabels))
+            .and_then(|()| {
+                let hash = match entry.name {
+                    Name::Labels(hash) => hash,
+                    Name::Key(_) => LabelHash(hash::hash_128(&labels)),
+                };
+                let known = match entry.name {
+                    Name::Labels(_) => None,
+                    Name::Key(_) => writer.map.find(hash),
+                };
+                let id = match known {
+                    Some(id) => id,
+                    None => {
+                        let id = self.create(writer, index, LabelsRef::new(&labels), hash)?;
+                        report.new_series += 1;
+                        id
+                    }
+                };
+                if let Name::Key(key) = entry.name {
+                    writer.map.set_key(id, key);
+                }
+                Ok(id)
+            });
+        writer.labels = labels;
+        result
     }
 }
 
@@ -153,7 +202,13 @@ impl<'a> Applier<'a> {
     }
 
     /// Applies entries of one slab.
-    fn apply(&mut self, stage: &Stage, entries: &[Entry], run: &[Target], report: &mut CommitReport) {
+    fn apply(
+        &mut self,
+        incoming: Incoming<'_>,
+        entries: &[Entry],
+        run: &[Target],
+        report: &mut CommitReport,
+    ) {
         let Some(first) = run.first() else { return };
         let mut guard = self.lock(place_of(first.id).0);
         for block in run.chunks(TOUCHED_AT_ONCE) {
@@ -169,7 +224,7 @@ impl<'a> Applier<'a> {
                 let series = guard.series.get_mut(place_of(target.id).1);
                 let entry = entries.get(target.entry as usize);
                 if let (Some(series), Some(entry)) = (series, entry) {
-                    self.apply_one(series, stage, entry, target.id, report);
+                    self.apply_one(series, incoming, entry, target.id, report);
                 }
             }
         }
@@ -179,15 +234,16 @@ impl<'a> Applier<'a> {
     fn apply_one(
         &mut self,
         series: &mut Series,
-        stage: &Stage,
+        incoming: Incoming<'_>,
         entry: &Entry,
         id: u32,
         report: &mut CommitReport,
     ) {
         match &entry.payload {
-            Payload::Float(bits) => self.float(series, stage, entry, *bits, id, report),
-            Payload::Histogram(histogram) => self.histogram(series, stage, entry, histogram, id, report),
-            Payload::Exemplar(exemplar) => self.exemplar(series, exemplar, id, report),
+            Payload::Float(bits) => self.float(series, incoming, entry, *bits, id, report),
+            Payload::Histogram(histogram) => self.histogram(series, incoming, entry, histogram, id, report),
+            Payload::Exemplar(exemplar) => self.exemplar(series, incoming, entry, exemplar, id, report),
+            Payload::Refused(_) => {}
             Payload::Correction(value) => {
                 self.correct(
                     series,
@@ -216,7 +272,7 @@ impl<'a> Applier<'a> {
     fn float(
         &mut self,
         series: &mut Series,
-        stage: &Stage,
+        incoming: Incoming<'_>,
         entry: &Entry,
         bits: u64,
         id: u32,
@@ -263,15 +319,15 @@ impl<'a> Applier<'a> {
                 self.late_bytes += series.insert_late(timestamp, value, start_timestamp);
                 report.floats += 1;
             }
-            Admission::Same => report.duplicates += 1,
-            Admission::Conflict => report.reject(Reject::Conflict, || stage.describe(entry)),
+            Admission::Same => report.note_duplicate(false),
+            Admission::Conflict => incoming.reject(entry, Reject::Conflict, report),
         }
     }
 
     fn histogram(
         &mut self,
         series: &mut Series,
-        stage: &Stage,
+        incoming: Incoming<'_>,
         entry: &Entry,
         histogram: &Arc<Histogram>,
         id: u32,
@@ -286,8 +342,8 @@ impl<'a> Applier<'a> {
             }
         }
         match admission {
-            Admission::Same => report.duplicates += 1,
-            Admission::Conflict => report.reject(Reject::Conflict, || stage.describe(entry)),
+            Admission::Same => report.note_duplicate(true),
+            Admission::Conflict => incoming.reject(entry, Reject::Conflict, report),
             Admission::Ordered | Admission::Late => {
                 if self.file != 0 {
                     self.define(series, id);
@@ -321,11 +377,13 @@ impl<'a> Applier<'a> {
         // A sample that is only remembered beyond its flush may have been written over in a segment since.
         let is_repeat = admission == Admission::Same && (class == Class::Maximum || series.holds(timestamp));
         match class {
-            Class::Ordinary if admission == Admission::Conflict => report.duplicates += 1,
+            Class::Ordinary if admission == Admission::Conflict => {
+                report.note_duplicate(sample.value.is_histogram());
+            }
             Class::Ordinary => return false,
             _ if !is_taken && (is_repeat || timestamp > self.flushed_max) => return false,
             Class::Maximum if admission == Admission::Conflict && !series.is_below(&sample) => {
-                report.duplicates += 1;
+                report.note_duplicate(sample.value.is_histogram());
             }
             class => self.correct(series, class, sample, id, report),
         }
@@ -342,7 +400,7 @@ impl<'a> Applier<'a> {
         report: &mut CommitReport,
     ) {
         if series.admit_correction(class, sample.timestamp, &sample.value) == Admission::Same {
-            report.duplicates += 1;
+            report.note_duplicate(sample.value.is_histogram());
             return;
         }
         if self.file != 0 {
@@ -360,7 +418,9 @@ impl<'a> Applier<'a> {
     fn exemplar(
         &mut self,
         series: &mut Series,
-        exemplar: &Arc<crate::model::exemplar::Exemplar>,
+        incoming: Incoming<'_>,
+        entry: &Entry,
+        exemplar: &Arc<Exemplar>,
         id: u32,
         report: &mut CommitReport,
     ) {
@@ -370,12 +430,7 @@ impl<'a> Applier<'a> {
             .map(|(name, value)| name.chars().count() + value.chars().count())
             .sum();
         if chars > self.head.limits.exemplar_chars_max {
-            return report.reject(Reject::InvalidExemplar, || {
-                format!(
-                    "{chars} characters of labels, allowed are {}",
-                    self.head.limits.exemplar_chars_max
-                )
-            });
+            return incoming.reject(entry, Reject::InvalidExemplar, report);
         }
         if series.add_exemplar(exemplar) {
             if self.file != 0 {
@@ -383,6 +438,8 @@ impl<'a> Applier<'a> {
                 self.encoder.exemplar(id, exemplar);
             }
             report.exemplars += 1;
+        } else {
+            report.duplicate_exemplars += 1;
         }
     }
 

@@ -22,8 +22,10 @@ pub enum Reject {
     InvalidLabels,
     /// The histogram's counts and spans contradict each other.
     InvalidHistogram,
-    /// The exemplar's labels are too long.
+    /// The exemplar's labels are too long, or no label set.
     InvalidExemplar,
+    /// The series has no sample, or floats and histograms in one request.
+    InvalidSeries,
 }
 
 impl Reject {
@@ -39,6 +41,7 @@ impl Reject {
             Self::InvalidLabels => "invalid_labels",
             Self::InvalidHistogram => "invalid_histogram",
             Self::InvalidExemplar => "invalid_exemplar",
+            Self::InvalidSeries => "invalid_series",
         }
     }
 }
@@ -58,7 +61,23 @@ pub struct Rejection {
     pub count: usize,
     /// The first of them, in words.
     pub example: String,
+    /// The same by metric, for the first few metrics of a batch.
+    pub metrics: Vec<RefusedMetric>,
 }
+
+/// The refusals of a batch for one reason, of one metric.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedMetric {
+    /// The metric's name; empty where the labels name none.
+    pub metric: String,
+    /// How many entries of the batch.
+    pub count: usize,
+    /// The first of them, in words.
+    pub example: String,
+}
+
+/// Metrics that a batch's refusals name for one reason.
+const METRICS_NAMED_MAX: usize = 16;
 
 /// When a batch counts as stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -86,10 +105,14 @@ pub struct CommitReport {
     pub corrections: usize,
     /// Exemplars that were new.
     pub exemplars: usize,
+    /// Exemplars that were there already.
+    pub duplicate_exemplars: usize,
     /// Metadata entries that were new.
     pub metadata: usize,
     /// Samples that were there already with the same bits.
     pub duplicates: usize,
+    /// Those of the duplicates that are histograms.
+    pub duplicate_histograms: usize,
     /// Series that came to be.
     pub new_series: usize,
     /// What was refused, by reason.
@@ -106,18 +129,39 @@ impl CommitReport {
         self.rejected.iter().map(|rejection| rejection.count).sum()
     }
 
-    pub(crate) fn reject(&mut self, reason: Reject, example: impl FnOnce() -> String) {
-        match self
-            .rejected
-            .iter_mut()
-            .find(|rejection| rejection.reason == reason)
-        {
-            Some(rejection) => rejection.count += 1,
-            None => self.rejected.push(Rejection {
+    pub(crate) fn note_duplicate(&mut self, is_histogram: bool) {
+        self.duplicates += 1;
+        self.duplicate_histograms += usize::from(is_histogram);
+    }
+
+    /// Counts an entry of `metric` as refused.
+    pub(crate) fn reject(&mut self, reason: Reject, metric: &str, example: impl FnOnce() -> String) {
+        let place = self.rejected.iter().position(|one| one.reason == reason);
+        let place = place.unwrap_or_else(|| {
+            self.rejected.push(Rejection {
                 reason,
+                count: 0,
+                example: String::new(),
+                metrics: Vec::new(),
+            });
+            self.rejected.len() - 1
+        });
+        let Some(rejection) = self.rejected.get_mut(place) else {
+            return;
+        };
+        rejection.count += 1;
+        if let Some(known) = rejection.metrics.iter_mut().find(|one| one.metric == metric) {
+            known.count += 1;
+        } else if rejection.metrics.len() < METRICS_NAMED_MAX {
+            let example = example();
+            if rejection.count == 1 {
+                rejection.example.clone_from(&example);
+            }
+            rejection.metrics.push(RefusedMetric {
+                metric: metric.to_owned(),
                 count: 1,
-                example: example(),
-            }),
+                example,
+            });
         }
     }
 }

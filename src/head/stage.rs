@@ -9,7 +9,6 @@ use crate::model::histogram::Histogram;
 use crate::model::labels::{LabelHash, Labels, LabelsRef};
 use crate::model::metadata::Metadata;
 use crate::model::sample::{Sample, Value};
-use std::ops::Range;
 use std::sync::Arc;
 
 /// What an entry brings to its series.
@@ -20,18 +19,97 @@ pub(crate) enum Payload {
     Exemplar(Arc<Exemplar>),
     /// A sample that takes its place whatever is there.
     Correction(Arc<Value>),
+    /// What is known to be refused before its labels are known.
+    Refused(Box<(Reject, String)>),
+}
+
+/// What finds the series of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Name {
+    /// Its label set, which the stage has a copy of.
+    Labels(LabelHash),
+    /// A key that the sender's way to write these labels has, always the same in a process. The labels themselves are
+    /// asked of the [`LabelSource`] when nothing is known by the key yet.
+    Key(u128),
+}
+
+/// The label sets of a request that was staged by keys.
+pub(crate) trait LabelSource {
+    /// Appends the canonical labels of a series of the request to `out`, or says why they are none.
+    fn labels(&self, series: u32, out: &mut Vec<u8>) -> Result<(), String>;
 }
 
 /// One entry of a batch.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
-    pub(crate) hash: LabelHash,
+    pub(crate) name: Name,
+    /// Where its labels are in the stage, or with a key: the number of its series in the request, and the length of its
+    /// labels at most.
     labels_start: u32,
     labels_end: u32,
     pub(crate) timestamp: i64,
     /// 0 = not known.
     pub(crate) start_timestamp: i64,
     pub(crate) payload: Payload,
+}
+
+/// A series of a request that is staged by keys.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SourceSeries {
+    pub(crate) key: u128,
+    /// Its number in the request.
+    pub(crate) number: u32,
+    /// What its canonical labels take at most.
+    pub(crate) label_bytes: u32,
+}
+
+/// A batch as the head sees it.
+#[derive(Clone, Copy)]
+pub(crate) struct Incoming<'a> {
+    pub(crate) stage: &'a Stage,
+    /// Where the labels are of entries that were staged by keys.
+    pub(crate) source: Option<&'a dyn LabelSource>,
+}
+
+impl Incoming<'_> {
+    /// Writes the canonical labels of an entry over `out`, or says why there are none.
+    pub(crate) fn labels_of(&self, entry: &Entry, out: &mut Vec<u8>) -> Result<(), String> {
+        out.clear();
+        match (entry.name, self.source) {
+            (Name::Labels(_), _) => {
+                let range = entry.labels_start as usize..entry.labels_end as usize;
+                out.extend_from_slice(self.stage.labels.get(range).unwrap_or(&[]));
+                Ok(())
+            }
+            (Name::Key(_), Some(source)) => source.labels(entry.labels_start, out),
+            (Name::Key(_), None) => Err("BUG: a request that is gone".into()),
+        }
+    }
+
+    /// Counts an entry as refused.
+    #[cold]
+    pub(crate) fn reject(&self, entry: &Entry, reason: Reject, report: &mut CommitReport) {
+        self.reject_because(entry, reason, "", report);
+    }
+
+    /// Counts an entry as refused for a fault in words.
+    #[cold]
+    pub(crate) fn reject_because(
+        &self,
+        entry: &Entry,
+        reason: Reject,
+        fault: &str,
+        report: &mut CommitReport,
+    ) {
+        let mut labels = Vec::new();
+        let unnamed = self.labels_of(entry, &mut labels).err();
+        let labels = Labels::from_canonical(labels);
+        let (at, gap) = (entry.timestamp, if fault.is_empty() { "" } else { ": " });
+        report.reject(reason, labels.metric_name(), || match unnamed {
+            None => format!("{labels} at {at}{gap}{fault}"),
+            Some(unnamed) => format!("{unnamed} at {at}{gap}{fault}"),
+        });
+    }
 }
 
 /// A batch that is being put together.
@@ -42,6 +120,8 @@ pub(crate) struct Stage {
     pub(crate) metadata: Vec<(String, Metadata)>,
     /// Refusals that were clear before the commit.
     pub(crate) report: CommitReport,
+    /// Bytes of the labels that stand in the request, at most.
+    source_label_bytes: usize,
     /// Bytes of histograms and exemplars in the log, at most.
     payload_log_bytes: usize,
     /// The same of metadata.
@@ -65,6 +145,7 @@ impl Stage {
         self.entries.clear();
         self.metadata.clear();
         self.report = CommitReport::default();
+        self.source_label_bytes = 0;
         self.payload_log_bytes = 0;
         self.metadata_log_bytes = 0;
     }
@@ -94,12 +175,12 @@ impl Stage {
             return;
         }
         if self.labels.len() + bytes.len() > LABEL_BYTES_MAX {
-            return self.report.reject(Reject::InvalidLabels, || {
+            return self.report.reject(Reject::InvalidLabels, "", || {
                 "more than 2 GiB of labels in one batch".into()
             });
         }
         if bytes.len() > LABEL_SET_BYTES_MAX {
-            return self.report.reject(Reject::InvalidLabels, || {
+            return self.report.reject(Reject::InvalidLabels, "", || {
                 format!("a label set of {} bytes at {timestamp}", bytes.len())
             });
         }
@@ -107,13 +188,39 @@ impl Stage {
         self.labels.extend_from_slice(bytes);
         let labels_end = self.labels.len() as u32;
         self.entries.push(Entry {
-            hash: LabelHash::default(),
+            name: Name::Labels(LabelHash::default()),
             labels_start,
             labels_end,
             timestamp,
             start_timestamp,
             payload,
         });
+    }
+
+    /// As [`Stage::push`], for the series with that number of a request; [`Stage::name_from`] follows.
+    #[inline]
+    pub(crate) fn push_keyed(&mut self, number: u32, timestamp: i64, start_timestamp: i64, payload: Payload) {
+        if !matches!(payload, Payload::Float(_)) {
+            self.payload_log_bytes += payload.log_bytes_max();
+        }
+        self.entries.push(Entry {
+            name: Name::Key(0),
+            labels_start: number,
+            labels_end: 0,
+            timestamp,
+            start_timestamp,
+            payload,
+        });
+    }
+
+    /// Names the series of the entries from `first` on.
+    #[inline]
+    pub(crate) fn name_from(&mut self, first: usize, series: SourceSeries) {
+        for entry in self.entries.iter_mut().skip(first) {
+            entry.name = Name::Key(series.key);
+            entry.labels_end = series.label_bytes;
+            self.source_label_bytes += series.label_bytes as usize;
+        }
     }
 
     pub(crate) fn push_histogram(
@@ -148,9 +255,10 @@ impl Stage {
 
     fn reject_histogram(&mut self, labels: LabelsRef<'_>, timestamp: i64, fault: &str) {
         let labels = Labels::from_canonical(labels.as_bytes());
-        self.report.reject(Reject::InvalidHistogram, || {
-            format!("{labels} at {timestamp}: {fault}")
-        });
+        self.report
+            .reject(Reject::InvalidHistogram, labels.metric_name(), || {
+                format!("{labels} at {timestamp}: {fault}")
+            });
     }
 
     pub(crate) fn push_exemplar(&mut self, labels: LabelsRef<'_>, exemplar: Exemplar) {
@@ -171,32 +279,23 @@ impl Stage {
         let (mut labels, mut hash) = (0..0, LabelHash(hash::hash_128(&[])));
         for entry in &mut self.entries {
             let range = entry.labels_start as usize..entry.labels_end as usize;
+            if !matches!(entry.name, Name::Labels(_)) {
+                continue;
+            }
             if labels != range {
                 hash = LabelHash(hash::hash_128(self.labels.get(range.clone()).unwrap_or(&[])));
                 labels = range;
             }
-            entry.hash = hash;
+            entry.name = Name::Labels(hash);
         }
-    }
-
-    pub(crate) fn labels_of(&self, entry: &Entry) -> LabelsRef<'_> {
-        let range: Range<usize> = entry.labels_start as usize..entry.labels_end as usize;
-        LabelsRef::new(self.labels.get(range).unwrap_or(&[]))
-    }
-
-    /// The labels of an entry in words, for a refusal.
-    pub(crate) fn describe(&self, entry: &Entry) -> String {
-        format!(
-            "{} at {}",
-            Labels::from_canonical(self.labels_of(entry).as_bytes()),
-            entry.timestamp
-        )
     }
 
     /// What the commit can at most write to the log: every series and pair may have to be defined anew. A pair takes at
     /// least four bytes of a label set; its definition takes five bytes more than its text, the reference to it five.
     pub(crate) fn log_bytes_max(&self) -> u64 {
-        let entries = ENTRY_LOG_BYTES * self.entries.len() + 4 * self.labels.len() + self.payload_log_bytes;
+        let entries = ENTRY_LOG_BYTES * self.entries.len()
+            + 4 * (self.labels.len() + self.source_label_bytes)
+            + self.payload_log_bytes;
         (256 + entries + self.metadata_log_bytes) as u64
     }
 
@@ -211,7 +310,10 @@ impl Stage {
         std::iter::from_fn(move || {
             let (mut bytes, mut count) = (0, 0);
             for entry in rest {
-                let labels = self.labels_of(entry).as_bytes().len();
+                let labels = match entry.name {
+                    Name::Labels(_) => entry.labels_end.saturating_sub(entry.labels_start),
+                    Name::Key(_) => entry.labels_end,
+                } as usize;
                 let more = ENTRY_LOG_BYTES + 4 * labels + entry.payload.log_bytes_max();
                 if count > 0 && bytes + more > bytes_max {
                     break;
@@ -226,10 +328,22 @@ impl Stage {
 }
 
 impl Payload {
+    pub(crate) fn refused(reason: Reject, fault: String) -> Self {
+        Self::Refused(Box::new((reason, fault)))
+    }
+
+    /// A histogram in the form that is stored, or the refusal of one that is invalid.
+    pub(crate) fn histogram(histogram: &Histogram) -> Self {
+        match checked(histogram) {
+            Ok(histogram) => Self::Histogram(Arc::new(histogram)),
+            Err(fault) => Self::refused(Reject::InvalidHistogram, fault),
+        }
+    }
+
     /// What it adds to an entry in the log, at most.
     fn log_bytes_max(&self) -> usize {
         match self {
-            Self::Float(_) => 0,
+            Self::Float(_) | Self::Refused(_) => 0,
             Self::Histogram(histogram) => histogram_log_bytes_max(histogram),
             Self::Correction(value) => match &**value {
                 Value::Float(_) => 64,

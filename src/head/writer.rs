@@ -5,7 +5,7 @@ use super::append::Target;
 use super::report::CommitReport;
 use super::series_map::SeriesMap;
 use super::slab::{Generation, Slab};
-use super::stage::Stage;
+use super::stage::Incoming;
 use crate::index::PairId;
 use crate::wal::batch::BatchEncoder;
 use crate::wal::{GroupCommit, MAX_PAYLOAD_BYTES, RECORD_BATCH, WalError, WalWriter};
@@ -64,6 +64,7 @@ pub(crate) struct Writer {
     /// Reused from batch to batch.
     pub(super) order: Vec<Target>,
     pub(super) pairs: Vec<PairId>,
+    pub(super) labels: Vec<u8>,
     payload: Vec<u8>,
 }
 
@@ -89,6 +90,7 @@ impl Writer {
             free_ids: Vec::new(),
             order: Vec::new(),
             pairs: Vec::new(),
+            labels: Vec::new(),
             payload: Vec::new(),
         }
     }
@@ -276,7 +278,7 @@ impl Head {
     pub(crate) fn commit(
         &self,
         writer: &mut Writer,
-        stage: &Stage,
+        incoming: Incoming<'_>,
         now: i64,
     ) -> Result<CommitReport, CommitError> {
         let refused = |source| CommitError {
@@ -287,6 +289,7 @@ impl Head {
             source,
             is_applied: true,
         };
+        let stage = incoming.stage;
         let metadata_bytes = stage.metadata_log_bytes_max();
         if metadata_bytes + RECORD_HEADS_BYTES > MAX_PAYLOAD_BYTES {
             let bytes = metadata_bytes;
@@ -297,7 +300,7 @@ impl Head {
         // One record, so that a crash leaves the batch whole or not at all. Only a batch that does not fit is cut.
         for (entries, bytes_max) in stage.pieces(PIECE_BYTES) {
             writer.cut_record_before(bytes_max).map_err(failed)?;
-            self.append(writer, stage, entries, now, &mut report);
+            self.append(writer, incoming, entries, now, &mut report);
         }
         writer.cut_record_before(metadata_bytes).map_err(failed)?;
         self.append_metadata(writer, stage, now, &mut report);

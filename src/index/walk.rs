@@ -139,7 +139,7 @@ impl Merge<'_> {
                 && self.text(same) == Some(&text)
             {
                 self.order.pop();
-                self.enter(same, |next| next <= &text);
+                self.enter(same, |next| next <= text.as_str());
             }
         }
         WalkEnd::Complete

@@ -39,6 +39,11 @@ impl Value {
         }
     }
 
+    /// Whether this is a native histogram.
+    pub(crate) fn is_histogram(&self) -> bool {
+        matches!(self, Self::Histogram(_))
+    }
+
     /// The float, or `None` for a histogram.
     pub fn as_float(&self) -> Option<f64> {
         match self {

@@ -1,0 +1,14 @@
+//! The bodies of Prometheus' remote protocols, in and out, without HTTP.
+//!
+//! A request is walked where it lies: `proto` reads fields from its bytes, `write_v1` and `write_v2` find samples in them
+//! and stage them by a key of the label text, so that the labels of a series that is known are never decoded.
+
+pub(crate) mod histogram;
+pub(crate) mod labels;
+pub(crate) mod outcome;
+pub(crate) mod proto;
+pub(crate) mod snappy;
+pub(crate) mod wire;
+pub(crate) mod write;
+pub(crate) mod write_v1;
+pub(crate) mod write_v2;

@@ -1,0 +1,171 @@
+//! A write request from its compressed body to what was stored.
+
+use super::histogram::SentHistogram;
+use super::outcome::{RequestError, Written};
+use super::{snappy, write_v1, write_v2};
+use crate::base::hash;
+use crate::db::Db;
+use crate::engine::error::Error;
+use crate::head::report::{CommitReport, Durability, Reject};
+use crate::head::stage::{LabelSource, Payload, SourceSeries, Stage};
+use crate::model::exemplar::Exemplar;
+use crate::model::metadata::Metadata;
+use std::sync::Arc;
+
+/// The messages of remote write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Version {
+    V1,
+    V2,
+}
+
+/// Why a request was not taken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WriteError {
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    #[error(transparent)]
+    Engine(#[from] Error),
+}
+
+/// What became of a request that was taken.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) written: Written,
+    pub(crate) report: CommitReport,
+}
+
+/// Stores the request in `block`, which grows to `bytes_max` at most. `None` for `durability` is the database's own.
+pub(crate) fn write(
+    db: &Db,
+    version: Version,
+    block: &[u8],
+    bytes_max: usize,
+    durability: Option<Durability>,
+    buffer: &mut Vec<u8>,
+) -> Result<Outcome, WriteError> {
+    let body = snappy::decompress(block, bytes_max, buffer)?;
+    let mut stage = db.take_stage();
+    let mut sink = Sink { stage: &mut stage };
+    let staged: Result<Box<dyn LabelSource + '_>, _> = match version {
+        Version::V1 => write_v1::stage(body, &mut sink).map(|source| Box::new(source) as _),
+        Version::V2 => write_v2::stage(body, &mut sink).map(|source| Box::new(source) as _),
+    };
+    let report = match staged {
+        Ok(source) => db.commit_staged(&mut stage, Some(&*source), durability),
+        Err(corrupt) => {
+            db.keep_stage(stage);
+            return Err(RequestError::Protobuf(corrupt).into());
+        }
+    };
+    db.keep_stage(stage);
+    let report = report?;
+    Ok(Outcome {
+        written: Written::of(&report),
+        report,
+    })
+}
+
+/// Takes what a request holds and stages it.
+pub(crate) struct Sink<'a> {
+    stage: &'a mut Stage,
+}
+
+/// A series of the request while its entries are staged.
+#[derive(Debug)]
+pub(crate) struct Series {
+    number: u32,
+    /// The first of its entries.
+    first: usize,
+    floats: usize,
+    histograms: usize,
+}
+
+impl Sink<'_> {
+    /// The key of a text.
+    #[inline]
+    pub(crate) fn key(&self, text: &[u8]) -> u128 {
+        hash::keyed_128(text)
+    }
+
+    #[inline]
+    pub(crate) fn begin(&self, number: usize) -> Series {
+        Series {
+            number: number as u32,
+            first: self.stage.entries.len(),
+            floats: 0,
+            histograms: 0,
+        }
+    }
+
+    #[inline]
+    fn push(&mut self, series: &Series, timestamp: i64, start_timestamp: i64, payload: Payload) {
+        self.stage
+            .push_keyed(series.number, timestamp, start_timestamp, payload);
+    }
+
+    #[inline]
+    pub(crate) fn float(&mut self, series: &mut Series, timestamp: i64, start_timestamp: i64, bits: u64) {
+        series.floats += 1;
+        self.push(series, timestamp, start_timestamp, Payload::Float(bits));
+    }
+
+    pub(crate) fn histogram(&mut self, series: &mut Series, sent: SentHistogram) {
+        series.histograms += 1;
+        let payload = Payload::histogram(&sent.histogram);
+        self.push(series, sent.timestamp, sent.start_timestamp, payload);
+    }
+
+    pub(crate) fn exemplar(&mut self, series: &mut Series, exemplar: Result<Exemplar, String>) {
+        let (timestamp, payload) = match exemplar {
+            Ok(exemplar) => (exemplar.timestamp, Payload::Exemplar(Arc::new(exemplar))),
+            Err(fault) => (0, Payload::refused(Reject::InvalidExemplar, fault)),
+        };
+        self.push(series, timestamp, 0, payload);
+    }
+
+    pub(crate) fn metadata(&mut self, metric: &str, metadata: Metadata) {
+        self.stage.push_metadata(metric, metadata);
+    }
+
+    /// Tells what the series' labels are known by, once all of its message is read.
+    #[inline]
+    pub(crate) fn end(&mut self, series: &Series, key: u128, label_bytes: usize) {
+        self.stage.name_from(
+            series.first,
+            SourceSeries {
+                key,
+                number: series.number,
+                label_bytes: label_bytes as u32,
+            },
+        );
+    }
+
+    /// Gives a start timestamp to the samples of the series that have none.
+    pub(crate) fn set_start(&mut self, series: &Series, start_timestamp: i64) {
+        if start_timestamp == 0 {
+            return;
+        }
+        for entry in self.stage.entries.iter_mut().skip(series.first) {
+            if entry.start_timestamp == 0 && !matches!(entry.payload, Payload::Exemplar(_)) {
+                entry.start_timestamp = start_timestamp;
+            }
+        }
+    }
+
+    /// A series of 2.0 has floats or histograms: not both, and not neither.
+    pub(crate) fn require_one_kind(&mut self, series: &Series) {
+        let fault = match (series.floats, series.histograms) {
+            (0, 0) => "a series without a sample",
+            (0, _) | (_, 0) => return,
+            _ => "a series with floats and histograms",
+        };
+        if self.stage.entries.len() == series.first {
+            let refused = Payload::refused(Reject::InvalidSeries, fault.into());
+            self.push(series, 0, 0, refused);
+        }
+        for entry in self.stage.entries.iter_mut().skip(series.first) {
+            entry.payload = Payload::refused(Reject::InvalidSeries, fault.into());
+        }
+    }
+}
