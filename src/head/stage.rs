@@ -53,16 +53,6 @@ pub(crate) struct Entry {
     pub(crate) payload: Payload,
 }
 
-/// A series of a request that is staged by keys.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct SourceSeries {
-    pub(crate) key: u128,
-    /// Its number in the request.
-    pub(crate) number: u32,
-    /// What its canonical labels take at most.
-    pub(crate) label_bytes: u32,
-}
-
 /// A batch as the head sees it.
 #[derive(Clone, Copy)]
 pub(crate) struct Incoming<'a> {
@@ -213,13 +203,13 @@ impl Stage {
         });
     }
 
-    /// Names the series of the entries from `first` on.
+    /// Names the series of the entries from `first` on by its key; its canonical labels take `label_bytes` at most.
     #[inline]
-    pub(crate) fn name_from(&mut self, first: usize, series: SourceSeries) {
+    pub(crate) fn name_from(&mut self, first: usize, key: u128, label_bytes: usize) {
         for entry in self.entries.iter_mut().skip(first) {
-            entry.name = Name::Key(series.key);
-            entry.labels_end = series.label_bytes;
-            self.source_label_bytes += series.label_bytes as usize;
+            entry.name = Name::Key(key);
+            entry.labels_end = label_bytes as u32;
+            self.source_label_bytes += label_bytes;
         }
     }
 

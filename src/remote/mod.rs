@@ -12,3 +12,6 @@ pub(crate) mod wire;
 pub(crate) mod write;
 pub(crate) mod write_v1;
 pub(crate) mod write_v2;
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ use std::ops::Range;
 pub(crate) enum Field {
     Varint(u64),
     Fixed64(u64),
-    Fixed32(u32),
+    Fixed32,
     /// Text, bytes, a message or packed numbers: where it stands in the body.
     Range(Range<usize>),
 }
@@ -125,7 +125,7 @@ impl<'a> Message<'a> {
             0 => Field::Varint(self.varint(what)?),
             1 => Field::Fixed64(self.fixed64(what)?),
             2 => Field::Range(self.range(what)?),
-            5 => Field::Fixed32(u32::from_le_bytes(self.fixed(what)?)),
+            5 => self.fixed::<4>(what).map(|_| Field::Fixed32)?,
             // Groups were never used here, and are not in version 3 of the language.
             _ => return Err(Corrupt::new(what, at)),
         };
@@ -163,7 +163,7 @@ pub(crate) fn repeated_varint(
                 each(numbers.varint(what)?);
             }
         }
-        Field::Fixed64(_) | Field::Fixed32(_) => return Err(Corrupt::new(what, 0)),
+        Field::Fixed64(_) | Field::Fixed32 => return Err(Corrupt::new(what, 0)),
     }
     Ok(())
 }
@@ -183,7 +183,7 @@ pub(crate) fn repeated_double(
                 out.push(f64::from_bits(numbers.fixed64(what)?));
             }
         }
-        Field::Varint(_) | Field::Fixed32(_) => return Err(Corrupt::new(what, 0)),
+        Field::Varint(_) | Field::Fixed32 => return Err(Corrupt::new(what, 0)),
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use crate::base::hash;
 use crate::db::Db;
 use crate::engine::error::Error;
 use crate::head::report::{CommitReport, Durability, Reject};
-use crate::head::stage::{LabelSource, Payload, SourceSeries, Stage};
+use crate::head::stage::{LabelSource, Payload, Stage};
 use crate::model::exemplar::Exemplar;
 use crate::model::metadata::Metadata;
 use std::sync::Arc;
@@ -124,21 +124,17 @@ impl Sink<'_> {
         self.push(series, timestamp, 0, payload);
     }
 
+    /// Takes what is said of a metric, if it has a name; whether its series has samples does not matter.
     pub(crate) fn metadata(&mut self, metric: &str, metadata: Metadata) {
-        self.stage.push_metadata(metric, metadata);
+        if !metric.is_empty() {
+            self.stage.push_metadata(metric, metadata);
+        }
     }
 
     /// Tells what the series' labels are known by, once all of its message is read.
     #[inline]
     pub(crate) fn end(&mut self, series: &Series, key: u128, label_bytes: usize) {
-        self.stage.name_from(
-            series.first,
-            SourceSeries {
-                key,
-                number: series.number,
-                label_bytes: label_bytes as u32,
-            },
-        );
+        self.stage.name_from(series.first, key, label_bytes);
     }
 
     /// Gives a start timestamp to the samples of the series that have none.

@@ -36,14 +36,23 @@ pub(crate) struct Source<'a> {
 }
 
 /// What the series of a request share while they are staged.
-#[derive(Default)]
 struct Scratch {
     /// Hashes of one series' texts.
     hashes: Vec<u8>,
-    /// The text `__name__`.
-    name_reference: Option<u32>,
+    /// Of the text `__name__`.
+    name_hash: u128,
     /// Metric name, type, help and unit that were staged already.
     metadata: HashSet<[u32; 4], foldhash::fast::FixedState>,
+}
+
+impl Scratch {
+    fn new(sink: &Sink<'_>) -> Self {
+        Self {
+            hashes: Vec::new(),
+            name_hash: sink.key(METRIC_NAME.as_bytes()),
+            metadata: HashSet::default(),
+        }
+    }
 }
 
 impl LabelSource for Source<'_> {
@@ -69,11 +78,11 @@ pub(crate) fn stage<'a>(body: &'a [u8], sink: &mut Sink<'_>) -> Result<Source<'a
         symbols: Vec::new(),
         references: Spans::default(),
     };
-    let (mut message, mut scratch) = (Message::new(body), Scratch::default());
+    let (mut message, mut scratch) = (Message::new(body), Scratch::new(sink));
     // The table comes first in what senders write, and may come anywhere.
     while let Some((number, field)) = message.next("write request")? {
         match (number, field) {
-            (4, Field::Range(range)) => source.push_symbol(range, sink, &mut scratch),
+            (4, Field::Range(range)) => source.push_symbol(range, sink),
             (5, Field::Range(_)) => {}
             (4 | 5, _) => return Err(message.corrupt("write request")),
             _ => {}
@@ -92,11 +101,8 @@ pub(crate) fn stage<'a>(body: &'a [u8], sink: &mut Sink<'_>) -> Result<Source<'a
 }
 
 impl<'a> Source<'a> {
-    fn push_symbol(&mut self, range: Range<usize>, sink: &Sink<'_>, scratch: &mut Scratch) {
+    fn push_symbol(&mut self, range: Range<usize>, sink: &Sink<'_>) {
         let text = bytes_at(self.body, range.clone());
-        if text == METRIC_NAME.as_bytes() {
-            scratch.name_reference = Some(self.symbols.len() as u32);
-        }
         self.symbols.push(Symbol {
             start: range.start as u32,
             bytes: text.len() as u32,
@@ -200,7 +206,7 @@ impl<'a> Source<'a> {
             scratch.hashes.extend_from_slice(&hash.to_le_bytes());
             label_bytes += symbol.map_or(0, |symbol| symbol.bytes as usize) + 5;
             if is_name {
-                is_after_name = u32::try_from(reference).ok() == scratch.name_reference;
+                is_after_name = hash == scratch.name_hash;
             } else if is_after_name {
                 name = u32::try_from(reference).ok();
             }
