@@ -213,6 +213,16 @@ impl Stage {
         }
     }
 
+    /// Gives the entries from `first` on other labels than those of the request.
+    pub(crate) fn label_from(&mut self, first: usize, labels: LabelsRef<'_>) {
+        let labels_start = self.labels.len() as u32;
+        self.labels.extend_from_slice(labels.as_bytes());
+        for entry in self.entries.iter_mut().skip(first) {
+            entry.name = Name::Labels(LabelHash::default());
+            (entry.labels_start, entry.labels_end) = (labels_start, self.labels.len() as u32);
+        }
+    }
+
     pub(crate) fn push_histogram(
         &mut self,
         labels: LabelsRef<'_>,

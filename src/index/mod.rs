@@ -29,6 +29,7 @@ mod text;
 pub(crate) mod walk;
 
 pub(crate) use live::{LiveIndex, LiveIndexBytes, PairId};
+pub(crate) use re2::translate as translate_regex;
 pub(crate) use regex::{LabelMatcher, RegexError};
 pub(crate) use segment::{IndexLayout, LabelCursor, SegmentIndex};
 pub(crate) use segment_writer::{Compression, SegmentIndexWriter};

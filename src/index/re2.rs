@@ -30,7 +30,7 @@ const CLASS_NAMES: [&str; 14] = [
 ];
 
 /// The same pattern in the other syntax, or why it is refused.
-pub(super) fn translate(pattern: &str) -> Result<String, String> {
+pub(crate) fn translate(pattern: &str) -> Result<String, String> {
     let mut translator = Translator {
         rest: pattern,
         out: String::with_capacity(pattern.len() + 16),

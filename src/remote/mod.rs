@@ -3,10 +3,15 @@
 //! A request is walked where it lies: `proto` reads fields from its bytes, `write_v1` and `write_v2` find samples in them
 //! and stage them by a key of the label text, so that the labels of a series that is known are never decoded.
 
+pub(crate) mod ha;
 pub(crate) mod histogram;
+pub(crate) mod intake;
+pub(crate) mod journal;
 pub(crate) mod labels;
+mod md5;
 pub(crate) mod outcome;
 pub(crate) mod proto;
+pub(crate) mod relabel;
 pub(crate) mod snappy;
 pub(crate) mod wire;
 pub(crate) mod write;

@@ -2,6 +2,7 @@
 
 use crate::base::bytes::Corrupt;
 use crate::head::report::{CommitReport, Rejection};
+use crate::head::stage::Payload;
 use std::fmt::Write as _;
 
 /// Why nothing of a request was taken.
@@ -29,6 +30,24 @@ impl Written {
             samples: report.floats + report.duplicates - report.duplicate_histograms,
             histograms: report.histograms + report.duplicate_histograms,
             exemplars: report.exemplars + report.duplicate_exemplars,
+        }
+    }
+
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            samples: self.samples + other.samples,
+            histograms: self.histograms + other.histograms,
+            exemplars: self.exemplars + other.exemplars,
+        }
+    }
+
+    /// Counts an entry of a batch.
+    pub(crate) fn count(&mut self, payload: &Payload) {
+        match payload {
+            Payload::Float(_) | Payload::Correction(_) => self.samples += 1,
+            Payload::Histogram(_) => self.histograms += 1,
+            Payload::Exemplar(_) => self.exemplars += 1,
+            Payload::Refused(_) => {}
         }
     }
 

@@ -2,9 +2,10 @@
 //! the owned message, and both must hold the same. What is owned is decoded from the bytes that are sent: encoders leave
 //! out a -0.0 as they leave out 0.
 
+use super::intake::Intake;
 use super::outcome::{RequestError, Written};
 use super::wire::{prometheus as v1, write_v2 as v2};
-use super::write::{self, Outcome, Version, WriteError};
+use super::write::{self, Outcome, Request, Version, WriteError};
 use crate::db::Db;
 use crate::engine::options::Options;
 use crate::head::report::{CommitReport, Durability, Reject};
@@ -25,8 +26,19 @@ fn database() -> Db {
 
 fn send(db: &Db, version: Version, message: &[u8]) -> Result<Outcome, WriteError> {
     let block = snap::raw::Encoder::new().compress_vec(message).unwrap();
-    let durability = Some(Durability::Never);
-    write::write(db, version, &block, BYTES_MAX, durability, &mut Vec::new())
+    send_block(db, version, &block)
+}
+
+fn send_block(db: &Db, version: Version, block: &[u8]) -> Result<Outcome, WriteError> {
+    let request = Request {
+        version,
+        block,
+        bytes_max: BYTES_MAX,
+        durability: Some(Durability::Never),
+        intake: &Intake::default(),
+        now_ms: 0,
+    };
+    write::write(db, &request, &mut Vec::new())
 }
 
 /// Everything that a database holds, in words.
@@ -569,7 +581,7 @@ fn what_a_block_claims_is_looked_at_first() {
     let db = database();
     let mut block = Vec::new();
     prost::encoding::encode_varint(u64::from(u32::MAX), &mut block);
-    let result = write::write(&db, Version::V1, &block, BYTES_MAX, None, &mut Vec::new());
+    let result = send_block(&db, Version::V1, &block);
     let is_right = matches!(
         result,
         Err(WriteError::Request(RequestError::TooLarge {
@@ -579,7 +591,7 @@ fn what_a_block_claims_is_looked_at_first() {
     );
     assert!(is_right, "{result:?}");
     for block in [&b"\x05abc"[..], b"", b"no snappy at all"] {
-        let result = write::write(&db, Version::V1, block, BYTES_MAX, None, &mut Vec::new());
+        let result = send_block(&db, Version::V1, block);
         assert!(
             matches!(result, Err(WriteError::Request(RequestError::Snappy(_)))),
             "{result:?}"

@@ -1,6 +1,7 @@
 //! A write request from its compressed body to what was stored.
 
 use super::histogram::SentHistogram;
+use super::intake::{Intake, Verdict};
 use super::outcome::{RequestError, Written};
 use super::{snappy, write_v1, write_v2};
 use crate::base::hash;
@@ -9,6 +10,7 @@ use crate::engine::error::Error;
 use crate::head::report::{CommitReport, Durability, Reject};
 use crate::head::stage::{LabelSource, Payload, Stage};
 use crate::model::exemplar::Exemplar;
+use crate::model::labels::LabelsRef;
 use crate::model::metadata::Metadata;
 use std::sync::Arc;
 
@@ -31,28 +33,44 @@ pub(crate) enum WriteError {
 /// What became of a request that was taken.
 #[derive(Debug)]
 pub(crate) struct Outcome {
+    /// What was stored or is not to be stored.
     pub(crate) written: Written,
+    /// What is not to be stored.
+    pub(crate) dropped: Written,
     pub(crate) report: CommitReport,
 }
 
-/// Stores the request in `block`, which grows to `bytes_max` at most. `None` for `durability` is the database's own.
-pub(crate) fn write(
-    db: &Db,
-    version: Version,
-    block: &[u8],
-    bytes_max: usize,
-    durability: Option<Durability>,
-    buffer: &mut Vec<u8>,
-) -> Result<Outcome, WriteError> {
-    let body = snappy::decompress(block, bytes_max, buffer)?;
+/// A write request.
+#[derive(Debug)]
+pub(crate) struct Request<'a> {
+    pub(crate) version: Version,
+    /// The body as it was sent, a snappy block.
+    pub(crate) block: &'a [u8],
+    /// What the block may grow to.
+    pub(crate) bytes_max: usize,
+    /// When it counts as stored; `None` is the database's own rule.
+    pub(crate) durability: Option<Durability>,
+    pub(crate) intake: &'a Intake,
+    pub(crate) now_ms: i64,
+}
+
+/// Stores a request. `buffer` holds its body meanwhile.
+pub(crate) fn write(db: &Db, request: &Request<'_>, buffer: &mut Vec<u8>) -> Result<Outcome, WriteError> {
+    let body = snappy::decompress(request.block, request.bytes_max, buffer)?;
     let mut stage = db.take_stage();
-    let mut sink = Sink { stage: &mut stage };
-    let staged: Result<Box<dyn LabelSource + '_>, _> = match version {
+    let mut sink = Sink {
+        stage: &mut stage,
+        intake: Some(request.intake).filter(|intake| !intake.is_empty()),
+        now_ms: request.now_ms,
+        dropped: Written::default(),
+    };
+    let staged: Result<Box<dyn LabelSource + '_>, _> = match request.version {
         Version::V1 => write_v1::stage(body, &mut sink).map(|source| Box::new(source) as _),
         Version::V2 => write_v2::stage(body, &mut sink).map(|source| Box::new(source) as _),
     };
+    let dropped = sink.dropped;
     let report = match staged {
-        Ok(source) => db.commit_staged(&mut stage, Some(&*source), durability),
+        Ok(source) => db.commit_staged(&mut stage, Some(&*source), request.durability),
         Err(corrupt) => {
             db.keep_stage(stage);
             return Err(RequestError::Protobuf(corrupt).into());
@@ -61,7 +79,8 @@ pub(crate) fn write(
     db.keep_stage(stage);
     let report = report?;
     Ok(Outcome {
-        written: Written::of(&report),
+        written: Written::of(&report).plus(dropped),
+        dropped,
         report,
     })
 }
@@ -69,6 +88,10 @@ pub(crate) fn write(
 /// Takes what a request holds and stages it.
 pub(crate) struct Sink<'a> {
     stage: &'a mut Stage,
+    /// Rules for series, if there are any.
+    intake: Option<&'a Intake>,
+    now_ms: i64,
+    dropped: Written,
 }
 
 /// A series of the request while its entries are staged.
@@ -131,10 +154,29 @@ impl Sink<'_> {
         }
     }
 
-    /// Tells what the series' labels are known by, once all of its message is read.
+    /// Tells what the series' labels are known by, once all of its message is read. They take `label_bytes` at most, and
+    /// `labels` decodes them.
     #[inline]
-    pub(crate) fn end(&mut self, series: &Series, key: u128, label_bytes: usize) {
-        self.stage.name_from(series.first, key, label_bytes);
+    pub(crate) fn end(
+        &mut self,
+        series: &Series,
+        key: u128,
+        label_bytes: usize,
+        labels: impl FnOnce(&mut Vec<u8>) -> Result<(), String>,
+    ) {
+        let verdict = match self.intake {
+            None => Verdict::AsSent,
+            Some(intake) => intake.judge(key, self.now_ms, labels),
+        };
+        match verdict {
+            Verdict::AsSent => self.stage.name_from(series.first, key, label_bytes),
+            Verdict::Changed(labels) => self.stage.label_from(series.first, LabelsRef::new(&labels)),
+            Verdict::Dropped => {
+                for entry in self.stage.entries.drain(series.first..) {
+                    self.dropped.count(&entry.payload);
+                }
+            }
+        }
     }
 
     /// Gives a start timestamp to the samples of the series that have none.

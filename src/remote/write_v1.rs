@@ -28,13 +28,16 @@ pub(crate) struct Source<'a> {
 
 impl LabelSource for Source<'_> {
     fn labels(&self, series: u32, out: &mut Vec<u8>) -> Result<(), String> {
-        let text = self.spans.get(self.body, series as usize);
-        let mut pairs = pairs(text).map_err(|error| error.to_string())?;
-        labels::canonical(&mut pairs, out)
+        canonical(self.spans.get(self.body, series as usize), out)
     }
 }
 
-/// The pairs of a text that is label fields one behind the other.
+/// Appends the canonical labels of a text that is label fields one behind the other.
+fn canonical(text: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
+    let mut pairs = pairs(text).map_err(|error| error.to_string())?;
+    labels::canonical(&mut pairs, out)
+}
+
 fn pairs(text: &[u8]) -> Result<Vec<(&str, &str)>, Corrupt> {
     let mut message = Message::new(text);
     let mut pairs = Vec::with_capacity(16);
@@ -100,7 +103,7 @@ impl Source<'_> {
             }
         }
         let text = self.spans.push(self.body, &gathered);
-        sink.end(&series, sink.key(text), text.len());
+        sink.end(&series, sink.key(text), text.len(), |out| canonical(text, out));
         Ok(())
     }
 }

@@ -212,7 +212,10 @@ impl<'a> Source<'a> {
             }
             is_name = !is_name;
         }
-        sink.end(series, sink.key(&scratch.hashes), label_bytes);
+        let number = self.references.len() - 1;
+        sink.end(series, sink.key(&scratch.hashes), label_bytes, |out| {
+            self.labels(number as u32, out)
+        });
         Ok(name)
     }
 
