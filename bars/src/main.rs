@@ -14,6 +14,7 @@
 //! cargo run --release -p narthex-bars -- restart [--ticks 6,120,480]
 //! cargo run --release -p narthex-bars -- large
 //! cargo run --release -p narthex-bars -- simulation [--days 365]
+//! cargo run --release -p narthex-bars -- http [a|b|c|d|e|always|v2] [--prometheus BINARY] [--victoria BINARY]
 //! cargo run --release -p narthex-bars -- oracle-long
 //! cargo run --release -p narthex-bars -- all --small
 //! ```
@@ -54,8 +55,8 @@ mod year;
 
 use anyhow::Result;
 use bar::{
-    Scale, backfill, busy, cardinality, compacted, disk, ingest, k8s, large, latency, memory, oracle, read,
-    restart, simulation,
+    Scale, backfill, busy, cardinality, compacted, disk, http, ingest, k8s, large, latency, memory, oracle,
+    read, restart, simulation,
 };
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -146,6 +147,18 @@ enum Command {
     Busy,
     /// Whether 2.6 thousand million samples are as fast to write and read as the first.
     Large,
+    /// Samples per CPU second of the server over HTTP, beside its peers.
+    Http {
+        #[arg(value_enum, ignore_case = true)]
+        loads: Vec<http::Load>,
+        /// The server; by default the one beside this program.
+        #[arg(long, env = "NARTHEX_BINARY")]
+        narthex: Option<PathBuf>,
+        #[arg(long, env = "NARTHEX_PROMETHEUS")]
+        prometheus: Option<PathBuf>,
+        #[arg(long, env = "NARTHEX_VICTORIA")]
+        victoria: Option<PathBuf>,
+    },
     /// The long run of the oracle test.
     OracleLong {
         #[arg(long, default_value_t = 10_000_000)]
@@ -202,6 +215,19 @@ fn run(scale: &Scale, command: Command) -> Result<bool> {
         Command::Simulation { days } => simulation::run(scale, days),
         Command::Busy => busy::run(scale),
         Command::Large => large::run(scale),
+        Command::Http {
+            loads,
+            narthex,
+            prometheus,
+            victoria,
+        } => {
+            let binaries = http::Binaries {
+                narthex,
+                prometheus,
+                victoria,
+            };
+            http::run(scale, &loads, &binaries)
+        }
         Command::OracleLong { operations } => oracle::run(operations),
         Command::All(given) => all(scale, &given),
         Command::MemoryOne { ticks } => memory::run_one(scale, ticks),

@@ -166,7 +166,7 @@ pub trait Fs: Debug + Send + Sync {
 }
 
 /// The whole content of a file.
-#[cfg(test)]
+#[cfg(any(test, feature = "server"))]
 pub(crate) fn read_file(fs: &dyn Fs, path: &Path) -> Result<Vec<u8>, FsError> {
     let file = fs.open_read(path)?;
     let length = usize::try_from(file.size()?).map_err(|_| FsError::short_read(path, 0, usize::MAX))?;

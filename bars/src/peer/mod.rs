@@ -1,8 +1,10 @@
 //! A real Prometheus beside us: started on loopback in a folder of its own, given a workload by remote write, asked
 //! for a snapshot, and the snapshot's blocks measured.
 
-mod http;
-mod remote_write;
+pub mod http;
+pub mod remote_write;
+pub mod remote_write_v2;
+pub mod served;
 
 use crate::measure::folder_sizes;
 use crate::workload::Workload;

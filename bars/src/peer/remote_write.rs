@@ -50,9 +50,12 @@ impl Request {
 
     /// The compressed body; the request is empty afterwards.
     pub fn take_body(&mut self) -> Result<Vec<u8>, snap::Error> {
-        let body = snap::raw::Encoder::new().compress_vec(&self.message);
-        self.message.clear();
-        body
+        snap::raw::Encoder::new().compress_vec(&self.take_message())
+    }
+
+    /// The message; the request is empty afterwards.
+    pub fn take_message(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.message)
     }
 }
 
@@ -89,7 +92,7 @@ fn span_bytes(span: Span) -> Vec<u8> {
     out
 }
 
-fn varint(out: &mut Vec<u8>, mut value: u64) {
+pub(super) fn varint(out: &mut Vec<u8>, mut value: u64) {
     while value > 0x7f {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -101,17 +104,17 @@ fn zigzag(value: i64) -> u64 {
     (value << 1 ^ value >> 63) as u64
 }
 
-fn integer(out: &mut Vec<u8>, field: u64, value: u64) {
+pub(super) fn integer(out: &mut Vec<u8>, field: u64, value: u64) {
     varint(out, field << 3 | VARINT);
     varint(out, value);
 }
 
-fn double(out: &mut Vec<u8>, field: u64, value: f64) {
+pub(super) fn double(out: &mut Vec<u8>, field: u64, value: f64) {
     varint(out, field << 3 | FIXED64);
     out.extend(value.to_bits().to_le_bytes());
 }
 
-fn bytes(out: &mut Vec<u8>, field: u64, value: &[u8]) {
+pub(super) fn bytes(out: &mut Vec<u8>, field: u64, value: &[u8]) {
     varint(out, field << 3 | BYTES);
     varint(out, value.len() as u64);
     out.extend(value);
