@@ -24,6 +24,8 @@
 pub(crate) mod base;
 pub(crate) mod chunk;
 pub(crate) mod column;
+#[cfg(feature = "server")]
+pub(crate) mod config;
 pub(crate) mod db;
 pub(crate) mod engine;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -76,6 +78,12 @@ pub use segment::compress::Compressor;
 pub use segment::meta::{BinaryMetaSerializer, MetaSerializer, SegmentMeta};
 pub use segment::reader::{CorruptFile, Quarantined};
 pub use sketch::{Change, Distinct, LabelGrowth, MetricGrowth};
+
+/// The HTTP server over a database.
+#[cfg(feature = "server")]
+pub mod server {
+    pub use crate::config::{Config, ConfigError, ConfigFlags, Sources};
+}
 
 /// Aids for testing what is built on this crate: a disk that loses power, fails calls and fills up.
 pub mod testing {
