@@ -21,6 +21,8 @@
 //! }
 //! ```
 
+#[cfg(feature = "server")]
+pub(crate) mod api;
 pub(crate) mod base;
 pub(crate) mod chunk;
 pub(crate) mod column;
@@ -82,6 +84,7 @@ pub use sketch::{Change, Distinct, LabelGrowth, MetricGrowth};
 /// The HTTP server over a database.
 #[cfg(feature = "server")]
 pub mod server {
+    pub use crate::api::{Handle, ServeError, Server, TlsError};
     pub use crate::config::{Config, ConfigError, ConfigFlags, Sources};
 }
 
