@@ -21,9 +21,13 @@
 //! }
 //! ```
 
+#[cfg(feature = "server")]
+pub(crate) mod api;
 pub(crate) mod base;
 pub(crate) mod chunk;
 pub(crate) mod column;
+#[cfg(feature = "server")]
+pub(crate) mod config;
 pub(crate) mod db;
 pub(crate) mod engine;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -48,12 +52,14 @@ pub use engine::attach::AttachReport;
 pub use engine::backup::BackupReport;
 pub use engine::cardinality::{CardinalityEstimate, Growth, LabelCardinality};
 pub use engine::chunks::{ChunkCursor, RawChunk, SeriesChunks};
+pub use engine::counters::Totals;
 pub use engine::deletions::DeletionInfo;
 pub use engine::doctor::{Diagnosis, Finding, Remedy};
 pub use engine::error::Error;
 pub use engine::inventory::SegmentInfo;
 pub use engine::listing::{ListOptions, Listing, SeriesCount};
 pub use engine::options::{Options, Precision};
+pub use engine::progress::OpenProgress;
 pub use engine::restore::RestoreReport;
 pub use engine::select::{Series, SeriesCursor, SeriesSamples, Warning};
 pub use engine::snapshot::SnapshotReport;
@@ -74,6 +80,13 @@ pub use segment::compress::Compressor;
 pub use segment::meta::{BinaryMetaSerializer, MetaSerializer, SegmentMeta};
 pub use segment::reader::{CorruptFile, Quarantined};
 pub use sketch::{Change, Distinct, LabelGrowth, MetricGrowth};
+
+/// The HTTP server over a database.
+#[cfg(feature = "server")]
+pub mod server {
+    pub use crate::api::{Handle, ServeError, Server, TlsError};
+    pub use crate::config::{Config, ConfigError, ConfigFlags, Sources};
+}
 
 /// Aids for testing what is built on this crate: a disk that loses power, fails calls and fills up.
 pub mod testing {

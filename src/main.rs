@@ -14,7 +14,8 @@ use tracing_subscriber::EnvFilter;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Names what the engine logs to stderr, as in `NARTHEX_LOG=warn`. By default nothing: the subcommands report themselves.
+/// Names what the engine logs to stderr, as in `NARTHEX_LOG=warn`. By default nothing: the subcommands report themselves,
+/// but for the server, whose setting `log` it is.
 const LOG_VARIABLE: &str = "NARTHEX_LOG";
 
 fn main() -> ExitCode {
@@ -33,11 +34,13 @@ fn main() -> ExitCode {
 
 /// Whether everything is well.
 fn run(flags: &cli::Flags) -> anyhow::Result<bool> {
-    let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("off"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .init();
+    if !flags.is_server() {
+        let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("off"));
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(io::stderr)
+            .init();
+    }
     let mut out = io::BufWriter::new(io::stdout().lock());
     let is_well = cli::run(flags, &mut out)?;
     out.flush().context("write to stdout")?;

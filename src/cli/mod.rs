@@ -1,27 +1,50 @@
-//! The subcommands. They use the library's public face like any other program, and only read unless told to repair.
+//! The subcommands. They use the library's public face like any other program. Those that look into a folder only read,
+//! unless told to repair.
 
 mod cardinality;
 mod doctor;
+mod hash_password;
+mod health;
 mod json;
+mod serve;
 mod stats;
 mod text;
 mod verify;
 
 use clap::{Parser, Subcommand};
+use narthex::server::{ConfigError, ConfigFlags, ServeError};
 use narthex::{Db, Precision};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Looks into the folder of a narthex database. Works beside a process that writes to it.
+/// A time-series database and Prometheus remote storage backend. Without a subcommand it serves; the subcommands that
+/// look into the folder of a database work beside a process that writes to it.
 #[derive(Debug, Parser)]
-#[command(version, about, disable_help_subcommand = true)]
+#[command(
+    version,
+    about,
+    disable_help_subcommand = true,
+    args_conflicts_with_subcommands = true
+)]
 pub(crate) struct Flags {
+    #[command(flatten)]
+    serve: ConfigFlags,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Serves remote write over HTTP. Settings come from flags, NARTHEX_* variables and a TOML file; see docs/config.md.
+    Serve(ConfigFlags),
+    /// Asks a running server whether it is ready; exits with 1 if it is not.
+    Health {
+        /// What to ask, over plain HTTP.
+        #[arg(long, default_value = health::DEFAULT_URL)]
+        url: String,
+    },
+    /// Reads a password from stdin and prints the hash that auth.users in the configuration needs.
+    HashPassword,
     /// Reads every checksum and decodes every sample; names what is damaged, and exits with 1 if anything is.
     Verify {
         /// The folder of the database.
@@ -70,11 +93,26 @@ pub(crate) enum Failure {
     Db(#[from] narthex::Error),
     #[error("write to stdout")]
     Output(#[from] io::Error),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    #[error("{0}")]
+    Health(#[source] io::Error),
+    #[error("{0}")]
+    Password(#[source] io::Error),
 }
 
 /// Runs the subcommand; `false` when it found something wrong.
 pub(crate) fn run(flags: &Flags, out: &mut impl Write) -> Result<bool, Failure> {
-    match &flags.command {
+    let command = match &flags.command {
+        None => return serve::run(&flags.serve, out),
+        Some(command) => command,
+    };
+    match command {
+        Command::Serve(flags) => serve::run(flags, out),
+        Command::Health { url } => health::run(url, out),
+        Command::HashPassword => hash_password::run(out),
         Command::Verify { dir } => verify::run(dir, out),
         Command::Doctor {
             dir,
@@ -88,6 +126,13 @@ pub(crate) fn run(flags: &Flags, out: &mut impl Write) -> Result<bool, Failure> 
             before,
             json,
         } => cardinality::run(dir, *range, *before, *json, out),
+    }
+}
+
+impl Flags {
+    /// Whether it is the server that runs, which has a log of its own.
+    pub(crate) fn is_server(&self) -> bool {
+        matches!(self.command, None | Some(Command::Serve(_)))
     }
 }
 

@@ -29,6 +29,7 @@ impl Engine {
             }
         };
         report.durability = durability;
+        self.counters.count(&report);
         self.wait_stored(report.lsn, durability)?;
         Ok(report)
     }

@@ -303,6 +303,7 @@ impl Engine {
         });
         self.replace_segments(dir, compaction, &members, new.as_slice())?;
         self.late_conflicts.fetch_add(conflicts, Ordering::Relaxed);
+        self.counters.merges.fetch_add(1, Ordering::Relaxed);
         Ok(None)
     }
 

@@ -199,6 +199,7 @@ impl Engine {
             }
         });
         self.remove_log(dir, live.first_wal_file, old_checkpoint);
+        self.counters.flushes.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 

@@ -13,6 +13,7 @@ pub(crate) mod cardinality;
 mod checkpoint;
 pub(crate) mod chunks;
 mod compact;
+pub(crate) mod counters;
 pub(crate) mod deletions;
 pub(crate) mod doctor;
 pub(crate) mod error;
@@ -28,6 +29,7 @@ pub(crate) mod merge;
 mod open;
 pub(crate) mod options;
 mod pick;
+pub(crate) mod progress;
 pub(crate) mod restore;
 mod retention;
 pub(crate) mod select;
@@ -39,6 +41,7 @@ mod view;
 
 use self::background::Kick;
 use self::compact::Compaction;
+use self::counters::Counters;
 use self::error::Error;
 use self::manifest::Manifest;
 use self::options::{Options, Precision};
@@ -79,6 +82,7 @@ pub(crate) struct Engine {
     retention_rules: Vec<(Vec<LabelMatcher>, u64, Duration)>,
     /// Ordinary samples that merges found to lose against earlier ones with other bits.
     late_conflicts: AtomicU64,
+    counters: Counters,
     /// The latest time by which the age of a deletion was judged.
     latest_ms: AtomicI64,
     /// Wakes the background thread.

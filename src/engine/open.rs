@@ -1,10 +1,12 @@
 //! Opening a database, in numbered steps.
 
 use super::background::Kick;
+use super::counters::Counters;
 use super::error::Error;
 use super::folder::{lock_folder, secure_folder};
 use super::manifest::{Manifest, SegmentEntry};
 use super::options::Options;
+use super::progress::OpenProgress;
 use super::view::View;
 use super::{Engine, Maintenance, RecoveryReport, deletions, events};
 use crate::base::bytes::Corrupt;
@@ -156,6 +158,7 @@ impl Engine {
         Ok(Self {
             retention_rules: options.compiled_retention_rules()?,
             late_conflicts: AtomicU64::new(0),
+            counters: Counters::default(),
             latest_ms: AtomicI64::new(i64::MIN),
             precision: manifest.precision,
             options,
@@ -297,7 +300,11 @@ fn replay(
         replayer: Replayer::new(head),
         sequence: 0,
         gaps: Vec::new(),
+        progress: options.progress.as_deref(),
     };
+    if let Some(progress) = visitor.progress {
+        progress.begin(fs, dir, manifest)?;
+    }
     let mut next_lsn = manifest.flushed_lsn + 1;
     if manifest.checkpoint != 0 {
         visitor.replayer.begin_file();
@@ -448,12 +455,16 @@ struct HeadVisitor<'a> {
     sequence: u64,
     /// Records whose payload does not decode, then the gaps that the replay itself found.
     gaps: Vec<Gap>,
+    progress: Option<&'a OpenProgress>,
 }
 
 impl Visitor for HeadVisitor<'_> {
     type Error = std::convert::Infallible;
 
     fn record(&mut self, record: Record<'_>) -> Result<(), Self::Error> {
+        if let Some(progress) = self.progress {
+            progress.add(record.payload.len());
+        }
         if record.kind == wal::RECORD_BATCH && record.sequence != self.sequence {
             self.sequence = record.sequence;
             self.replayer.begin_file();

@@ -1,6 +1,7 @@
 //! How a database is opened. Every option has a stated default.
 
 use super::error::Error;
+use super::progress::OpenProgress;
 use crate::base::clock::{Clock, SystemClock};
 use crate::base::hash;
 use crate::head::limits::Limits;
@@ -117,6 +118,7 @@ pub struct Options {
     pub(crate) checkpoint_bytes_min: u64,
     pub(crate) fs: Arc<dyn Fs>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) progress: Option<Arc<OpenProgress>>,
     /// In place of what tells one process and database from another; see `testing::with_identity`.
     pub(crate) identity: Option<u64>,
 }
@@ -164,6 +166,7 @@ impl Options {
             checkpoint_bytes_min: 64 << 20,
             fs: Arc::new(DiskFs),
             clock: Arc::new(SystemClock),
+            progress: None,
             identity: None,
         }
     }
@@ -376,6 +379,13 @@ impl Options {
     #[must_use]
     pub fn checkpoint_bytes_min(mut self, bytes: u64) -> Self {
         self.checkpoint_bytes_min = bytes;
+        self
+    }
+
+    /// Where the opening says how far it is. Default nowhere.
+    #[must_use]
+    pub fn progress(mut self, progress: Arc<OpenProgress>) -> Self {
+        self.progress = Some(progress);
         self
     }
 

@@ -1,6 +1,7 @@
 //! Counts and sizes: of the database, by label name and metric, and of the head's memory by part.
 
 use super::Engine;
+use super::counters::Totals;
 use super::error::Error;
 use crate::head::HeadMemory;
 use crate::io::Fs;
@@ -41,6 +42,8 @@ pub struct Stats {
     pub late_conflicts: u64,
     /// Parts that are quarantined.
     pub quarantined: usize,
+    /// What was done since the opening.
+    pub totals: Totals,
     /// Why writing stopped, if it did.
     pub poisoned: Option<String>,
 }
@@ -74,6 +77,11 @@ impl Engine {
             poisoned: self.poison.get().cloned(),
             late_conflicts: self.late_conflicts.load(Ordering::Relaxed),
             quarantined: self.recovery.quarantined.len(),
+            totals: self.counters.totals(
+                self.commit
+                    .as_ref()
+                    .map_or_else(Default::default, |commit| commit.syncs()),
+            ),
             ..Stats::default()
         };
         for generation in &view.generations {

@@ -29,6 +29,20 @@ pub enum Reject {
 }
 
 impl Reject {
+    /// Every reason, in the order of the enum.
+    pub const ALL: [Self; 10] = [
+        Self::Conflict,
+        Self::TooFarInFuture,
+        Self::LabelNameTooLong,
+        Self::LabelValueTooLong,
+        Self::TooManyLabels,
+        Self::SeriesLimit,
+        Self::InvalidLabels,
+        Self::InvalidHistogram,
+        Self::InvalidExemplar,
+        Self::InvalidSeries,
+    ];
+
     /// A short name for logs and metrics.
     pub fn as_str(self) -> &'static str {
         match self {

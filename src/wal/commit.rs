@@ -6,6 +6,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use super::{Lsn, WalError};
 use crate::io::{File, FsError};
@@ -17,6 +18,8 @@ pub(crate) struct GroupCommit {
     synced: Condvar,
     /// A copy of `Progress::durable` that is read without the lock.
     durable: AtomicU64,
+    syncs: AtomicU64,
+    sync_nanos: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -51,6 +54,8 @@ impl GroupCommit {
             }),
             synced: Condvar::new(),
             durable: AtomicU64::new(durable),
+            syncs: AtomicU64::new(0),
+            sync_nanos: AtomicU64::new(0),
         }
     }
 
@@ -63,6 +68,12 @@ impl GroupCommit {
     /// The last LSN that survives a power loss.
     pub(crate) fn durable_lsn(&self) -> Lsn {
         self.durable.load(Ordering::Acquire)
+    }
+
+    /// How often the log was synced for those that waited, and how long that took.
+    pub(crate) fn syncs(&self) -> (u64, Duration) {
+        let nanos = self.sync_nanos.load(Ordering::Relaxed);
+        (self.syncs.load(Ordering::Relaxed), Duration::from_nanos(nanos))
     }
 
     /// Whether the log still takes writes.
@@ -109,7 +120,11 @@ impl GroupCommit {
         let target = progress.written;
         progress.is_syncing = true;
         drop(progress);
+        let begun = Instant::now();
         let synced = file.sync_data();
+        let nanos = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.sync_nanos.fetch_add(nanos, Ordering::Relaxed);
+        self.syncs.fetch_add(1, Ordering::Relaxed);
         let mut progress = self.lock();
         progress.is_syncing = false;
         match synced {

@@ -94,7 +94,12 @@ fn help_names_the_subcommands() {
 
 #[test]
 fn wrong_flags_exit_with_2_and_say_what_is_wrong() {
-    for arguments in [&["frobnicate"][..], &["verify"], &["stats", "--yaml", "x"], &[]] {
+    for arguments in [
+        &["frobnicate"][..],
+        &["verify"],
+        &["stats", "--yaml", "x"],
+        &["--yaml"],
+    ] {
         let ran = narthex(arguments);
         assert_eq!(ran.code, 2, "{arguments:?}");
         assert!(

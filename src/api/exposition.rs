@@ -1,0 +1,131 @@
+//! Prometheus' text format, written: families in the order of the table in `self_metrics`, each with help and type.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// The content type of the text format.
+pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// A documented metric.
+#[derive(Debug)]
+pub(super) struct Family {
+    pub(super) name: &'static str,
+    /// counter, gauge, histogram or summary.
+    pub(super) kind: &'static str,
+    /// Label names, for the page.
+    pub(super) labels: &'static [&'static str],
+    pub(super) help: &'static str,
+}
+
+/// A page of metrics.
+#[derive(Debug, Default)]
+pub(super) struct Page {
+    text: String,
+}
+
+fn escape(value: &str) -> String {
+    value
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
+}
+
+impl Page {
+    /// Begins a family; its samples follow.
+    pub(super) fn family(&mut self, family: &Family) {
+        let Family { name, kind, help, .. } = family;
+        let _ = writeln!(
+            self.text,
+            "# HELP {name} {}\n# TYPE {name} {kind}",
+            help.replace('\n', " ")
+        );
+    }
+
+    pub(super) fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
+        self.text.push_str(name);
+        for (index, (label, value)) in labels.iter().enumerate() {
+            let open = if index == 0 { '{' } else { ',' };
+            let _ = write!(self.text, "{open}{label}=\"{}\"", escape(value));
+        }
+        let close = if labels.is_empty() { "" } else { "}" };
+        let _ = writeln!(self.text, "{close} {value}");
+    }
+
+    pub(super) fn finish(self) -> String {
+        self.text
+    }
+}
+
+/// Upper bounds of the buckets, in seconds.
+const BOUNDS: [f64; 12] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
+];
+
+/// Durations, counted in buckets.
+#[derive(Debug, Default)]
+pub(super) struct Durations {
+    /// Those up to each bound and above the one before; the last has all above.
+    buckets: [AtomicU64; BOUNDS.len() + 1],
+    nanos: AtomicU64,
+}
+
+impl Durations {
+    pub(super) fn observe(&self, duration: Duration) {
+        let seconds = duration.as_secs_f64();
+        let place = BOUNDS
+            .iter()
+            .position(|bound| seconds <= *bound)
+            .unwrap_or(BOUNDS.len());
+        if let Some(bucket) = self.buckets.get(place) {
+            bucket.fetch_add(1, Relaxed);
+        }
+        self.nanos
+            .fetch_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// Writes the samples of the histogram `name` with one label more than `le`.
+    pub(super) fn write(&self, page: &mut Page, name: &str, label: (&str, &str)) {
+        let mut total = 0;
+        let bucket_name = format!("{name}_bucket");
+        for (place, bucket) in self.buckets.iter().enumerate() {
+            total += bucket.load(Relaxed);
+            let bound = BOUNDS
+                .get(place)
+                .map_or_else(|| "+Inf".to_owned(), f64::to_string);
+            page.sample(&bucket_name, &[label, ("le", &bound)], total as f64);
+        }
+        page.sample(
+            &format!("{name}_sum"),
+            &[label],
+            self.nanos.load(Relaxed) as f64 / 1e9,
+        );
+        page.sample(&format!("{name}_count"), &[label], total as f64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_escaped_and_buckets_are_cumulative() {
+        let mut page = Page::default();
+        page.sample("a", &[("x", "q\"\\\n")], 1.5);
+        let durations = Durations::default();
+        durations.observe(Duration::from_micros(500));
+        durations.observe(Duration::from_secs(60));
+        durations.write(&mut page, "d", ("r", "/"));
+        let text = page.finish();
+        assert!(text.starts_with("a{x=\"q\\\"\\\\\\n\"} 1.5\n"), "{text}");
+        assert!(text.contains("d_bucket{r=\"/\",le=\"0.001\"} 1\n"), "{text}");
+        assert!(
+            text.contains("d_bucket{r=\"/\",le=\"10\"} 1\nd_bucket{r=\"/\",le=\"+Inf\"} 2\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("d_sum{r=\"/\"} 60.0005\nd_count{r=\"/\"} 2\n"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,483 @@
+//! A server from its first to its last moment: listen, open the database while answering that it is not ready, serve,
+//! reload, drain, close.
+
+use super::admission::Admission;
+use super::auth::Auth;
+use super::connection::{Counted, Patience, Requests, Timed};
+use super::router;
+use super::self_metrics::ServerMetrics;
+use super::state::App;
+use super::tls::{self, TlsError};
+use crate::config::{Config, ConfigError, Sources};
+use crate::db::Db;
+use crate::engine::error::Error;
+use crate::engine::progress::OpenProgress;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+
+/// Blocking threads beside those that the requests have turns for: opening, closing, scrapes, what operators ask for.
+const SPARE_THREADS: usize = 32;
+/// Wait after a failed accept: mostly there are no file descriptors, and some will be given back.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Streams of one HTTP/2 connection.
+const H2_STREAMS_MAX: u32 = 250;
+/// How often an HTTP/2 connection is asked whether it is still there.
+const H2_PING_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Why a server ended other than as it was told.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// It cannot listen.
+    #[error("listen on {listen}: {source}")]
+    Listen {
+        /// The address.
+        listen: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The operating system gives no threads, timers or signals.
+    #[error("start the server: {0}")]
+    Start(io::Error),
+    /// Certificate or key are not usable.
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
+    /// The database does not open or close.
+    #[error(transparent)]
+    Db(#[from] Error),
+    /// It was told to stop a second time, before all was done. The log has what was acknowledged.
+    #[error("stopped at once, as told a second time; the next start replays the log")]
+    Aborted,
+}
+
+/// What a running server is told.
+#[derive(Debug)]
+pub(super) enum Command {
+    Shutdown,
+    Reload(Option<oneshot::Sender<Result<Reloaded, String>>>),
+}
+
+/// What a reload did, by setting.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Reloaded {
+    pub(super) applied: Vec<&'static str>,
+    pub(super) needs_restart: Vec<&'static str>,
+}
+
+/// Tells a running server what to do, from any thread.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    commands: mpsc::Sender<Command>,
+}
+
+impl Handle {
+    /// Stops accepting, lets requests end, closes the database. Told a second time, the server stops at once.
+    pub fn shutdown(&self) {
+        // A full queue or a gone server is being told already.
+        let _ = self.commands.try_send(Command::Shutdown);
+    }
+}
+
+/// Told when the setting `log` changed.
+type LogChange = Box<dyn Fn(&str) + Send + Sync>;
+
+/// A server that listens and does not answer yet.
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    app: Arc<App>,
+    sources: Sources,
+    commands: mpsc::Receiver<Command>,
+    tls: Arc<ArcSwapOption<ServerConfig>>,
+    on_log: LogChange,
+    has_signals: bool,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Listens. `sources` are where `config` came from: a reload reads them again.
+    pub fn bind(config: Config, sources: Sources) -> Result<Self, ServeError> {
+        let failed = |source| ServeError::Listen {
+            listen: config.listen.clone(),
+            source,
+        };
+        let tls = config.tls.as_ref().map(tls::load).transpose()?;
+        let listener = TcpListener::bind(&config.listen).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let (sender, commands) = mpsc::channel(16);
+        let app = App {
+            db: OnceLock::new(),
+            opening: Arc::new(OpenProgress::default()),
+            auth: ArcSwap::from_pointee(Auth::new(config.credentials.clone())),
+            admission: Admission::new(&config.http),
+            metrics: ServerMetrics::default(),
+            commands: sender,
+            is_loopback: address.ip().is_loopback(),
+            config: ArcSwap::from_pointee(config),
+        };
+        Ok(Self {
+            listener,
+            address,
+            app: Arc::new(app),
+            sources,
+            commands,
+            tls: Arc::new(ArcSwapOption::new(tls)),
+            on_log: Box::new(|_| {}),
+            has_signals: false,
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What tells it to stop.
+    pub fn handle(&self) -> Handle {
+        Handle {
+            commands: self.app.commands.clone(),
+        }
+    }
+
+    /// SIGTERM and SIGINT stop it, SIGHUP reloads. For programs that are nothing but this server.
+    #[must_use]
+    pub fn with_signals(mut self) -> Self {
+        self.has_signals = true;
+        self
+    }
+
+    /// Calls `change` with the new value when a reload changes the setting `log`.
+    #[must_use]
+    pub fn on_log_change(mut self, change: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.on_log = Box::new(change);
+        self
+    }
+
+    /// Opens the database and serves until it is told to stop.
+    pub fn run(self) -> Result<(), ServeError> {
+        let threads = self.app.config.load().http.concurrency + SPARE_THREADS;
+        let runtime = runtime::Builder::new_multi_thread()
+            .enable_all()
+            .thread_name("narthex-http")
+            .max_blocking_threads(threads)
+            .build()
+            .map_err(ServeError::Start)?;
+        let served = runtime.block_on(self.serve());
+        // An opening that was interrupted, or work that was aborted, is not waited for.
+        runtime.shutdown_background();
+        served
+    }
+
+    async fn serve(mut self) -> Result<(), ServeError> {
+        if self.has_signals {
+            forward_signals(&self.app.commands).map_err(ServeError::Start)?;
+        }
+        let config = self.app.config.load_full();
+        self.announce(&config);
+        let (stop, stopped) = watch::channel(false);
+        let door = Door {
+            router: router::router(&self.app),
+            app: self.app.clone(),
+            tls: self.tls.clone(),
+            patience: Patience {
+                header: config.http.header_timeout,
+                idle: config.http.idle_timeout,
+                write: config.http.write_timeout,
+            },
+            places: Arc::new(Semaphore::new(config.http.connections)),
+        };
+        let listener = self
+            .listener
+            .try_clone()
+            .and_then(tokio::net::TcpListener::from_std);
+        let listener = listener.map_err(ServeError::Start)?;
+        let accepting = tokio::spawn(door.accept(listener, stopped));
+        let is_open = self.open_and_wait(&config).await?;
+        // From here on nobody is accepted, and idle connections end.
+        stop.send_replace(true);
+        let graceful = accepting
+            .await
+            .map_err(|error| ServeError::Start(io::Error::other(error)))?;
+        drop(self.listener);
+        let commands = &mut self.commands;
+        let app = &self.app;
+        let ending = async {
+            if timeout(config.http.shutdown_timeout, graceful.shutdown())
+                .await
+                .is_err()
+            {
+                tracing::warn!("some requests did not end in time (http.shutdown_timeout)");
+            }
+            match app.db.get().filter(|_| is_open) {
+                Some(db) => close(db.clone()).await,
+                None => Ok(()),
+            }
+        };
+        tokio::select! {
+            ended = ending => ended?,
+            () = told_again(commands) => return Err(ServeError::Aborted),
+        }
+        tracing::info!("stopped");
+        Ok(())
+    }
+
+    /// Opens the database and obeys commands until one of them is to stop. Whether the database is open then.
+    async fn open_and_wait(&mut self, config: &Config) -> Result<bool, ServeError> {
+        let options = config.options().progress(self.app.opening.clone());
+        let begun = Instant::now();
+        let mut opening = tokio::task::spawn_blocking(move || Db::open(options));
+        let mut is_open = false;
+        loop {
+            tokio::select! {
+                opened = &mut opening, if !is_open => {
+                    let db = opened.map_err(|error| ServeError::Start(io::Error::other(error)))??;
+                    note_open(&db, begun.elapsed());
+                    self.app.db.get_or_init(|| db);
+                    is_open = true;
+                }
+                command = self.commands.recv() => match command {
+                    None | Some(Command::Shutdown) => {
+                        tracing::info!("stopping");
+                        return Ok(is_open);
+                    }
+                    Some(Command::Reload(answer)) => {
+                        let reloaded = self.reload();
+                        if let Some(answer) = answer {
+                            // Who asked may be gone.
+                            let _ = answer.send(reloaded);
+                        }
+                    }
+                },
+            }
+        }
+    }
+
+    fn announce(&self, config: &Config) {
+        let scheme = if config.tls.is_some() { "https" } else { "http" };
+        let data = config.data.display();
+        tracing::info!(address = %self.address, scheme, %data, version = env!("CARGO_PKG_VERSION"), "listening");
+        self.warn_if_open(config);
+    }
+
+    fn warn_if_open(&self, config: &Config) {
+        if config.credentials.is_empty() && !self.app.is_loopback {
+            tracing::warn!(
+                address = %self.address,
+                "anyone who reaches this address can read and write: no user or token is configured (auth.users, auth.tokens); \
+                 admin routes are off"
+            );
+        }
+    }
+
+    /// Reads the configuration and the certificates again. On any fault nothing changes.
+    fn reload(&self) -> Result<Reloaded, String> {
+        let read = || {
+            let fresh = self
+                .sources
+                .resolve()
+                .map_err(|error: ConfigError| error.to_string())?;
+            let tls = fresh.tls.as_ref().map(tls::load).transpose();
+            Ok::<_, String>((fresh, tls.map_err(|error| format!("TLS: {error}"))?))
+        };
+        let (fresh, tls) = read().inspect_err(|error| {
+            self.app.metrics.reload_failed.store(1, Relaxed);
+            tracing::error!(error, "the configuration was not reloaded");
+        })?;
+        let old = self.app.config.load_full();
+        let (mut applied, mut needs_restart) = old.changed(&fresh);
+        let had_tls = old.tls.is_some();
+        let mut config = old.reloaded(&fresh);
+        if had_tls == tls.is_some() {
+            self.tls.store(tls);
+        } else {
+            // Clients would suddenly be spoken to in another way.
+            config.tls.clone_from(&old.tls);
+            let is_tls = |key: &&str| key.starts_with("tls.");
+            needs_restart.extend(applied.extract_if(.., |key| is_tls(&&**key)));
+        }
+        if config.credentials != old.credentials {
+            self.app
+                .auth
+                .store(Arc::new(Auth::new(config.credentials.clone())));
+            self.warn_if_open(&config);
+        }
+        if config.log != old.log {
+            (self.on_log)(&config.log);
+        }
+        self.app.config.store(Arc::new(config));
+        self.app.metrics.reload_failed.store(0, Relaxed);
+        tracing::info!(?applied, ?needs_restart, "the configuration was reloaded");
+        Ok(Reloaded {
+            applied,
+            needs_restart,
+        })
+    }
+}
+
+fn note_open(db: &Db, took: Duration) {
+    let recovery = db.recovery();
+    tracing::info!(
+        took_ms = took.as_millis() as u64,
+        log_records = recovery.records,
+        samples = recovery.samples,
+        lost_samples = recovery.lost_samples,
+        "ready"
+    );
+}
+
+async fn close(db: Db) -> Result<(), ServeError> {
+    let closed = tokio::task::spawn_blocking(move || db.close()).await;
+    Ok(closed.map_err(|error| ServeError::Start(io::Error::other(error)))??)
+}
+
+/// Returns when there is another command to stop.
+async fn told_again(commands: &mut mpsc::Receiver<Command>) {
+    loop {
+        match commands.recv().await {
+            Some(Command::Shutdown) => return,
+            Some(Command::Reload(_)) => {}
+            None => std::future::pending().await,
+        }
+    }
+}
+
+fn forward_signals(commands: &mpsc::Sender<Command>) -> io::Result<()> {
+    let kinds = [
+        (SignalKind::terminate(), false),
+        (SignalKind::interrupt(), false),
+        (SignalKind::hangup(), true),
+    ];
+    for (kind, is_reload) in kinds {
+        let mut signals = signal(kind)?;
+        let commands = commands.clone();
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() {
+                let command = if is_reload {
+                    Command::Reload(None)
+                } else {
+                    Command::Shutdown
+                };
+                if commands.send(command).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    Ok(())
+}
+
+/// Where connections come in.
+struct Door {
+    router: Router,
+    app: Arc<App>,
+    tls: Arc<ArcSwapOption<ServerConfig>>,
+    patience: Patience,
+    places: Arc<Semaphore>,
+}
+
+impl Door {
+    /// Accepts until it is stopped, and returns what the open connections are told to end by.
+    async fn accept(
+        self,
+        listener: tokio::net::TcpListener,
+        mut stopped: watch::Receiver<bool>,
+    ) -> GracefulShutdown {
+        let graceful = GracefulShutdown::new();
+        let door = Arc::new(self);
+        loop {
+            let next = async {
+                let place = door.places.clone().acquire_owned().await;
+                (place, listener.accept().await)
+            };
+            let (place, accepted) = tokio::select! {
+                _ = stopped.changed() => return graceful,
+                next = next => next,
+            };
+            let (stream, watcher) = match accepted {
+                Ok((stream, _)) => (stream, graceful.watcher()),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection was not accepted");
+                    sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            let door = door.clone();
+            tokio::spawn(async move {
+                let _place = place;
+                door.app.metrics.connections.fetch_add(1, Relaxed);
+                door.app.metrics.connections_total.fetch_add(1, Relaxed);
+                door.serve(stream, watcher).await;
+                door.app.metrics.connections.fetch_sub(1, Relaxed);
+            });
+        }
+    }
+
+    async fn serve(&self, stream: TcpStream, watcher: Watcher) {
+        // Answers are small and waited for.
+        let _ = stream.set_nodelay(true);
+        let Some(tls) = self.tls.load_full() else {
+            return self.serve_http(stream, watcher).await;
+        };
+        match timeout(self.patience.header, TlsAcceptor::from(tls).accept(stream)).await {
+            Ok(Ok(stream)) => self.serve_http(stream, watcher).await,
+            Ok(Err(error)) => {
+                self.app.metrics.tls_failures.fetch_add(1, Relaxed);
+                tracing::debug!(%error, "a TLS handshake failed");
+            }
+            Err(_) => {
+                self.app.metrics.tls_failures.fetch_add(1, Relaxed);
+            }
+        }
+    }
+
+    async fn serve_http<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        &self,
+        stream: S,
+        watcher: Watcher,
+    ) {
+        let requests = Requests::default();
+        let stream = Timed::new(stream, self.patience, requests.clone());
+        let service = Counted {
+            router: self.router.clone(),
+            requests,
+        };
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(None);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(H2_STREAMS_MAX)
+            .keep_alive_interval(H2_PING_INTERVAL);
+        let connection = builder
+            .serve_connection(TokioIo::new(stream), service)
+            .into_owned();
+        if let Err(error) = watcher.watch(connection).await {
+            tracing::debug!(error, "a connection ended early");
+        }
+    }
+}

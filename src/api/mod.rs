@@ -1,0 +1,24 @@
+//! The HTTP server: the only place that knows axum, and the only one that is asynchronous.
+//!
+//! `lifecycle` listens, opens the database and ends both; `connection` and `tls` are what stands between a socket and
+//! HTTP. A request passes the gate of its route (`router`: is the database there, may the caller do this, how long did it
+//! take), reads its body and waits for its turn in `admission`, and works on a blocking thread. `error` is the one table
+//! from what can go wrong to statuses. Handlers are thin: what they do stands below `db` and in `remote`.
+
+mod admin;
+mod admission;
+mod auth;
+mod connection;
+mod error;
+mod exposition;
+mod json;
+mod lifecycle;
+mod process;
+mod router;
+mod self_metrics;
+mod state;
+mod status;
+mod tls;
+
+pub use self::lifecycle::{Handle, ServeError, Server};
+pub use self::tls::TlsError;

@@ -1,0 +1,209 @@
+//! The routes, one line each, and the gate that every request passes.
+
+use super::error::ApiError;
+use super::self_metrics::RouteMetrics;
+use super::state::App;
+use super::{admin, self_metrics, status};
+use crate::base::hash;
+use crate::config::credentials::Scope;
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, any, get, post};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+use tracing::Instrument as _;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Longest id that is taken over from a sender.
+const REQUEST_ID_BYTES_MAX: usize = 128;
+
+/// Whom a route is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    /// Whoever asks, also before the database is open.
+    Open,
+    /// Who has this scope, once the database is open.
+    Needs(Scope),
+}
+
+const OPEN: Access = Access::Open;
+const READ: Access = Access::Needs(Scope::Read);
+const ADMIN: Access = Access::Needs(Scope::Admin);
+
+struct Route {
+    path: &'static str,
+    access: Access,
+    handler: MethodRouter<Arc<App>>,
+}
+
+fn route(path: &'static str, access: Access, handler: MethodRouter<Arc<App>>) -> Route {
+    Route {
+        path,
+        access,
+        handler,
+    }
+}
+
+/// Every route with whom it is for.
+fn routes() -> Vec<Route> {
+    vec![
+        route("/-/healthy", OPEN, get(status::healthy)),
+        route("/-/ready", OPEN, get(status::ready)),
+        route("/-/reload", ADMIN, post(admin::reload).put(admin::reload)),
+        route("/version", READ, get(status::version)),
+        route("/metrics", READ, get(self_metrics::metrics)),
+        route("/api/v1/admin/flush", ADMIN, post(admin::flush)),
+        route("/api/v1/admin/compact", ADMIN, post(admin::compact)),
+    ]
+}
+
+/// The names under which requests are counted: the routes, and what is none.
+pub(super) fn route_names() -> Vec<&'static str> {
+    let paths = routes().into_iter().map(|route| route.path);
+    paths.chain([OTHER]).collect()
+}
+
+const OTHER: &str = "other";
+
+/// What the gate of a route knows.
+#[derive(Debug, Clone)]
+struct Gate {
+    app: Arc<App>,
+    name: &'static str,
+    access: Access,
+    metrics: Arc<RouteMetrics>,
+}
+
+/// All routes behind their gates.
+pub(super) fn router(app: &Arc<App>) -> Router {
+    let gate = |name: &'static str, access: Access| {
+        let metrics = app.metrics.route(name);
+        let app = app.clone();
+        from_fn_with_state(
+            Gate {
+                app,
+                name,
+                access,
+                metrics,
+            },
+            pass,
+        )
+    };
+    let mut router = Router::new();
+    for Route {
+        path,
+        access,
+        handler,
+    } in routes()
+    {
+        router = router.route(path, handler.fallback(wrong_method).layer(gate(path, access)));
+    }
+    let nothing = any(|| async { ApiError::not_found("there is no such route") });
+    router
+        .fallback_service(nothing.layer(gate(OTHER, READ)).with_state(app.clone()))
+        .with_state(app.clone())
+}
+
+async fn wrong_method() -> ApiError {
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "bad_data",
+        "the route does not have this method",
+    )
+}
+
+/// What every request passes: readiness, authorization, a request id in the span and the answer, counting.
+async fn pass(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let id = request_id(request.headers());
+    let span = tracing::info_span!("request", id = id.to_str().unwrap_or(""), route = gate.name);
+    let answered = async {
+        match gate.admit(request.headers()).await {
+            Ok(caller) => {
+                request.extensions_mut().insert(caller);
+                next.run(request).await
+            }
+            Err(error) => error.into_response(),
+        }
+    };
+    let mut response = answered.instrument(span.clone()).await;
+    let status = response.status();
+    let took = begun.elapsed();
+    gate.metrics.observe(status, took);
+    span.in_scope(|| {
+        let took_ms = took.as_secs_f64() * 1000.0;
+        if status.is_server_error() {
+            tracing::warn!(status = status.as_u16(), took_ms, "answered");
+        } else {
+            tracing::debug!(status = status.as_u16(), took_ms, "answered");
+        }
+    });
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, id);
+    if status == StatusCode::SERVICE_UNAVAILABLE && !headers.contains_key(header::RETRY_AFTER) {
+        let seconds = gate.app.config.load().http.retry_after.as_secs().max(1);
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+impl Gate {
+    async fn admit(&self, headers: &HeaderMap) -> Result<super::auth::Caller, ApiError> {
+        let scope = match self.access {
+            Access::Open => None,
+            Access::Needs(scope) => Some(scope),
+        };
+        let caller = self.app.authorize(scope, headers).await?;
+        if self.access != Access::Open {
+            self.app.db()?;
+        }
+        Ok(caller)
+    }
+}
+
+/// The sender's own id, if it is one that can stand in a log line; otherwise a new one.
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let is_sane = |id: &&HeaderValue| {
+        let bytes = id.as_bytes();
+        let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(byte);
+        (1..=REQUEST_ID_BYTES_MAX).contains(&bytes.len()) && bytes.iter().all(is_plain)
+    };
+    if let Some(id) = headers.get(REQUEST_ID).filter(is_sane) {
+        return id.clone();
+    }
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let text = format!("{:016x}", hash::keyed_128(&number.to_le_bytes()) as u64);
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("none"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sane_ids_are_taken_over() {
+        let with = |id: &'static str| HeaderMap::from_iter([(REQUEST_ID, HeaderValue::from_static(id))]);
+        assert_eq!(request_id(&with("abc-1")), "abc-1");
+        let made = request_id(&HeaderMap::new());
+        assert_eq!(made.len(), 16);
+        assert_ne!(made, request_id(&HeaderMap::new()));
+        for bad in ["", "a b", "a\"b", "{}"] {
+            assert_eq!(request_id(&with(bad)).len(), 16, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn only_health_is_open() {
+        for route in routes() {
+            let is_health = matches!(route.path, "/-/healthy" | "/-/ready");
+            assert_eq!(route.access == Access::Open, is_health, "{}", route.path);
+            let is_admin = route.path.contains("/admin/") || route.path == "/-/reload";
+            assert_eq!(route.access == ADMIN, is_admin, "{}", route.path);
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The configuration of the server: defaults < TOML file < environment < flags, from one table of settings.
+//!
+//! `settings` is the table. `file`, `flags` and the environment give values to settings, `resolve` joins them, reads them
+//! and reports every fault at once; `doc` writes them down, as docs/config.md and for `--print-config`.
+
+pub(crate) mod credentials;
+mod doc;
+pub(crate) mod file;
+mod flags;
+mod resolve;
+pub(crate) mod settings;
+mod units;
+
+use self::credentials::Credentials;
+use self::resolve::Raw;
+use self::settings::Setting;
+use crate::engine::options::Options;
+use crate::head::report::Durability;
+use crate::model::labels::Labels;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use self::flags::ConfigFlags;
+
+/// Names the configuration file when no flag does.
+const CONFIG_VARIABLE: &str = "NARTHEX_CONFIG";
+
+/// Where a configuration comes from. Kept, so that it can be read again.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    config: Option<PathBuf>,
+    environment: Vec<(String, String)>,
+    flags: Vec<(&'static Setting, String)>,
+}
+
+/// The configuration of a server.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub(crate) listen: String,
+    pub(crate) data: PathBuf,
+    pub(crate) retention: Option<Duration>,
+    pub(crate) retention_bytes: Option<u64>,
+    pub(crate) durability: Durability,
+    pub(crate) future_limit: Option<Duration>,
+    pub(crate) head_bytes: u64,
+    pub(crate) external_labels: Labels,
+    pub(crate) log: String,
+    pub(crate) is_log_json: bool,
+    pub(crate) http: Http,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) credentials: Credentials,
+    /// Every setting as it was written, for showing and comparing.
+    effective: Vec<(&'static Setting, Raw)>,
+}
+
+/// What requests may take.
+#[derive(Debug, Clone)]
+pub(crate) struct Http {
+    pub(crate) body_bytes_max: usize,
+    pub(crate) decoded_bytes_max: usize,
+    pub(crate) concurrency: usize,
+    pub(crate) queue_timeout: Duration,
+    pub(crate) in_flight_bytes: usize,
+    pub(crate) header_timeout: Duration,
+    pub(crate) body_timeout: Duration,
+    pub(crate) write_timeout: Duration,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) connections: usize,
+    pub(crate) retry_after: Duration,
+    pub(crate) shutdown_timeout: Duration,
+}
+
+/// Files in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Tls {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+    pub(crate) client_ca: Option<PathBuf>,
+}
+
+/// Everything that is wrong with a configuration.
+#[derive(Debug)]
+pub struct ConfigError {
+    /// One line each, with the place it is about.
+    pub faults: Vec<String>,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the configuration is not valid")?;
+        self.faults.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Sources {
+    /// A configuration file and nothing else.
+    pub fn file(path: impl Into<PathBuf>) -> Self {
+        Self {
+            config: Some(path.into()),
+            ..Self::default()
+        }
+    }
+
+    /// The configuration that all sources give together.
+    pub fn resolve(&self) -> Result<Config, ConfigError> {
+        resolve::resolve(self)
+    }
+
+    fn config_path(&self) -> Option<PathBuf> {
+        let variable = self
+            .environment
+            .iter()
+            .find(|variable| variable.0 == CONFIG_VARIABLE);
+        let named = variable.map(|variable| PathBuf::from(&variable.1));
+        self.config
+            .clone()
+            .or(named.filter(|path| !path.as_os_str().is_empty()))
+    }
+}
+
+impl Config {
+    /// How the database is opened.
+    pub(crate) fn options(&self) -> Options {
+        let mut options = Options::new(&self.data)
+            .durability(self.durability)
+            .future_limit(self.future_limit)
+            .head_bytes_max(self.head_bytes)
+            .external_labels(self.external_labels.clone());
+        if let Some(retention) = self.retention {
+            options = options.retention(retention);
+        }
+        match self.retention_bytes {
+            Some(bytes) => options.retention_bytes(bytes),
+            None => options,
+        }
+    }
+
+    /// What `tracing` is to let through.
+    pub fn log(&self) -> &str {
+        &self.log
+    }
+
+    /// Whether log lines are JSON objects.
+    pub fn is_log_json(&self) -> bool {
+        self.is_log_json
+    }
+
+    /// Settings whose values differ, those first that a reload can apply and then those that it cannot.
+    pub(crate) fn changed(&self, other: &Self) -> (Vec<&'static str>, Vec<&'static str>) {
+        let both = self.effective.iter().zip(&other.effective);
+        let changed = both.filter(|(one, other)| one.1 != other.1).map(|(one, _)| one.0);
+        let (can, cannot): (Vec<_>, Vec<_>) = changed.partition(|setting| setting.reloads);
+        let keys = |settings: Vec<&'static Setting>| settings.iter().map(|setting| setting.key).collect();
+        (keys(can), keys(cannot))
+    }
+
+    /// This configuration with what a reload can apply taken from `fresh`.
+    pub(crate) fn reloaded(&self, fresh: &Self) -> Self {
+        let mut config = self.clone();
+        config.log.clone_from(&fresh.log);
+        config.http = Http {
+            body_bytes_max: fresh.http.body_bytes_max,
+            decoded_bytes_max: fresh.http.decoded_bytes_max,
+            queue_timeout: fresh.http.queue_timeout,
+            body_timeout: fresh.http.body_timeout,
+            retry_after: fresh.http.retry_after,
+            ..config.http
+        };
+        config.tls.clone_from(&fresh.tls);
+        config.credentials.clone_from(&fresh.credentials);
+        for (own, fresh) in config.effective.iter_mut().zip(&fresh.effective) {
+            if own.0.reloads {
+                own.1.clone_from(&fresh.1);
+            }
+        }
+        config
+    }
+}

@@ -1,0 +1,349 @@
+//! Joins the layers (defaults < file < environment < flags) and checks the result; every fault is reported at once.
+
+use super::credentials::{self, Credentials};
+use super::settings::{Kind, SETTINGS, Setting};
+use super::{Config, ConfigError, Http, Sources, Tls, file, units};
+use crate::head::report::Durability;
+use crate::model::labels::Labels;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A value as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Raw {
+    Text(String),
+    Map(Vec<(String, String)>),
+    /// Of each table the fields, each with its words.
+    Tables(Vec<Vec<(String, Vec<String>)>>),
+}
+
+/// A value that a layer gives to a setting.
+#[derive(Debug, Clone)]
+pub(super) struct Given {
+    pub(super) setting: &'static Setting,
+    pub(super) raw: Raw,
+    /// Where it comes from, as in `narthex.toml:3` or `--listen`.
+    pub(super) origin: String,
+}
+
+/// What every setting has in the end.
+type Effective = HashMap<&'static str, Given>;
+
+pub(super) fn resolve(sources: &Sources) -> Result<Config, ConfigError> {
+    let mut faults = Vec::new();
+    let mut given: Vec<Given> = SETTINGS.iter().map(default_of).collect();
+    if let Some(path) = sources.config_path() {
+        read_file(&path, &mut given, &mut faults);
+    }
+    read_environment(&sources.environment, &mut given, &mut faults);
+    given.extend(sources.flags.iter().map(|(setting, text)| Given {
+        setting,
+        raw: raw_of(setting, text),
+        origin: format!("--{}", setting.flag()),
+    }));
+    let effective: Effective = given
+        .into_iter()
+        .map(|given| (given.setting.key, given))
+        .collect();
+    let config = read_all(&effective, &mut faults);
+    match config {
+        Some(config) if faults.is_empty() => Ok(config),
+        _ => Err(ConfigError { faults }),
+    }
+}
+
+fn default_of(setting: &'static Setting) -> Given {
+    Given {
+        setting,
+        raw: raw_of(setting, setting.default),
+        origin: "default".to_owned(),
+    }
+}
+
+/// A value from the environment or a flag. `a=b,c=d` is a map there; a part without `=` is a name without a value, which
+/// the check of names refuses.
+fn raw_of(setting: &Setting, text: &str) -> Raw {
+    match setting.kind {
+        Kind::Map => {
+            let parts = text.split(',').filter(|part| !part.is_empty());
+            let pair = |part: &str| {
+                let (name, value) = part.split_once('=').unwrap_or((part, ""));
+                (name.trim().to_owned(), value.trim().to_owned())
+            };
+            Raw::Map(parts.map(pair).collect())
+        }
+        Kind::Tables => Raw::Tables(Vec::new()),
+        _ => Raw::Text(text.to_owned()),
+    }
+}
+
+fn read_file(path: &Path, given: &mut Vec<Given>, faults: &mut Vec<String>) {
+    let name = path.display().to_string();
+    match file::read(path).map(String::from_utf8) {
+        Ok(Ok(text)) => file::parse(&name, &text, given, faults),
+        Ok(Err(_)) => faults.push(format!("{name}: is not UTF-8")),
+        Err(error) => faults.push(format!("the configuration file cannot be read: {error}")),
+    }
+}
+
+/// Variables that begin as ours do and mean nothing are ignored, since orchestrators make such; but for those that are
+/// nearly one of ours.
+fn read_environment(variables: &[(String, String)], given: &mut Vec<Given>, faults: &mut Vec<String>) {
+    let plain = || SETTINGS.iter().filter(|setting| setting.is_plain());
+    let value_of = |name: &str| {
+        variables
+            .iter()
+            .find(|variable| variable.0 == name)
+            .map(|variable| &variable.1)
+    };
+    let port = |port: &str, given: &[Given]| {
+        let listen = given.iter().rev().find(|given| given.setting.key == "listen");
+        match listen.map(|listen| &listen.raw) {
+            Some(Raw::Text(listen)) => {
+                let host = listen.rsplit_once(':').map_or(listen.as_str(), |parts| parts.0);
+                format!("{host}:{port}")
+            }
+            _ => format!(":{port}"),
+        }
+    };
+    for setting in plain() {
+        let own = setting.variable();
+        let (name, text) = match (value_of(&own), setting.alias) {
+            (Some(text), _) => (own, text.clone()),
+            (None, Some(alias)) => match value_of(alias) {
+                Some(text) if alias == "PORT" => (alias.to_owned(), port(text, given)),
+                Some(text) => (alias.to_owned(), text.clone()),
+                None => continue,
+            },
+            (None, None) => continue,
+        };
+        let raw = raw_of(setting, &text);
+        given.push(Given {
+            setting,
+            raw,
+            origin: name,
+        });
+    }
+    let names: Vec<String> = plain().map(Setting::variable).collect();
+    for (name, _) in variables {
+        let is_ours = names.contains(name) || name == super::CONFIG_VARIABLE;
+        if !is_ours && name.starts_with("NARTHEX_") {
+            let known = names.iter().map(|known| known.trim_start_matches("NARTHEX_"));
+            let hint = file::hint(name.trim_start_matches("NARTHEX_"), known);
+            if !hint.is_empty() {
+                let hint = hint.replace("mean `", "mean `NARTHEX_");
+                faults.push(format!("unknown variable {name}{hint}"));
+            }
+        }
+    }
+}
+
+/// Reads typed values and collects what is wrong with them.
+struct Reader<'a> {
+    effective: &'a Effective,
+    faults: &'a mut Vec<String>,
+}
+
+impl Reader<'_> {
+    fn fault(&mut self, key: &str, what: &str) {
+        let origin = self
+            .effective
+            .get(key)
+            .map_or("default", |given| given.origin.as_str());
+        self.faults.push(format!("{origin}: `{key}`: {what}"));
+    }
+
+    fn text(&self, key: &str) -> &str {
+        match self.effective.get(key).map(|given| &given.raw) {
+            Some(Raw::Text(text)) => text,
+            _ => "",
+        }
+    }
+
+    fn read<T: Default>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> T {
+        parse(self.text(key)).unwrap_or_else(|what| {
+            self.fault(key, &what);
+            T::default()
+        })
+    }
+
+    fn duration(&mut self, key: &str) -> Duration {
+        self.read(key, units::parse_duration)
+    }
+
+    /// A time-out or an interval: zero would mean never or always.
+    fn positive(&mut self, key: &str) -> Duration {
+        self.read(key, |text| match units::parse_duration(text)? {
+            Duration::ZERO => Err("must be longer than 0".to_owned()),
+            duration => Ok(duration),
+        })
+    }
+
+    fn size(&mut self, key: &str) -> u64 {
+        self.read(key, units::parse_size)
+    }
+
+    /// A size of something that is held in memory.
+    fn buffer(&mut self, key: &str) -> usize {
+        self.read(key, |text| match units::parse_size(text)? {
+            0 => Err("must be larger than 0".to_owned()),
+            bytes => usize::try_from(bytes).map_err(|_| "is too large for this machine".to_owned()),
+        })
+    }
+
+    fn count(&mut self, key: &str) -> usize {
+        let is_sane = |count: &usize| (1..=1 << 20).contains(count);
+        self.read(key, |text| {
+            let count = text.parse().ok().filter(is_sane);
+            count.ok_or_else(|| format!("`{text}` is not a number from 1 to {}", 1 << 20))
+        })
+    }
+
+    fn word(&mut self, key: &str) -> String {
+        let kind = self.effective.get(key).map(|given| given.setting.kind);
+        self.read(key, |text| match kind {
+            Some(Kind::Choice(words)) if !words.contains(&text) => {
+                let hint = file::hint(text, words.iter().copied());
+                Err(format!("`{text}` is none of {}{hint}", words.join(", ")))
+            }
+            _ => Ok(text.to_owned()),
+        })
+    }
+
+    fn path(&self, key: &str) -> Option<PathBuf> {
+        Some(self.text(key))
+            .filter(|text| !text.is_empty())
+            .map(PathBuf::from)
+    }
+
+    fn labels(&mut self, key: &str) -> Labels {
+        let pairs = match self.effective.get(key).map(|given| &given.raw) {
+            Some(Raw::Map(pairs)) => pairs.as_slice(),
+            _ => &[],
+        };
+        match Labels::from_pairs(pairs.iter().map(|pair| (&pair.0, &pair.1))) {
+            Ok(labels) if labels.len() == pairs.len() => labels,
+            Ok(_) => {
+                self.fault(key, "every label needs a value, as in name=value");
+                Labels::default()
+            }
+            Err(error) => {
+                self.fault(key, &error.to_string());
+                Labels::default()
+            }
+        }
+    }
+
+    fn log_filter(&mut self) -> String {
+        self.read("log", |text| {
+            let parsed = text.parse::<tracing_subscriber::EnvFilter>();
+            parsed.map(|_| text.to_owned()).map_err(|error| error.to_string())
+        })
+    }
+
+    fn listen(&mut self) -> String {
+        self.read("listen", |text| {
+            let (host, port) = text.rsplit_once(':').ok_or("no port, as in 127.0.0.1:6364")?;
+            port.parse::<u16>()
+                .map_err(|_| format!("`{port}` is not a port"))?;
+            Ok(match host {
+                "" => format!("0.0.0.0:{port}"),
+                _ => text.to_owned(),
+            })
+        })
+    }
+
+    fn tls(&mut self) -> Option<Tls> {
+        let client_ca = self.path("tls.client_ca");
+        match (self.path("tls.certificate"), self.path("tls.key")) {
+            (Some(certificate), Some(key)) => Some(Tls {
+                certificate,
+                key,
+                client_ca,
+            }),
+            (None, None) => {
+                if client_ca.is_some() {
+                    self.fault("tls.client_ca", "needs tls.certificate and tls.key");
+                }
+                None
+            }
+            (Some(_), None) => {
+                self.fault("tls.certificate", "needs tls.key");
+                None
+            }
+            (None, Some(_)) => {
+                self.fault("tls.key", "needs tls.certificate");
+                None
+            }
+        }
+    }
+
+    fn credentials(&mut self) -> Credentials {
+        let mut credentials = Credentials::default();
+        for key in ["auth.users", "auth.tokens"] {
+            if let Some(Raw::Tables(tables)) = self.effective.get(key).map(|given| &given.raw) {
+                for (index, table) in tables.iter().enumerate() {
+                    if let Err(what) = credentials::add(&mut credentials, key, table) {
+                        self.fault(key, &format!("entry {}: {what}", index + 1));
+                    }
+                }
+            }
+        }
+        credentials
+    }
+}
+
+/// `None` only when there are faults.
+fn read_all(effective: &Effective, faults: &mut Vec<String>) -> Option<Config> {
+    let mut reader = Reader { effective, faults };
+    let interval = reader.positive("durability_interval");
+    let durability = match reader.word("durability").as_str() {
+        "never" => Durability::Never,
+        "interval" => Durability::Interval(interval),
+        _ => Durability::Always,
+    };
+    let nonzero = |duration: Duration| Some(duration).filter(|duration| !duration.is_zero());
+    let config = Config {
+        listen: reader.listen(),
+        data: reader.path("data").unwrap_or_default(),
+        retention: nonzero(reader.duration("retention")),
+        retention_bytes: Some(reader.size("retention_bytes")).filter(|bytes| *bytes > 0),
+        durability,
+        future_limit: nonzero(reader.duration("future_limit")),
+        head_bytes: reader.buffer("head_bytes") as u64,
+        external_labels: reader.labels("external_labels"),
+        log: reader.log_filter(),
+        is_log_json: reader.word("log_format") == "json",
+        http: Http {
+            body_bytes_max: reader.buffer("http.body_bytes"),
+            decoded_bytes_max: reader.buffer("http.decoded_bytes"),
+            concurrency: reader.count("http.concurrency"),
+            queue_timeout: reader.positive("http.queue_timeout"),
+            in_flight_bytes: reader.buffer("http.in_flight_bytes"),
+            header_timeout: reader.positive("http.header_timeout"),
+            body_timeout: reader.positive("http.body_timeout"),
+            write_timeout: reader.positive("http.write_timeout"),
+            idle_timeout: reader.positive("http.idle_timeout"),
+            connections: reader.count("http.connections"),
+            retry_after: reader.positive("http.retry_after"),
+            shutdown_timeout: reader.positive("http.shutdown_timeout"),
+        },
+        tls: reader.tls(),
+        credentials: reader.credentials(),
+        effective: SETTINGS
+            .iter()
+            .filter_map(|setting| Some((setting, effective.get(setting.key)?.raw.clone())))
+            .collect(),
+    };
+    if config.data.as_os_str().is_empty() {
+        reader.fault("data", "names no folder");
+    }
+    if config.http.body_bytes_max > config.http.in_flight_bytes {
+        reader.fault(
+            "http.in_flight_bytes",
+            "is less than one body may have (http.body_bytes)",
+        );
+    }
+    reader.faults.is_empty().then_some(config)
+}

@@ -1,0 +1,131 @@
+//! The table of settings. File, environment, flags, `--print-config` and docs/config.md are all made from it.
+
+/// How a setting's value is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Any text.
+    Text,
+    /// A file or folder; the empty text is none.
+    Path,
+    /// As Prometheus writes them: `15d`, `1h30m`, `0`.
+    Duration,
+    /// `32MiB`; a number alone is bytes.
+    Size,
+    /// A number of things, at least 1.
+    Count,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// Names with values: a table in the file, `a=b,c=d` elsewhere.
+    Map,
+    /// A list of tables, in the file only.
+    Tables,
+}
+
+/// One setting.
+#[derive(Debug)]
+pub(crate) struct Setting {
+    /// Its name in the file; what stands before a dot is the table it is in.
+    pub(crate) key: &'static str,
+    pub(crate) kind: Kind,
+    /// As it would be written in the environment.
+    pub(crate) default: &'static str,
+    /// An environment variable that is honoured beside the setting's own.
+    pub(crate) alias: Option<&'static str>,
+    /// Whether a reload applies a changed value.
+    pub(crate) reloads: bool,
+    pub(crate) help: &'static str,
+}
+
+impl Setting {
+    /// The environment variable: `http.body_timeout` is `NARTHEX_HTTP_BODY_TIMEOUT`.
+    pub(crate) fn variable(&self) -> String {
+        format!("NARTHEX_{}", self.key.to_uppercase().replace('.', "_"))
+    }
+
+    /// The flag without its dashes: `http.body_timeout` is `http-body-timeout`.
+    pub(crate) fn flag(&self) -> String {
+        self.key.replace(['.', '_'], "-")
+    }
+
+    /// What the value is called in help texts.
+    pub(crate) fn value_name(&self) -> &'static str {
+        match self.kind {
+            Kind::Text => "TEXT",
+            Kind::Path => "PATH",
+            Kind::Duration => "DURATION",
+            Kind::Size => "SIZE",
+            Kind::Count => "NUMBER",
+            Kind::Choice(_) => "WORD",
+            Kind::Map => "NAME=VALUE,...",
+            Kind::Tables => "TABLES",
+        }
+    }
+
+    /// Whether it can be given outside of the file.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.kind != Kind::Tables
+    }
+}
+
+/// The setting of that name.
+pub(crate) fn find(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.key == key)
+}
+
+const fn setting(key: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Setting {
+    Setting {
+        key,
+        kind,
+        default,
+        alias: None,
+        reloads: false,
+        help,
+    }
+}
+
+impl Setting {
+    const fn alias(mut self, variable: &'static str) -> Self {
+        self.alias = Some(variable);
+        self
+    }
+
+    const fn reloads(mut self) -> Self {
+        self.reloads = true;
+        self
+    }
+}
+
+/// Every setting, in the order in which it is shown; those of one table stand together, those of none first.
+pub(crate) const SETTINGS: &[Setting] = &[
+    setting("listen", Kind::Text, "127.0.0.1:6364", "Address and port to listen on; `:6364` is every interface. The variable PORT replaces the port alone.")
+        .alias("PORT"),
+    setting("data", Kind::Path, "./data", "Folder of the database; created if need be.").alias("DATA_DIR"),
+    setting("retention", Kind::Duration, "0", "Samples older than this are dropped; 0 keeps them forever."),
+    setting("retention_bytes", Kind::Size, "0", "The oldest samples are dropped while the database takes more than this; 0 is no limit."),
+    setting("durability", Kind::Choice(&["always", "interval", "never"]), "always", "When a write is acknowledged: always = when it is on the disk; interval = when the operating system has it, which is told to write it that often; never = when the operating system has it."),
+    setting("durability_interval", Kind::Duration, "100ms", "How often the log is written to the disk when durability is interval."),
+    setting("future_limit", Kind::Duration, "10m", "Samples further in the future are refused; 0 is no limit."),
+    setting("head_bytes", Kind::Size, "4GiB", "Memory for recent samples; beyond it they are written to a segment early."),
+    setting("external_labels", Kind::Map, "", "Labels that hold for every series, as Prometheus' external_labels: remote read adds them to what it returns."),
+    setting("log", Kind::Text, "info", "What is logged to stderr: error, warn, info, debug or trace, also by module as in `info,narthex::engine=debug`.")
+        .alias("RUST_LOG")
+        .reloads(),
+    setting("log_format", Kind::Choice(&["text", "json"]), "text", "How it is logged: lines for people or JSON objects."),
+    setting("http.body_bytes", Kind::Size, "32MiB", "Largest body of a request as it is sent; larger ones get 413.").reloads(),
+    setting("http.decoded_bytes", Kind::Size, "32MiB", "Largest body of a request once it is decompressed; larger ones get 400.").reloads(),
+    setting("http.concurrency", Kind::Count, "64", "Requests that are worked on at the same time; the others wait."),
+    setting("http.queue_timeout", Kind::Duration, "10s", "How long a request waits for its turn before it gets 503.").reloads(),
+    setting("http.in_flight_bytes", Kind::Size, "512MiB", "Bodies in memory, all requests together; requests beyond it get 503."),
+    setting("http.header_timeout", Kind::Duration, "10s", "From the first byte of a request to the end of its headers, and for a TLS handshake; slower clients are cut off."),
+    setting("http.body_timeout", Kind::Duration, "30s", "From the end of the headers to the end of the body; slower clients get 408.").reloads(),
+    setting("http.write_timeout", Kind::Duration, "60s", "A client that takes nothing of its answer for this long is cut off."),
+    setting("http.idle_timeout", Kind::Duration, "6m", "A connection without requests is closed after this; longer than the 5 minutes after which Prometheus closes its own."),
+    setting("http.connections", Kind::Count, "8192", "Open connections; further ones wait to be accepted."),
+    setting("http.retry_after", Kind::Duration, "5s", "What a 503 asks the sender to wait, in its Retry-After header.").reloads(),
+    setting("http.shutdown_timeout", Kind::Duration, "20s", "How long requests that are under way may take to end after SIGTERM."),
+    setting("tls.certificate", Kind::Path, "", "Certificate chain in PEM; with tls.key it turns TLS on. Both files are read again by a reload.").reloads(),
+    setting("tls.key", Kind::Path, "", "Private key in PEM.").reloads(),
+    setting("tls.client_ca", Kind::Path, "", "Certificate authorities in PEM; with it clients must show a certificate that one of them signed.").reloads(),
+    setting("auth.users", Kind::Tables, "", "Users for basic authentication: tables with `name`, `password` (a bcrypt hash, see `narthex hash-password`) and `scopes`, a list of `read`, `write` and `admin`.").reloads(),
+    setting("auth.tokens", Kind::Tables, "", "Bearer tokens: tables with `name`, `sha256` (the token's SHA-256 in hexadecimal; the token must be random and long) and `scopes`.").reloads(),
+];
