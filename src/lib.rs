@@ -75,6 +75,13 @@ pub use segment::meta::{BinaryMetaSerializer, MetaSerializer, SegmentMeta};
 pub use segment::reader::{CorruptFile, Quarantined};
 pub use sketch::{Change, Distinct, LabelGrowth, MetricGrowth};
 
+/// Prometheus' remote read without HTTP: from the body of a request to the body of the answer.
+#[cfg(feature = "server")]
+pub mod remote_read {
+    pub use crate::remote::read::{ReadError, ReadOptions, ReadSummary};
+    pub use crate::remote::read_request::{ReadRequest, ResponseType};
+}
+
 /// Aids for testing what is built on this crate: a disk that loses power, fails calls and fills up.
 pub mod testing {
     pub use crate::io::{Call, CrashMode, CrashPoint, Fault, Record, SimFs};
