@@ -88,6 +88,13 @@ pub mod server {
     pub use crate::config::{Config, ConfigError, ConfigFlags, Sources};
 }
 
+/// Prometheus' remote read without HTTP: from the body of a request to the body of the answer.
+#[cfg(feature = "server")]
+pub mod remote_read {
+    pub use crate::remote::read::{ReadError, ReadOptions, ReadSummary};
+    pub use crate::remote::read_request::{ReadRequest, ResponseType};
+}
+
 /// Aids for testing what is built on this crate: a disk that loses power, fails calls and fills up.
 pub mod testing {
     pub use crate::io::{Call, CrashMode, CrashPoint, Fault, Record, SimFs};

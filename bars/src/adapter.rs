@@ -6,7 +6,7 @@
 use anyhow::{Result, ensure};
 use narthex as library;
 use narthex::{Histogram, Labels, Matcher, Series, Value};
-use std::ops::{Range, RangeInclusive};
+use std::ops::{ControlFlow, Range, RangeInclusive};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -326,6 +326,18 @@ impl Store {
         std::hint::black_box(bits);
         ensure!(cursor.warnings().is_empty(), "{:?}", cursor.warnings());
         Ok((count, samples))
+    }
+
+    /// Answers a remote read request as a stream of frames: (series, samples).
+    pub fn stream(&self, block: &[u8], visit: &mut dyn FnMut(&[u8])) -> Result<(usize, usize)> {
+        let options = library::remote_read::ReadOptions::default();
+        let request = library::remote_read::ReadRequest::decode(block, &options)?;
+        let summary = request.stream(&self.db, &options, |frame| {
+            visit(frame);
+            ControlFlow::Continue(())
+        })?;
+        ensure!(summary.warnings.is_empty(), "{:?}", summary.warnings);
+        Ok((summary.series, summary.samples))
     }
 
     /// Finds matching series without reading a label or a sample: how many.

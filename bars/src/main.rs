@@ -56,7 +56,7 @@ mod year;
 use anyhow::Result;
 use bar::{
     Scale, backfill, busy, cardinality, compacted, disk, http, ingest, k8s, large, latency, memory, oracle,
-    read, restart, simulation,
+    read, remote_read, restart, simulation,
 };
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -119,6 +119,8 @@ enum Command {
         #[command(flatten)]
         given: Given,
     },
+    /// Samples per CPU second of a streamed remote read of eight hours, and the memory it takes.
+    RemoteRead,
     /// Time to say how many distinct series there are over many segments, and what grew.
     Cardinality,
     /// Memory per series.
@@ -179,6 +181,8 @@ enum Command {
         days: i64,
     },
     #[command(hide = true)]
+    RemoteReadOne { folder: PathBuf, samples: usize },
+    #[command(hide = true)]
     RestartWriter { folder: PathBuf, first_tick: i64 },
     #[command(hide = true)]
     RestartReader { folder: PathBuf, since_ms: i64 },
@@ -208,6 +212,7 @@ fn run(scale: &Scale, command: Command) -> Result<bool> {
         Command::Backfill { shapes, head_mib } => backfill::run(scale, &shapes, head_mib),
         Command::Latency => latency::run(scale),
         Command::Read { parts, given } => read::run(scale, &parts, given.realdata.as_deref()),
+        Command::RemoteRead => remote_read::run(scale),
         Command::Cardinality => cardinality::run(scale),
         Command::Memory { ticks } => memory::run(scale, &ticks),
         Command::Restart { ticks, seed } => restart::run(scale, &ticks, seed),
@@ -237,6 +242,7 @@ fn run(scale: &Scale, command: Command) -> Result<bool> {
             until,
             days,
         } => simulation::live(scale, days, &folder, (acked, until)),
+        Command::RemoteReadOne { folder, samples } => remote_read::run_one(scale, &folder, samples),
         Command::RestartWriter { folder, first_tick } => {
             restart::write_until_killed(scale, &folder, first_tick)
         }
@@ -258,6 +264,7 @@ fn all(scale: &Scale, given: &Given) -> Result<bool> {
     good &= latency::run(scale)?;
     good &= busy::run(scale)?;
     good &= read::run(scale, &[], given.realdata.as_deref())?;
+    good &= remote_read::run(scale)?;
     good &= cardinality::run(scale)?;
     good &= memory::run(scale, &[6, 120])?;
     good &= restart::run(scale, &[6, 120, 480], 1)?;

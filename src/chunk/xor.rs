@@ -168,6 +168,14 @@ impl XorAppender {
         }
     }
 
+    /// Begins a new chunk in the memory of this one.
+    pub(crate) fn clear(&mut self) {
+        *self = Self {
+            bytes: mem::take(&mut self.bytes),
+            ..Self::default()
+        };
+    }
+
     /// Number of samples.
     #[inline]
     pub(crate) fn count(&self) -> u16 {
@@ -193,6 +201,14 @@ impl XorAppender {
             self.count.to_be_bytes(),
             self.bytes.get(HEADER_LEN..).unwrap_or(&[]),
         )
+    }
+
+    /// The chunk, which has a sample at least.
+    pub(crate) fn complete(&mut self) -> &[u8] {
+        if let Some(header) = self.bytes.first_chunk_mut() {
+            *header = self.count.to_be_bytes();
+        }
+        &self.bytes
     }
 
     /// A copy of the chunk.

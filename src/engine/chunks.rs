@@ -9,7 +9,8 @@ use crate::chunk::{Appended, Encoding, HistogramAppender, XorAppender, first_hea
 use crate::head::series::CHUNK_SAMPLES_MAX;
 use crate::model::histogram::Histogram;
 use crate::model::labels::Labels;
-use crate::model::sample::{Sample, Value};
+use std::convert::Infallible;
+use std::sync::Arc;
 
 /// A Prometheus chunk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +41,7 @@ pub struct SeriesChunks {
 pub struct ChunkCursor {
     cursor: SeriesCursor,
     series: Series,
+    encoder: ChunkEncoder,
 }
 
 impl ChunkCursor {
@@ -47,6 +49,7 @@ impl ChunkCursor {
         Self {
             cursor,
             series: Series::default(),
+            encoder: ChunkEncoder::default(),
         }
     }
 
@@ -63,7 +66,7 @@ impl Iterator for ChunkCursor {
         match self.cursor.next_into(&mut self.series) {
             Ok(true) => Some(Ok(SeriesChunks {
                 labels: self.series.labels().clone(),
-                chunks: encode(&self.series),
+                chunks: self.encoder.collect(&self.series),
             })),
             Ok(false) => None,
             Err(error) => Some(Err(error)),
@@ -71,79 +74,114 @@ impl Iterator for ChunkCursor {
     }
 }
 
-/// Encodes samples in chunks, cut where Prometheus would have to cut and after 120 samples.
-fn encode(series: &Series) -> Vec<RawChunk> {
-    let mut encoder = Encoder::default();
-    for sample in series.samples() {
-        encoder.push(&sample);
+/// A chunk that lies in its encoder until the next one is made.
+#[derive(Debug)]
+pub(crate) struct ChunkView<'a> {
+    pub(crate) min_time: i64,
+    pub(crate) max_time: i64,
+    pub(crate) encoding: Encoding,
+    pub(crate) bytes: &'a [u8],
+}
+
+/// Encodes series in chunks, cut where Prometheus would have to cut and after 120 samples. Float chunks are made in the
+/// memory of the one before.
+#[derive(Debug, Default)]
+pub(crate) struct ChunkEncoder {
+    floats: XorAppender,
+}
+
+impl ChunkEncoder {
+    fn collect(&mut self, series: &Series) -> Vec<RawChunk> {
+        let mut chunks = Vec::new();
+        let Ok(()) = self.encode(series, |chunk| {
+            chunks.push(RawChunk {
+                min_time: chunk.min_time,
+                max_time: chunk.max_time,
+                encoding: chunk.encoding,
+                bytes: chunk.bytes.to_vec(),
+            });
+            Ok::<_, Infallible>(())
+        });
+        chunks
     }
-    encoder.cut();
-    encoder.chunks
-}
 
-#[derive(Default)]
-struct Encoder {
-    chunks: Vec<RawChunk>,
-    open: Open,
-    min_time: i64,
-    max_time: i64,
-}
-
-#[derive(Default)]
-enum Open {
-    #[default]
-    None,
-    Floats(XorAppender),
-    Histograms(HistogramAppender),
-}
-
-impl Encoder {
-    fn push(&mut self, sample: &Sample) {
-        match &sample.value {
-            Value::Float(value) => self.float(sample.timestamp, value.to_bits()),
-            Value::Histogram(histogram) => self.histogram(sample.timestamp, histogram),
+    /// Gives the chunks of a series to `emit`, until that fails: runs of floats and of histograms in turn.
+    pub(crate) fn encode<E>(
+        &mut self,
+        series: &Series,
+        mut emit: impl FnMut(ChunkView<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut times = series.float_timestamps();
+        let mut bits = series.float_bits();
+        let mut histograms = series.histograms();
+        while !(times.is_empty() && histograms.is_empty()) {
+            let floats = histograms.first().map_or(times.len(), |histogram| {
+                times.partition_point(|timestamp| *timestamp < histogram.0)
+            });
+            let (run_times, run_bits);
+            (run_times, times) = times.split_at(floats);
+            (run_bits, bits) = bits.split_at(floats);
+            self.encode_floats(run_times, run_bits, &mut emit)?;
+            let others = times.first().map_or(histograms.len(), |timestamp| {
+                histograms.partition_point(|histogram| histogram.0 < *timestamp)
+            });
+            let run;
+            (run, histograms) = histograms.split_at(others);
+            encode_histograms(run, &mut emit)?;
         }
-        self.max_time = sample.timestamp;
+        Ok(())
     }
 
-    fn float(&mut self, timestamp: i64, bits: u64) {
-        if let Open::Floats(open) = &mut self.open
-            && open.count() < CHUNK_SAMPLES_MAX
-        {
-            return open.append(timestamp, bits);
+    fn encode_floats<E>(
+        &mut self,
+        times: &[i64],
+        bits: &[u64],
+        emit: &mut impl FnMut(ChunkView<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let most = usize::from(CHUNK_SAMPLES_MAX);
+        for (times, bits) in times.chunks(most).zip(bits.chunks(most)) {
+            self.floats.clear();
+            for (timestamp, bits) in times.iter().zip(bits) {
+                self.floats.append(*timestamp, *bits);
+            }
+            emit(ChunkView {
+                min_time: times[0],
+                max_time: times[times.len() - 1],
+                encoding: Encoding::Xor,
+                bytes: self.floats.complete(),
+            })?;
         }
-        self.cut();
-        self.min_time = timestamp;
-        let mut open = XorAppender::default();
-        open.append(timestamp, bits);
-        self.open = Open::Floats(open);
+        Ok(())
     }
+}
 
-    fn histogram(&mut self, timestamp: i64, histogram: &Histogram) {
-        let header = match &mut self.open {
-            Open::Histograms(open) if open.count() >= CHUNK_SAMPLES_MAX => open.next_header(histogram),
-            Open::Histograms(open) => match open.append(timestamp, histogram) {
-                Appended::Done => return,
+/// Chunks of histograms that follow each other.
+fn encode_histograms<E>(
+    run: &[(i64, Arc<Histogram>)],
+    emit: &mut impl FnMut(ChunkView<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut emit = |min_time: i64, chunk: &HistogramAppender| {
+        emit(ChunkView {
+            min_time,
+            max_time: chunk.last_timestamp(),
+            encoding: Encoding::of(chunk.kind()),
+            bytes: chunk.bytes(),
+        })
+    };
+    let mut open: Option<(i64, HistogramAppender)> = None;
+    for (timestamp, histogram) in run {
+        let header = match &mut open {
+            None => first_header(histogram),
+            Some((_, open)) if open.count() >= CHUNK_SAMPLES_MAX => open.next_header(histogram),
+            Some((_, open)) => match open.append(*timestamp, histogram) {
+                Appended::Done => continue,
                 Appended::NewChunk(header) => header,
             },
-            _ => first_header(histogram),
         };
-        self.cut();
-        self.min_time = timestamp;
-        self.open = Open::Histograms(HistogramAppender::new(timestamp, histogram, header));
+        let next = HistogramAppender::new(*timestamp, histogram, header);
+        if let Some((min_time, full)) = open.replace((*timestamp, next)) {
+            emit(min_time, &full)?;
+        }
     }
-
-    fn cut(&mut self) {
-        let (encoding, bytes) = match std::mem::take(&mut self.open) {
-            Open::None => return,
-            Open::Floats(open) => (Encoding::Xor, open.to_bytes()),
-            Open::Histograms(open) => (Encoding::of(open.kind()), open.bytes().to_vec()),
-        };
-        self.chunks.push(RawChunk {
-            min_time: self.min_time,
-            max_time: self.max_time,
-            encoding,
-            bytes,
-        });
-    }
+    open.map_or(Ok(()), |(min_time, last)| emit(min_time, &last))
 }

@@ -4,7 +4,7 @@ use super::Engine;
 use super::error::Error;
 use super::masks::Masks;
 use super::merge::{Join, SourceKind};
-use super::select::{Warning, bounds, matching_rows, warning};
+use super::select::{Series, SeriesCursor, Warning, bounds, matching_rows, warning};
 use super::view::View;
 use crate::base::bytes::Corrupt;
 use crate::index::walk::{SortedTexts, WalkBounds, WalkEnd, merged_walk};
@@ -235,36 +235,27 @@ impl Engine {
 
     /// The label sets of matching series that have samples in `range`, in label order.
     pub(crate) fn series(
-        &self,
+        self: &Arc<Self>,
         matchers: &[Matcher],
         range: impl RangeBounds<i64>,
         options: ListOptions<'_>,
     ) -> Result<Listing<Labels>, Error> {
-        let matchers = LabelMatcher::compile_all(matchers)?;
         let mut listing = Listing::default();
-        let Some((from, to)) = bounds(&range) else {
-            return Ok(listing);
-        };
-        let (_pin, view) = self.pinned_view();
-        let mut join = Join::new(self.sources(&view, &matchers, from, to, &mut listing.warnings));
-        let mut failed = Vec::new();
-        while join.next(&self.head, &mut failed) {
+        let mut cursor = self.select(matchers, range)?;
+        let mut series = Series::default();
+        while cursor.next_listed(&mut series) {
             if options.is_cancelled.is_some_and(|is_cancelled| is_cancelled()) {
                 return Err(Error::Cancelled);
-            }
-            if !self.is_listed(&view, &mut join, (from, to), &mut listing.warnings) {
-                continue;
             }
             if options.limit != 0 && listing.items.len() == options.limit {
                 listing.is_truncated = true;
                 break;
             }
-            let labels = Labels::from_canonical(join.labels());
-            if labels.metric_name().starts_with(options.prefix) {
-                listing.items.push(labels);
+            if series.labels.metric_name().starts_with(options.prefix) {
+                listing.items.push(std::mem::take(&mut series.labels));
             }
         }
-        listing.warnings.extend(failed.iter().map(in_words));
+        listing.warnings = cursor.warnings;
         Ok(listing)
     }
 
@@ -313,6 +304,22 @@ impl Engine {
         }
         counted.warnings.extend(failed.iter().map(in_words));
         Ok(counted)
+    }
+}
+
+impl SeriesCursor {
+    /// The labels of the next series that [`Engine::series`] lists, without its samples. `false` at the end.
+    pub(crate) fn next_listed(&mut self, series: &mut Series) -> bool {
+        series.samples.clear();
+        while self.advance() {
+            let range = (self.from, self.to);
+            let (view, join) = (&self.view, &mut self.join);
+            if self.engine.is_listed(view, join, range, &mut self.warnings) {
+                series.labels = Labels::from_canonical(self.join.labels());
+                return true;
+            }
+        }
+        false
     }
 }
 

@@ -8,6 +8,7 @@ use super::view::View;
 use crate::base::bytes::Corrupt;
 use crate::head::slab::Generation;
 use crate::index::LabelMatcher;
+use crate::model::histogram::Histogram;
 use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
 use crate::model::parts::{self, Part};
@@ -62,6 +63,11 @@ impl Series {
         &self.samples.timestamps
     }
 
+    /// The native histograms with their timestamps.
+    pub(crate) fn histograms(&self) -> &[(i64, Arc<Histogram>)] {
+        &self.samples.histograms
+    }
+
     /// Bits of the floats, beside [`Series::float_timestamps`].
     pub fn float_bits(&self) -> &[u64] {
         &self.samples.bits
@@ -101,13 +107,13 @@ impl DoubleEndedIterator for SeriesSamples<'_> {
 /// The matching series in label order. Holds one view: what is flushed, merged or dropped meanwhile does not show.
 #[derive(Debug)]
 pub struct SeriesCursor {
-    engine: Arc<Engine>,
-    view: Arc<View>,
-    join: Join,
-    from: i64,
-    to: i64,
+    pub(super) engine: Arc<Engine>,
+    pub(super) view: Arc<View>,
+    pub(super) join: Join,
+    pub(super) from: i64,
+    pub(super) to: i64,
     part: Samples,
-    warnings: Vec<Warning>,
+    pub(super) warnings: Vec<Warning>,
 }
 
 /// Inclusive bounds of a range; `None` when it is empty.
@@ -255,24 +261,25 @@ impl SeriesCursor {
 
     /// Reads the next series in place of what `series` holds, reusing its memory. `false` at the end.
     pub fn next_into(&mut self, series: &mut Series) -> Result<bool, Error> {
-        loop {
-            let mut failed = Vec::new();
-            let found = self.join.next(&self.engine.head, &mut failed);
-            for error in failed {
-                self.warnings.push(Warning {
-                    file: None,
-                    reason: error.to_string(),
-                });
-            }
-            if !found {
-                return Ok(false);
-            }
+        while self.advance() {
             self.read_current(&mut series.samples);
             if !series.samples.is_empty() {
                 series.labels = Labels::from_canonical(self.join.labels());
                 return Ok(true);
             }
         }
+        Ok(false)
+    }
+
+    /// Goes to the next series, which may have no samples to show. `false` at the end.
+    pub(super) fn advance(&mut self) -> bool {
+        let mut failed = Vec::new();
+        let found = self.join.next(&self.engine.head, &mut failed);
+        self.warnings.extend(failed.iter().map(|error| Warning {
+            file: None,
+            reason: error.to_string(),
+        }));
+        found
     }
 
     /// The samples of the current series: its parts in order of writing, settled place by place.

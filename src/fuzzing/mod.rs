@@ -1,4 +1,4 @@
-//! The decoders of bytes from disk, one function each, for fuzzers. Not part of the public interface.
+//! The decoders of bytes from disk and network, one function each, for fuzzers. Not part of the public interface.
 //!
 //! Every function takes any bytes at all and must return: no panic, no endless loop, no allocation beyond what the
 //! length of the input explains. What the bytes mean does not matter. [`TARGETS`] names the functions with valid inputs
@@ -6,6 +6,8 @@
 
 mod decoders;
 mod files;
+#[cfg(feature = "server")]
+mod requests;
 mod seeds;
 
 #[cfg(test)]
@@ -16,6 +18,8 @@ pub use decoders::{
     sketch, time_columns, xor_chunk,
 };
 pub use files::{backup_list, checkpoint, manifest, replay, segment, wal};
+#[cfg(feature = "server")]
+pub use requests::read_request;
 
 /// A decoder and valid inputs of it.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +43,8 @@ pub const TARGETS: &[Target] = &[
     target("index_sections", index_sections, seeds::index_sections),
     target("manifest", manifest, seeds::manifest),
     target("matcher", matcher, seeds::matcher),
+    #[cfg(feature = "server")]
+    target("read_request", read_request, requests::read_requests),
     target("replay", replay, seeds::replay),
     target("segment", segment, seeds::segment),
     target("series_state", series_state, seeds::series_state),

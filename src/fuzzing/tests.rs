@@ -69,6 +69,7 @@ each_target! {
     index_sections
     manifest
     matcher
+    read_request
     replay
     segment
     series_state

@@ -23,6 +23,7 @@ mod play;
 mod reading;
 mod records;
 mod regressions;
+mod remote_read;
 mod snapshot;
 mod surface;
 mod tidy;

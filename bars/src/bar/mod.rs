@@ -13,6 +13,7 @@ pub mod latency;
 pub mod memory;
 pub mod oracle;
 pub mod read;
+pub mod remote_read;
 pub mod restart;
 pub mod simulation;
 

@@ -16,7 +16,6 @@ const RANKS: &[&[&str]] = &[
     &["rollup"],
     &["engine", "records", "promql"],
     &["db"],
-    &["fuzzing"],
     &["remote", "config"],
     &["api"],
     &["cli"],
