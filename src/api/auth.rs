@@ -41,6 +41,13 @@ pub(crate) struct Caller {
     pub(crate) name: Option<String>,
 }
 
+impl Caller {
+    /// The name under which refusals and quotas are kept.
+    pub(super) fn sender(&self) -> &str {
+        self.name.as_deref().unwrap_or("anonymous")
+    }
+}
+
 impl Auth {
     pub(crate) fn new(credentials: Credentials) -> Self {
         let mut key = [0; 32];

@@ -58,6 +58,13 @@ impl ApiError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "bad_data", message)
     }
 
+    pub(crate) fn over_quota(samples_per_second: u64, wait_s: u64) -> Self {
+        let message = format!(
+            "more than {samples_per_second} samples a second (ingest.samples_per_second), come again in {wait_s} s"
+        );
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "over_quota", message)
+    }
+
     pub(crate) fn slow_body() -> Self {
         let message = "the body did not arrive in time (http.body_timeout)";
         Self::new(StatusCode::REQUEST_TIMEOUT, "timeout", message)

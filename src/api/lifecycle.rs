@@ -8,10 +8,18 @@ use super::router;
 use super::self_metrics::ServerMetrics;
 use super::state::App;
 use super::tls::{self, TlsError};
+use crate::base::clock::{Clock as _, SystemClock};
+use crate::config::ingest::RelabelTable;
 use crate::config::{Config, ConfigError, Sources};
 use crate::db::Db;
 use crate::engine::error::Error;
 use crate::engine::progress::OpenProgress;
+use crate::io::{DiskFs, Fs};
+use crate::remote::ha::{Elections, HaLabels};
+use crate::remote::intake::Intake;
+use crate::remote::journal::Journal;
+use crate::remote::quota::Quota;
+use crate::remote::relabel::{Rule, RuleText};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -36,6 +44,11 @@ use tokio_rustls::rustls::ServerConfig;
 const SPARE_THREADS: usize = 32;
 /// Wait after a failed accept: mostly there are no file descriptors, and some will be given back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The file in the database's folder that says which replicas are elected.
+const ELECTIONS: &str = "elections";
+/// Sent when a file has reached the size that the process is allowed. It ends a process that does not take it; taken, the
+/// write fails like one on a full disk.
+const SIGXFSZ: i32 = 25;
 /// Streams of one HTTP/2 connection.
 const H2_STREAMS_MAX: u32 = 250;
 /// How often an HTTP/2 connection is asked whether it is still there.
@@ -59,6 +72,14 @@ pub enum ServeError {
     /// Certificate or key are not usable.
     #[error("TLS: {0}")]
     Tls(#[from] TlsError),
+    /// A relabelling rule is not usable.
+    #[error("ingest.relabel, entry {number}: {what}")]
+    Relabel {
+        /// Which of them, from 1.
+        number: usize,
+        /// What is wrong with it.
+        what: String,
+    },
     /// The database does not open or close.
     #[error(transparent)]
     Db(#[from] Error),
@@ -130,8 +151,13 @@ impl Server {
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let (sender, commands) = mpsc::channel(16);
+        let intake = intake(&config)?;
         let app = App {
             db: OnceLock::new(),
+            intake: ArcSwap::from_pointee(intake),
+            journal: Journal::default(),
+            quota: Quota::default(),
+            reads: Arc::new(Semaphore::new(config.remote_read.concurrency)),
             opening: Arc::new(OpenProgress::default()),
             auth: ArcSwap::from_pointee(Auth::new(config.credentials.clone())),
             admission: Admission::new(&config.http),
@@ -302,9 +328,10 @@ impl Server {
                 .resolve()
                 .map_err(|error: ConfigError| error.to_string())?;
             let tls = fresh.tls.as_ref().map(tls::load).transpose();
-            Ok::<_, String>((fresh, tls.map_err(|error| format!("TLS: {error}"))?))
+            let intake = intake(&fresh).map_err(|error| error.to_string())?;
+            Ok::<_, String>((fresh, tls.map_err(|error| format!("TLS: {error}"))?, intake))
         };
-        let (fresh, tls) = read().inspect_err(|error| {
+        let (fresh, tls, intake) = read().inspect_err(|error| {
             self.app.metrics.reload_failed.store(1, Relaxed);
             tracing::error!(error, "the configuration was not reloaded");
         })?;
@@ -325,6 +352,9 @@ impl Server {
                 .auth
                 .store(Arc::new(Auth::new(config.credentials.clone())));
             self.warn_if_open(&config);
+        }
+        if config.ingest != old.ingest {
+            self.app.intake.store(Arc::new(intake));
         }
         if config.log != old.log {
             (self.on_log)(&config.log);
@@ -366,12 +396,47 @@ async fn told_again(commands: &mut mpsc::Receiver<Command>) {
     }
 }
 
+/// The rules for series that are written.
+fn intake(config: &Config) -> Result<Intake, ServeError> {
+    let compile = |(number, table): (usize, &RelabelTable)| {
+        let text = RuleText {
+            source_labels: table.source_labels.clone(),
+            separator: table.separator.clone(),
+            regex: table.regex.clone(),
+            modulus: table.modulus,
+            target_label: table.target_label.clone(),
+            replacement: table.replacement.clone(),
+            action: table.action.clone(),
+        };
+        Rule::compile(&text).map_err(|what| ServeError::Relabel {
+            number: number + 1,
+            what,
+        })
+    };
+    let rules = config.ingest.relabel.iter().enumerate().map(compile);
+    let ha = match &config.ingest.ha {
+        None => None,
+        Some((cluster, replica, timeout)) => {
+            let file = (Arc::new(DiskFs) as Arc<dyn Fs>, config.data.join(ELECTIONS));
+            let labels = HaLabels {
+                cluster: cluster.clone(),
+                replica: replica.clone(),
+            };
+            let elections = Elections::open(Some(file), *timeout, SystemClock.now_ms());
+            Some((labels, elections.map_err(Error::from)?))
+        }
+    };
+    Ok(Intake::new(rules.collect::<Result<_, _>>()?, ha))
+}
+
 fn forward_signals(commands: &mpsc::Sender<Command>) -> io::Result<()> {
     let kinds = [
         (SignalKind::terminate(), false),
         (SignalKind::interrupt(), false),
         (SignalKind::hangup(), true),
     ];
+    // Taken once it stays taken.
+    drop(signal(SignalKind::from_raw(SIGXFSZ))?);
     for (kind, is_reload) in kinds {
         let mut signals = signal(kind)?;
         let commands = commands.clone();

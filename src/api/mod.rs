@@ -14,6 +14,8 @@ mod exposition;
 mod json;
 mod lifecycle;
 mod process;
+mod remote_read;
+mod remote_write;
 mod router;
 mod self_metrics;
 mod state;

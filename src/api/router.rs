@@ -3,7 +3,7 @@
 use super::error::ApiError;
 use super::self_metrics::RouteMetrics;
 use super::state::App;
-use super::{admin, self_metrics, status};
+use super::{admin, remote_read, remote_write, self_metrics, status};
 use crate::base::hash;
 use crate::config::credentials::Scope;
 use axum::Router;
@@ -32,6 +32,7 @@ enum Access {
 
 const OPEN: Access = Access::Open;
 const READ: Access = Access::Needs(Scope::Read);
+const WRITE: Access = Access::Needs(Scope::Write);
 const ADMIN: Access = Access::Needs(Scope::Admin);
 
 struct Route {
@@ -56,6 +57,12 @@ fn routes() -> Vec<Route> {
         route("/-/reload", ADMIN, post(admin::reload).put(admin::reload)),
         route("/version", READ, get(status::version)),
         route("/metrics", READ, get(self_metrics::metrics)),
+        route("/api/v1/write", WRITE, post(remote_write::write)),
+        route("/api/v1/push", WRITE, post(remote_write::write)),
+        route("/api/v1/receive", WRITE, post(remote_write::write)),
+        route("/api/v1/read", READ, post(remote_read::read)),
+        route("/api/v1/ingest/rejections", READ, get(remote_write::rejections)),
+        route("/api/v1/ingest/replicas", READ, get(remote_write::replicas)),
         route("/api/v1/admin/flush", ADMIN, post(admin::flush)),
         route("/api/v1/admin/compact", ADMIN, post(admin::compact)),
     ]

@@ -8,9 +8,12 @@ use super::self_metrics::ServerMetrics;
 use crate::config::Config;
 use crate::db::Db;
 use crate::engine::progress::OpenProgress;
+use crate::remote::intake::Intake;
+use crate::remote::journal::Journal;
+use crate::remote::quota::Quota;
 use arc_swap::ArcSwap;
 use std::sync::{Arc, OnceLock};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tracing::Span;
 
 /// Shared by all requests of a server.
@@ -23,6 +26,12 @@ pub(crate) struct App {
     pub(crate) config: ArcSwap<Config>,
     pub(super) auth: ArcSwap<Auth>,
     pub(crate) admission: Admission,
+    /// What becomes of series that are written; a reload replaces it.
+    pub(super) intake: ArcSwap<Intake>,
+    pub(super) journal: Journal,
+    pub(super) quota: Quota,
+    /// Turns of remote reads.
+    pub(super) reads: Arc<Semaphore>,
     pub(super) metrics: ServerMetrics,
     pub(super) commands: mpsc::Sender<Command>,
     /// Only programs on this machine can connect.

@@ -55,11 +55,12 @@ impl Credentials {
     }
 }
 
-/// The field of a table of `auth.users` or `auth.tokens` that is not to be shown.
-pub(super) fn secret_field(key: &str) -> &'static str {
+/// The field of a table that is not to be shown.
+pub(super) fn secret_field(key: &str) -> Option<&'static str> {
     match key {
-        "auth.users" => "password",
-        _ => "sha256",
+        "auth.users" => Some("password"),
+        "auth.tokens" => Some("sha256"),
+        _ => None,
     }
 }
 
@@ -69,7 +70,7 @@ pub(super) fn add(
     key: &str,
     table: &[(String, Vec<String>)],
 ) -> Result<(), String> {
-    let secret = secret_field(key);
+    let secret = secret_field(key).unwrap_or("sha256");
     let known = ["name", secret, "scopes"];
     if let Some((field, _)) = table.iter().find(|field| !known.contains(&field.0.as_str())) {
         return Err(format!("unknown key `{field}`{}", hint(field, known.into_iter())));

@@ -53,7 +53,9 @@ impl Config {
 
 fn write_value(text: &mut String, setting: &Setting, name: &str, raw: &Raw) {
     let _ = match raw {
-        Raw::Text(value) if setting.kind == Kind::Count => writeln!(text, "{name} = {value}"),
+        Raw::Text(value) if matches!(setting.kind, Kind::Count | Kind::Number) => {
+            writeln!(text, "{name} = {value}")
+        }
         Raw::Text(value) => writeln!(text, "{name} = {}", quoted(value)),
         Raw::Map(pairs) => {
             let pairs: Vec<String> = pairs
@@ -67,8 +69,8 @@ fn write_value(text: &mut String, setting: &Setting, name: &str, raw: &Raw) {
                 let _ = writeln!(text, "\n[[{}]]", setting.key);
                 for (field, values) in fields {
                     let value = match values.as_slice() {
-                        _ if field == secret_field(setting.key) => quoted(REDACTED),
-                        [one] if field != "scopes" => quoted(one),
+                        _ if Some(field.as_str()) == secret_field(setting.key) => quoted(REDACTED),
+                        [one] if field != "scopes" && field != "source_labels" => quoted(one),
                         many => words(many),
                     };
                     let _ = writeln!(text, "{} = {value}", key_of(field));

@@ -7,6 +7,7 @@ pub(crate) mod credentials;
 mod doc;
 pub(crate) mod file;
 mod flags;
+pub(crate) mod ingest;
 mod resolve;
 pub(crate) mod settings;
 mod units;
@@ -17,6 +18,7 @@ use self::settings::Setting;
 use crate::engine::options::Options;
 use crate::head::report::Durability;
 use crate::model::labels::Labels;
+use ingest::{Ingest, RemoteRead};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -48,6 +50,8 @@ pub struct Config {
     pub(crate) log: String,
     pub(crate) is_log_json: bool,
     pub(crate) http: Http,
+    pub(crate) ingest: Ingest,
+    pub(crate) remote_read: RemoteRead,
     pub(crate) tls: Option<Tls>,
     pub(crate) credentials: Credentials,
     /// Every setting as it was written, for showing and comparing.
@@ -168,6 +172,11 @@ impl Config {
             body_timeout: fresh.http.body_timeout,
             retry_after: fresh.http.retry_after,
             ..config.http
+        };
+        config.ingest.clone_from(&fresh.ingest);
+        config.remote_read = RemoteRead {
+            concurrency: config.remote_read.concurrency,
+            ..fresh.remote_read.clone()
         };
         config.tls.clone_from(&fresh.tls);
         config.credentials.clone_from(&fresh.credentials);

@@ -1,6 +1,7 @@
 //! Joins the layers (defaults < file < environment < flags) and checks the result; every fault is reported at once.
 
 use super::credentials::{self, Credentials};
+use super::ingest::{Ingest, RelabelTable, RemoteRead};
 use super::settings::{Kind, SETTINGS, Setting};
 use super::{Config, ConfigError, Http, Sources, Tls, file, units};
 use crate::head::report::Durability;
@@ -200,6 +201,13 @@ impl Reader<'_> {
         })
     }
 
+    fn number(&mut self, key: &str) -> u64 {
+        self.read(key, |text| {
+            text.parse()
+                .map_err(|_| format!("`{text}` is not a number of 0 or more"))
+        })
+    }
+
     fn word(&mut self, key: &str) -> String {
         let kind = self.effective.get(key).map(|given| given.setting.kind);
         self.read(key, |text| match kind {
@@ -279,6 +287,46 @@ impl Reader<'_> {
         }
     }
 
+    fn ingest(&mut self) -> Ingest {
+        let mut relabel = Vec::new();
+        if let Some(Raw::Tables(tables)) = self.effective.get("ingest.relabel").map(|given| &given.raw) {
+            for (index, table) in tables.iter().enumerate() {
+                match RelabelTable::read(table) {
+                    Ok(rule) => relabel.push(rule),
+                    Err(what) => self.fault("ingest.relabel", &format!("entry {}: {what}", index + 1)),
+                }
+            }
+        }
+        let timeout = self.positive("ha.timeout");
+        let labels = (self.text("ha.cluster_label"), self.text("ha.replica_label"));
+        let ha = match (labels.0.is_empty(), labels.1.is_empty()) {
+            (true, true) => None,
+            (false, false) => Some((labels.0.to_owned(), labels.1.to_owned(), timeout)),
+            (false, true) => {
+                self.fault("ha.cluster_label", "needs ha.replica_label");
+                None
+            }
+            (true, false) => {
+                self.fault("ha.replica_label", "needs ha.cluster_label");
+                None
+            }
+        };
+        Ingest {
+            relabel,
+            ha,
+            samples_per_second: self.number("ingest.samples_per_second"),
+        }
+    }
+
+    fn remote_read(&mut self) -> RemoteRead {
+        RemoteRead {
+            is_streaming: self.word("remote_read.streaming") != "off",
+            samples_max: self.number("remote_read.samples").max(1) as usize,
+            concurrency: self.count("remote_read.concurrency"),
+            timeout: self.positive("remote_read.timeout"),
+        }
+    }
+
     fn credentials(&mut self) -> Credentials {
         let mut credentials = Credentials::default();
         for key in ["auth.users", "auth.tokens"] {
@@ -329,6 +377,8 @@ fn read_all(effective: &Effective, faults: &mut Vec<String>) -> Option<Config> {
             retry_after: reader.positive("http.retry_after"),
             shutdown_timeout: reader.positive("http.shutdown_timeout"),
         },
+        ingest: reader.ingest(),
+        remote_read: reader.remote_read(),
         tls: reader.tls(),
         credentials: reader.credentials(),
         effective: SETTINGS

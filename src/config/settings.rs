@@ -13,6 +13,8 @@ pub(crate) enum Kind {
     Size,
     /// A number of things, at least 1.
     Count,
+    /// A number, 0 included.
+    Number,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// Names with values: a table in the file, `a=b,c=d` elsewhere.
@@ -54,7 +56,7 @@ impl Setting {
             Kind::Path => "PATH",
             Kind::Duration => "DURATION",
             Kind::Size => "SIZE",
-            Kind::Count => "NUMBER",
+            Kind::Count | Kind::Number => "NUMBER",
             Kind::Choice(_) => "WORD",
             Kind::Map => "NAME=VALUE,...",
             Kind::Tables => "TABLES",
@@ -107,6 +109,15 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("future_limit", Kind::Duration, "10m", "Samples further in the future are refused; 0 is no limit."),
     setting("head_bytes", Kind::Size, "4GiB", "Memory for recent samples; beyond it they are written to a segment early."),
     setting("external_labels", Kind::Map, "", "Labels that hold for every series, as Prometheus' external_labels: remote read adds them to what it returns."),
+    setting("ingest.relabel", Kind::Tables, "", "Rules that change or drop series that are written, one after the other: tables with the fields of Prometheus' write_relabel_configs (source_labels, separator, regex, modulus, target_label, replacement, action). What is dropped counts as written.").reloads(),
+    setting("ingest.samples_per_second", Kind::Number, "0", "Samples that one sender may write in a second, in the long run; beyond it requests get 429. A sender is a user or token, or everyone who is not asked. 0 is no limit.").reloads(),
+    setting("ha.cluster_label", Kind::Text, "", "Label that names the cluster of a pair of senders that scrape the same targets; with ha.replica_label it turns election on: of each cluster one replica is stored.").reloads(),
+    setting("ha.replica_label", Kind::Text, "", "Label that tells the senders of a cluster apart; it is taken off what is stored.").reloads(),
+    setting("ha.timeout", Kind::Duration, "30s", "After this long without a sample of the elected replica another one takes its place.").reloads(),
+    setting("remote_read.streaming", Kind::Choice(&["on", "off"]), "on", "Whether remote read may answer as a stream of chunks; otherwise it answers in one message.").reloads(),
+    setting("remote_read.samples", Kind::Number, "50000000", "Samples that a query may find when it is answered in one message; more get 400.").reloads(),
+    setting("remote_read.concurrency", Kind::Count, "10", "Remote reads that are worked on at the same time; the others wait."),
+    setting("remote_read.timeout", Kind::Duration, "5m", "How long a remote read may take; then its stream is cut off.").reloads(),
     setting("log", Kind::Text, "info", "What is logged to stderr: error, warn, info, debug or trace, also by module as in `info,narthex::engine=debug`.")
         .alias("RUST_LOG")
         .reloads(),

@@ -106,6 +106,12 @@ impl Db {
         &self.shared.engine
     }
 
+    /// Milliseconds since 1970 by the database's clock.
+    #[cfg(feature = "server")]
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.engine().options.clock.now_ms()
+    }
+
     /// An empty batch.
     pub fn batch(&self) -> Batch {
         Batch::new(self.clone(), self.take_stage(), self.engine().options.durability)

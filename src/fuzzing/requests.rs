@@ -37,7 +37,7 @@ pub fn read_request(bytes: &[u8]) {
         samples_max: 10_000,
         ..ReadOptions::default()
     };
-    let Ok(request) = ReadRequest::from_message(bytes, &options.external_labels) else {
+    let Ok(request) = ReadRequest::from_message(bytes, &options) else {
         return;
     };
     let streamed = request.stream(database(), &options, |frame| {

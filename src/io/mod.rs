@@ -72,11 +72,12 @@ impl FsError {
         Self::new("read", path, io::Error::new(io::ErrorKind::UnexpectedEof, what))
     }
 
-    /// The disk or the quota is full: the only failure that heals by itself.
+    /// The disk or the quota is full, or a file has reached the size that the process is allowed: the only failures that heal
+    /// by themselves.
     pub fn is_out_of_space(&self) -> bool {
         matches!(
             self.source.kind(),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
         )
     }
 

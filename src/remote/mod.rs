@@ -15,6 +15,7 @@ mod md5;
 pub(crate) mod outcome;
 pub(crate) mod proto;
 pub(crate) mod proto_write;
+pub(crate) mod quota;
 pub(crate) mod read;
 pub(crate) mod read_chunked;
 pub(crate) mod read_request;

@@ -24,6 +24,8 @@ pub struct ReadOptions {
     pub frame_bytes_max: usize,
     /// Bytes of a request once it is decompressed.
     pub request_bytes_max: usize,
+    /// Whether STREAMED_XOR_CHUNKS is among the forms of an answer.
+    pub is_streaming: bool,
 }
 
 impl Default for ReadOptions {
@@ -33,6 +35,7 @@ impl Default for ReadOptions {
             samples_max: 50_000_000,
             frame_bytes_max: 1 << 20,
             request_bytes_max: 32 << 20,
+            is_streaming: true,
         }
     }
 }

@@ -80,7 +80,7 @@ impl ReadRequest {
     pub fn decode(block: &[u8], options: &ReadOptions) -> Result<Self, ReadError> {
         let mut buffer = Vec::new();
         let body = snappy::decompress(block, options.request_bytes_max, &mut buffer)?;
-        Self::from_message(body, &options.external_labels)
+        Self::from_message(body, options)
     }
 
     /// The form of the answer: the first of those that the client accepts which there is.
@@ -88,7 +88,7 @@ impl ReadRequest {
         self.response_type
     }
 
-    pub(crate) fn from_message(body: &[u8], external_labels: &Labels) -> Result<Self, ReadError> {
+    pub(crate) fn from_message(body: &[u8], options: &ReadOptions) -> Result<Self, ReadError> {
         let mut message = Message::new(body);
         let (mut queries, mut accepted) = (Vec::new(), Accepted::default());
         let mut matchers_left = MATCHERS_MAX;
@@ -102,11 +102,13 @@ impl ReadRequest {
                         return Err(ReadError::BadRequest(text));
                     }
                     let query = query(body, range, &mut matchers_left)?;
-                    queries.push(query.finish(queries.len(), external_labels)?);
+                    queries.push(query.finish(queries.len(), &options.external_labels)?);
                 }
                 Some((2, field)) => {
-                    repeated_varint(body, field, "response type", |number| accepted.push(number))
-                        .map_err(corrupt)?;
+                    repeated_varint(body, field, "response type", |number| {
+                        accepted.push(number, options.is_streaming);
+                    })
+                    .map_err(corrupt)?;
                 }
                 Some((1, _)) => return Err(corrupt(at.corrupt("query"))),
                 Some(_) => {}
@@ -131,8 +133,9 @@ struct Accepted {
 }
 
 impl Accepted {
-    fn push(&mut self, number: u64) {
-        match ResponseType::from_number(number) {
+    fn push(&mut self, number: u64, is_streaming: bool) {
+        let is_offered = |kind: &ResponseType| is_streaming || *kind == ResponseType::Samples;
+        match ResponseType::from_number(number).filter(is_offered) {
             Some(known) => self.first_supported = self.first_supported.or(Some(known)),
             None => self.first_unsupported = self.first_unsupported.or(Some(number)),
         }
@@ -291,7 +294,11 @@ mod tests {
             queries,
             accepted_response_types: accepted.to_vec(),
         };
-        ReadRequest::from_message(&message.encode_to_vec(), &labels! { "region" => "eu" })
+        let options = ReadOptions {
+            external_labels: labels! { "region" => "eu" },
+            ..ReadOptions::default()
+        };
+        ReadRequest::from_message(&message.encode_to_vec(), &options)
     }
 
     fn refused(queries: Vec<wire::Query>, accepted: &[i32]) -> String {

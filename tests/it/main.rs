@@ -19,6 +19,8 @@ mod memory;
 mod merging;
 mod model;
 mod ordering;
+#[cfg(feature = "server")]
+mod peers;
 mod play;
 mod reading;
 mod records;

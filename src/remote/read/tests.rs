@@ -259,7 +259,11 @@ fn request(queries: &[wire::Query]) -> ReadRequest {
         queries: queries.to_vec(),
         accepted_response_types: vec![],
     };
-    ReadRequest::from_message(&message.encode_to_vec(), &external()).unwrap()
+    let options = ReadOptions {
+        external_labels: external(),
+        ..ReadOptions::default()
+    };
+    ReadRequest::from_message(&message.encode_to_vec(), &options).unwrap()
 }
 
 fn query(from: i64, to: i64) -> wire::Query {

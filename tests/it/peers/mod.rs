@@ -1,0 +1,20 @@
+//! Beside real peers: Prometheus scrapes and writes to narthex through its bad days, and what both hold is compared; a second
+//! Prometheus without storage reads from narthex and answers as the first.
+
+mod compare;
+mod http;
+mod processes;
+mod reading;
+mod target;
+mod writing;
+
+#[path = "../../../src/remote/wire/prometheus.rs"]
+#[allow(
+    clippy::all,
+    dead_code,
+    missing_docs,
+    missing_debug_implementations,
+    unreachable_pub,
+    reason = "made by a program, whole"
+)]
+mod wire;
