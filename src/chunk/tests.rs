@@ -61,6 +61,20 @@ fn xor_chunk(samples: &[(i64, u64)]) -> XorAppender {
 
 proptest! {
     #[test]
+    fn a_cleared_appender_is_as_a_new_one(before in samples(), after in samples()) {
+        let mut reused = xor_chunk(&before);
+        reused.clear();
+        for &(timestamp, value) in &after {
+            reused.append(timestamp, value);
+        }
+        let expected = xor_chunk(&after).to_bytes();
+        prop_assert_eq!(&reused.to_bytes(), &expected);
+        if !after.is_empty() {
+            prop_assert_eq!(reused.complete(), &*expected);
+        }
+    }
+
+    #[test]
     fn xor_round_trip(samples in samples(), cut in 0usize..150) {
         let appender = xor_chunk(&samples);
         prop_assert_eq!(usize::from(appender.count()), samples.len());

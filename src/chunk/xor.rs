@@ -170,8 +170,10 @@ impl XorAppender {
 
     /// Begins a new chunk in the memory of this one.
     pub(crate) fn clear(&mut self) {
+        let mut bytes = mem::take(&mut self.bytes);
+        bytes.clear();
         *self = Self {
-            bytes: mem::take(&mut self.bytes),
+            bytes,
             ..Self::default()
         };
     }
