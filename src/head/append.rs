@@ -430,7 +430,9 @@ impl<'a> Applier<'a> {
             .map(|(name, value)| name.chars().count() + value.chars().count())
             .sum();
         if chars > self.head.limits.exemplar_chars_max {
-            return incoming.reject(entry, Reject::InvalidExemplar, report);
+            let most = self.head.limits.exemplar_chars_max;
+            let fault = format!("{chars} characters of labels, allowed are {most}");
+            return incoming.reject_because(entry, Reject::InvalidExemplar, &fault, report);
         }
         if series.add_exemplar(exemplar) {
             if self.file != 0 {

@@ -191,7 +191,7 @@ fn an_exemplar_with_long_labels_is_refused_and_its_sample_is_not() {
         batch.push_exemplar(&good(), &exemplar("12345678"));
         batch.push_exemplar(&good(), &exemplar("12345678é"));
     });
-    let example = "17 characters of labels, allowed are 16";
+    let example = "up at 1: 17 characters of labels, allowed are 16";
     assert_eq!(only(&report), (Reject::InvalidExemplar, 1, example));
     assert_eq!((report.exemplars, report.accepted), (1, 2));
 }
