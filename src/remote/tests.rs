@@ -277,7 +277,8 @@ fn owned_v2(symbols: &[String], series: &v2::TimeSeries) -> (OwnedSeries, Option
         exemplars: series.exemplars.iter().map(exemplar).collect(),
         refused: 0,
     };
-    if series.samples.is_empty() == series.histograms.is_empty() {
+    let is_empty = owned.samples.is_empty() && owned.exemplars.is_empty();
+    if is_empty || !series.samples.is_empty() && !series.histograms.is_empty() {
         owned.refused = (owned.samples.len() + owned.exemplars.len()).max(1);
         owned.samples.clear();
         owned.exemplars.clear();

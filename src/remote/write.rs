@@ -191,16 +191,17 @@ impl Sink<'_> {
         }
     }
 
-    /// A series of 2.0 has floats or histograms: not both, and not neither.
+    /// A series of 2.0 has floats or histograms, not both. One with exemplars alone is what Prometheus 3.5 sends.
     pub(crate) fn require_one_kind(&mut self, series: &Series) {
         let fault = match (series.floats, series.histograms) {
+            (0, 0) if self.stage.entries.len() > series.first => return,
             (0, 0) => "a series without a sample",
             (0, _) | (_, 0) => return,
             _ => "a series with floats and histograms",
         };
         if self.stage.entries.len() == series.first {
             let refused = Payload::refused(Reject::InvalidSeries, fault.into());
-            self.push(series, 0, 0, refused);
+            return self.push(series, 0, 0, refused);
         }
         for entry in self.stage.entries.iter_mut().skip(series.first) {
             entry.payload = Payload::refused(Reject::InvalidSeries, fault.into());

@@ -26,6 +26,8 @@ mod reading;
 mod records;
 mod regressions;
 mod remote_read;
+#[cfg(feature = "server")]
+mod remote_write;
 mod snapshot;
 mod surface;
 mod tidy;

@@ -8,18 +8,18 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Status and body of an answer.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
             .find(|one| one.0 == name)
@@ -28,7 +28,7 @@ impl Answer {
 }
 
 /// Sends one request; `headers` are whole lines, each with its line end.
-pub(super) fn send(
+pub(crate) fn send(
     port: u16,
     method: &str,
     path: &str,
@@ -46,12 +46,12 @@ pub(super) fn send(
     read(BufReader::new(stream))
 }
 
-pub(super) fn get(port: u16, path: &str) -> std::io::Result<Answer> {
+pub(crate) fn get(port: u16, path: &str) -> std::io::Result<Answer> {
     send(port, "GET", path, "", &[])
 }
 
 /// The JSON that a GET answers with.
-pub(super) fn json(port: u16, path: &str) -> serde_json::Value {
+pub(crate) fn json(port: u16, path: &str) -> serde_json::Value {
     let answer = get(port, path).expect("an answer");
     serde_json::from_slice(&answer.body).unwrap_or_else(|error| panic!("{path}: {error}: {}", answer.text()))
 }
@@ -110,7 +110,7 @@ fn line(stream: &mut BufReader<TcpStream>) -> std::io::Result<String> {
 }
 
 /// Text for the query of a URL.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.bytes()
         .map(|byte| {
             if byte.is_ascii_alphanumeric() {
@@ -123,7 +123,7 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 /// Tries until something holds.
-pub(super) fn wait_until(what: &str, patience: Duration, mut holds: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, patience: Duration, mut holds: impl FnMut() -> bool) {
     let end = Instant::now() + patience;
     while !holds() {
         assert!(Instant::now() < end, "{what}: not within {patience:?}");

@@ -2,8 +2,8 @@
 //! Prometheus without storage reads from narthex and answers as the first.
 
 mod compare;
-mod http;
-mod processes;
+pub(crate) mod http;
+pub(crate) mod processes;
 mod reading;
 mod target;
 mod writing;
@@ -17,4 +17,15 @@ mod writing;
     unreachable_pub,
     reason = "made by a program, whole"
 )]
-mod wire;
+pub(crate) mod wire;
+
+#[path = "../../../src/remote/wire/write_v2.rs"]
+#[allow(
+    clippy::all,
+    dead_code,
+    missing_docs,
+    missing_debug_implementations,
+    unreachable_pub,
+    reason = "made by a program, whole"
+)]
+pub(crate) mod wire_v2;

@@ -12,7 +12,7 @@ const READY: Duration = Duration::from_secs(60);
 const PEERS: &str = "NARTHEX_PEERS";
 
 /// A peer's binary.
-pub(super) fn peer(name: &str) -> PathBuf {
+pub(crate) fn peer(name: &str) -> PathBuf {
     let folder = std::env::var_os(PEERS).unwrap_or_else(|| "target/peers".into());
     let path = Path::new(&folder).join("usr/bin").join(name);
     assert!(
@@ -24,7 +24,7 @@ pub(super) fn peer(name: &str) -> PathBuf {
 }
 
 /// A port that nobody listens on now.
-pub(super) fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("its address").port()
 }
@@ -82,15 +82,15 @@ impl Drop for Process {
 
 /// narthex on a folder, started and killed as the test likes.
 #[derive(Debug)]
-pub(super) struct Narthex {
+pub(crate) struct Narthex {
     process: Process,
     folder: PathBuf,
-    pub(super) port: u16,
+    pub(crate) port: u16,
     flags: Vec<String>,
 }
 
 impl Narthex {
-    pub(super) fn start(folder: &Path, flags: &[&str]) -> Self {
+    pub(crate) fn start(folder: &Path, flags: &[&str]) -> Self {
         let port = free_port();
         let flags: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
         let mut process = Process::start(Self::command(folder, port, &flags), &folder.join("narthex.log"));
@@ -104,7 +104,7 @@ impl Narthex {
     }
 
     /// Ends `other` and serves its data.
-    pub(super) fn take_over(other: Self, flags: &[&str]) -> Self {
+    pub(crate) fn take_over(other: Self, flags: &[&str]) -> Self {
         let folder = other.folder.clone();
         drop(other);
         Self::start(&folder, flags)
@@ -120,16 +120,16 @@ impl Narthex {
         command
     }
 
-    pub(super) fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.folder.join("narthex")
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.process.child.id()
     }
 
     /// kill -9, and a new process on the same folder and port.
-    pub(super) fn kill_and_restart(&mut self) {
+    pub(crate) fn kill_and_restart(&mut self) {
         self.process.kill();
         let command = Self::command(&self.folder, self.port, &self.flags);
         self.process = Process::start(command, &self.folder.join("narthex.log"));
@@ -139,15 +139,15 @@ impl Narthex {
 
 /// A Prometheus with a folder of its own.
 #[derive(Debug)]
-pub(super) struct Prometheus {
+pub(crate) struct Prometheus {
     _process: Process,
     config: PathBuf,
-    pub(super) port: u16,
+    pub(crate) port: u16,
 }
 
 impl Prometheus {
     /// `config` may say `PORT` for its own port.
-    pub(super) fn start(folder: &Path, name: &str, config: &str, flags: &[&str]) -> Self {
+    pub(crate) fn start(folder: &Path, name: &str, config: &str, flags: &[&str]) -> Self {
         let port = free_port();
         let path = folder.join(format!("{name}.yml"));
         std::fs::write(&path, config.replace("PORT", &port.to_string())).expect("a file");
@@ -168,14 +168,14 @@ impl Prometheus {
     }
 
     /// Replaces its configuration.
-    pub(super) fn reload(&self, config: &str) {
+    pub(crate) fn reload(&self, config: &str) {
         std::fs::write(&self.config, config.replace("PORT", &self.port.to_string())).expect("a file");
         let answer = http::send(self.port, "POST", "/-/reload", "", &[]).expect("an answer");
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
 
     /// The sum of a metric of its own over all its series.
-    pub(super) fn metric(&self, name: &str) -> Option<f64> {
+    pub(crate) fn metric(&self, name: &str) -> Option<f64> {
         let text = http::get(self.port, "/metrics").ok()?.text();
         let values: Vec<f64> = text
             .lines()
@@ -191,13 +191,13 @@ impl Prometheus {
 
 /// node_exporter, for ordinary metrics that move.
 #[derive(Debug)]
-pub(super) struct NodeExporter {
+pub(crate) struct NodeExporter {
     _process: Process,
-    pub(super) port: u16,
+    pub(crate) port: u16,
 }
 
 impl NodeExporter {
-    pub(super) fn start(folder: &Path) -> Self {
+    pub(crate) fn start(folder: &Path) -> Self {
         let port = free_port();
         let mut command = Command::new(peer("prometheus-node-exporter"));
         command.arg(format!("--web.listen-address=127.0.0.1:{port}"));
