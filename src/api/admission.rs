@@ -144,3 +144,83 @@ impl Admission {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Sources;
+    use std::time::Duration;
+
+    fn limits() -> Http {
+        let config = Sources::default().resolve().expect("the defaults are valid");
+        Http {
+            concurrency: 1,
+            in_flight_bytes: 4 * STEP_BYTES,
+            body_bytes_max: 4 * STEP_BYTES,
+            queue_timeout: Duration::from_millis(20),
+            ..config.http
+        }
+    }
+
+    fn run<T>(future: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(future)
+    }
+
+    #[test]
+    fn who_waits_too_long_for_a_turn_is_told_to_come_again() {
+        let limits = limits();
+        let admission = Admission::new(&limits);
+        run(async {
+            let turn = admission.turn(&limits).await.expect("the only turn");
+            assert_eq!(admission.working(), 1);
+            assert_eq!(
+                admission
+                    .turn(&limits)
+                    .await
+                    .expect_err("it is taken")
+                    .status
+                    .as_u16(),
+                503
+            );
+            drop(turn);
+            assert!(admission.turn(&limits).await.is_ok());
+        });
+    }
+
+    #[test]
+    fn bodies_hold_their_bytes_until_they_are_dropped() {
+        let limits = limits();
+        let admission = Admission::new(&limits);
+        let body = |bytes: usize| Body::from(vec![b'x'; bytes]);
+        run(async {
+            let first = admission
+                .read(body(3 * STEP_BYTES), &limits)
+                .await
+                .expect("there is room");
+            assert_eq!(
+                (first.len(), admission.held_bytes()),
+                (3 * STEP_BYTES, 3 * STEP_BYTES as u64)
+            );
+            let refused = admission
+                .read(body(STEP_BYTES + 1), &limits)
+                .await
+                .expect_err("there is none");
+            assert_eq!(
+                (refused.status.as_u16(), admission.held_bytes()),
+                (503, 3 * STEP_BYTES as u64)
+            );
+            let second = admission
+                .read(body(STEP_BYTES), &limits)
+                .await
+                .expect("just enough");
+            drop((first, second));
+            assert_eq!(admission.held_bytes(), 0);
+            let large = admission
+                .read(body(4 * STEP_BYTES + 1), &limits)
+                .await
+                .expect_err("too large");
+            assert_eq!(large.status.as_u16(), 413);
+        });
+    }
+}

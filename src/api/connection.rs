@@ -8,14 +8,13 @@
 use axum::body::Body;
 use axum::http::{Request, Response};
 use bytes::Bytes;
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::service::Service;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
@@ -34,25 +33,48 @@ pub(super) struct Patience {
 
 /// How many requests of a connection are under way, answers that are still being sent included.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Requests(Arc<AtomicUsize>);
+pub(super) struct Requests(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    underway: AtomicUsize,
+    /// Who reads from the stream, while a request is under way: hyper does not read again after an answer when the read
+    /// before it found nothing, so that the time of an idle connection would never begin.
+    reader: Mutex<Option<Waker>>,
+}
 
 /// One of them, until it is dropped.
 struct Underway(Requests);
 
 impl Requests {
     fn begin(&self) -> Underway {
-        self.0.fetch_add(1, Ordering::AcqRel);
+        self.0.underway.fetch_add(1, Ordering::AcqRel);
         Underway(self.clone())
     }
 
     fn none(&self) -> bool {
-        self.0.load(Ordering::Acquire) == 0
+        self.0.underway.load(Ordering::Acquire) == 0
+    }
+
+    fn reader(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.0.reader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leaves word of who is to be woken when the last request has ended. Whether there is one still.
+    fn wait_for_none(&self, waker: &Waker) -> bool {
+        *self.reader() = Some(waker.clone());
+        !self.none()
     }
 }
 
 impl Drop for Underway {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::AcqRel);
+        let Self(requests) = self;
+        if requests.0.underway.fetch_sub(1, Ordering::AcqRel) == 1
+            && let Some(waker) = requests.reader().take()
+        {
+            waker.wake();
+        }
     }
 }
 
@@ -140,7 +162,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if !self.requests.none() {
             self.phase = Phase::Busy;
-            return read;
+            if read.is_ready() || self.requests.wait_for_none(cx.waker()) {
+                return read;
+            }
         }
         if self.phase == Phase::Busy {
             self.wait_for(Phase::Idle);
@@ -228,8 +252,7 @@ impl hyper::body::Body for Answer {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, axum::Error>>> {
-        let mut frame = self.body.frame();
-        Pin::new(&mut frame).poll(cx)
+        Pin::new(&mut self.body).poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {

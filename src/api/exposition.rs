@@ -22,6 +22,8 @@ pub(super) struct Family {
 #[derive(Debug, Default)]
 pub(super) struct Page {
     text: String,
+    /// Of the family at hand.
+    labels: &'static [&'static str],
 }
 
 fn escape(value: &str) -> String {
@@ -34,7 +36,13 @@ fn escape(value: &str) -> String {
 impl Page {
     /// Begins a family; its samples follow.
     pub(super) fn family(&mut self, family: &Family) {
-        let Family { name, kind, help, .. } = family;
+        let Family {
+            name,
+            kind,
+            labels,
+            help,
+        } = family;
+        self.labels = labels;
         let _ = writeln!(
             self.text,
             "# HELP {name} {}\n# TYPE {name} {kind}",
@@ -43,6 +51,11 @@ impl Page {
     }
 
     pub(super) fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
+        let is_documented = |label: &(&str, &str)| self.labels.contains(&label.0);
+        debug_assert!(
+            labels.iter().all(is_documented),
+            "BUG: {name} has a label that is not documented"
+        );
         self.text.push_str(name);
         for (index, (label, value)) in labels.iter().enumerate() {
             let open = if index == 0 { '{' } else { ',' };
@@ -110,7 +123,10 @@ mod tests {
 
     #[test]
     fn values_are_escaped_and_buckets_are_cumulative() {
-        let mut page = Page::default();
+        let mut page = Page {
+            labels: &["x", "r", "le"],
+            ..Page::default()
+        };
         page.sample("a", &[("x", "q\"\\\n")], 1.5);
         let durations = Durations::default();
         durations.observe(Duration::from_micros(500));

@@ -3,8 +3,7 @@
 
 use super::admission::Admission;
 use super::auth::Auth;
-use super::connection::{Counted, Patience, Requests, Timed};
-use super::router;
+use super::door::Door;
 use super::self_metrics::ServerMetrics;
 use super::state::App;
 use super::tls::{self, TlsError};
@@ -21,38 +20,25 @@ use crate::remote::journal::Journal;
 use crate::remote::quota::Quota;
 use crate::remote::relabel::{Rule, RuleText};
 use arc_swap::{ArcSwap, ArcSwapOption};
-use axum::Router;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
-use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
 use tokio_rustls::rustls::ServerConfig;
 
 /// Blocking threads beside those that the requests have turns for: opening, closing, scrapes, what operators ask for.
 const SPARE_THREADS: usize = 32;
-/// Wait after a failed accept: mostly there are no file descriptors, and some will be given back.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The file in the database's folder that says which replicas are elected.
 const ELECTIONS: &str = "elections";
 /// Sent when a file has reached the size that the process is allowed. It ends a process that does not take it; taken, the
 /// write fails like one on a full disk.
 const SIGXFSZ: i32 = 25;
-/// Streams of one HTTP/2 connection.
-const H2_STREAMS_MAX: u32 = 250;
-/// How often an HTTP/2 connection is asked whether it is still there.
-const H2_PING_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Why a server ended other than as it was told.
 #[derive(Debug, thiserror::Error)]
@@ -183,6 +169,11 @@ impl Server {
         self.address
     }
 
+    #[cfg(test)]
+    pub(super) fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
     /// What tells it to stop.
     pub fn handle(&self) -> Handle {
         Handle {
@@ -226,17 +217,7 @@ impl Server {
         let config = self.app.config.load_full();
         self.announce(&config);
         let (stop, stopped) = watch::channel(false);
-        let door = Door {
-            router: router::router(&self.app),
-            app: self.app.clone(),
-            tls: self.tls.clone(),
-            patience: Patience {
-                header: config.http.header_timeout,
-                idle: config.http.idle_timeout,
-                write: config.http.write_timeout,
-            },
-            places: Arc::new(Semaphore::new(config.http.connections)),
-        };
+        let door = Door::new(&self.app, self.tls.clone());
         let listener = self
             .listener
             .try_clone()
@@ -266,7 +247,11 @@ impl Server {
         };
         tokio::select! {
             ended = ending => ended?,
-            () = told_again(commands) => return Err(ServeError::Aborted),
+            () = told_again(commands) => {
+                // Dropping the last handle of the database would wait for its threads and for the disk.
+                std::mem::forget(self.app.clone());
+                return Err(ServeError::Aborted);
+            }
         }
         tracing::info!("stopped");
         Ok(())
@@ -454,95 +439,4 @@ fn forward_signals(commands: &mpsc::Sender<Command>) -> io::Result<()> {
         });
     }
     Ok(())
-}
-
-/// Where connections come in.
-struct Door {
-    router: Router,
-    app: Arc<App>,
-    tls: Arc<ArcSwapOption<ServerConfig>>,
-    patience: Patience,
-    places: Arc<Semaphore>,
-}
-
-impl Door {
-    /// Accepts until it is stopped, and returns what the open connections are told to end by.
-    async fn accept(
-        self,
-        listener: tokio::net::TcpListener,
-        mut stopped: watch::Receiver<bool>,
-    ) -> GracefulShutdown {
-        let graceful = GracefulShutdown::new();
-        let door = Arc::new(self);
-        loop {
-            let next = async {
-                let place = door.places.clone().acquire_owned().await;
-                (place, listener.accept().await)
-            };
-            let (place, accepted) = tokio::select! {
-                _ = stopped.changed() => return graceful,
-                next = next => next,
-            };
-            let (stream, watcher) = match accepted {
-                Ok((stream, _)) => (stream, graceful.watcher()),
-                Err(error) => {
-                    tracing::warn!(%error, "a connection was not accepted");
-                    sleep(ACCEPT_PAUSE).await;
-                    continue;
-                }
-            };
-            let door = door.clone();
-            tokio::spawn(async move {
-                let _place = place;
-                door.app.metrics.connections.fetch_add(1, Relaxed);
-                door.app.metrics.connections_total.fetch_add(1, Relaxed);
-                door.serve(stream, watcher).await;
-                door.app.metrics.connections.fetch_sub(1, Relaxed);
-            });
-        }
-    }
-
-    async fn serve(&self, stream: TcpStream, watcher: Watcher) {
-        // Answers are small and waited for.
-        let _ = stream.set_nodelay(true);
-        let Some(tls) = self.tls.load_full() else {
-            return self.serve_http(stream, watcher).await;
-        };
-        match timeout(self.patience.header, TlsAcceptor::from(tls).accept(stream)).await {
-            Ok(Ok(stream)) => self.serve_http(stream, watcher).await,
-            Ok(Err(error)) => {
-                self.app.metrics.tls_failures.fetch_add(1, Relaxed);
-                tracing::debug!(%error, "a TLS handshake failed");
-            }
-            Err(_) => {
-                self.app.metrics.tls_failures.fetch_add(1, Relaxed);
-            }
-        }
-    }
-
-    async fn serve_http<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-        &self,
-        stream: S,
-        watcher: Watcher,
-    ) {
-        let requests = Requests::default();
-        let stream = Timed::new(stream, self.patience, requests.clone());
-        let service = Counted {
-            router: self.router.clone(),
-            requests,
-        };
-        let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(None);
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(H2_STREAMS_MAX)
-            .keep_alive_interval(H2_PING_INTERVAL);
-        let connection = builder
-            .serve_connection(TokioIo::new(stream), service)
-            .into_owned();
-        if let Err(error) = watcher.watch(connection).await {
-            tracing::debug!(error, "a connection ended early");
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! The HTTP server: the only place that knows axum, and the only one that is asynchronous.
 //!
-//! `lifecycle` listens, opens the database and ends both; `connection` and `tls` are what stands between a socket and
-//! HTTP. A request passes the gate of its route (`router`: is the database there, may the caller do this, how long did it
+//! `lifecycle` listens, opens the database and ends both; `door`, `connection` and `tls` are what stands between a
+//! socket and HTTP. A request passes the gate of its route (`router`: is the database there, may the caller do this, how long did it
 //! take), reads its body and waits for its turn in `admission`, and works on a blocking thread. `error` is the one table
 //! from what can go wrong to statuses. Handlers are thin: what they do stands below `db` and in `remote`.
 
@@ -9,6 +9,7 @@ mod admin;
 mod admission;
 mod auth;
 mod connection;
+mod door;
 mod error;
 mod exposition;
 mod json;

@@ -204,6 +204,47 @@ mod tests {
         }
     }
 
+    /// Listens and never opens its database.
+    fn opening() -> (tempfile::TempDir, crate::api::Server) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("narthex.toml");
+        let fs = Arc::new(crate::io::DiskFs) as Arc<dyn crate::io::Fs>;
+        crate::io::write_file(&fs, &path, b"listen = \"127.0.0.1:0\"").expect("a file");
+        let sources = crate::config::Sources::file(path);
+        let config = sources.resolve().expect("a configuration");
+        (folder, crate::api::Server::bind(config, sources).expect("a port"))
+    }
+
+    #[test]
+    fn until_the_database_is_open_all_but_health_is_503() {
+        let (_folder, server) = opening();
+        let router = router(server.app());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        for route in routes() {
+            for method in ["GET", "POST"] {
+                let request = Request::builder()
+                    .method(method)
+                    .uri(route.path)
+                    .body(axum::body::Body::empty());
+                let asked = tower::ServiceExt::oneshot(router.clone(), request.expect("a request"));
+                let response = runtime.block_on(asked).expect("an answer");
+                let status = response.status().as_u16();
+                match (route.path, method) {
+                    ("/-/healthy", "GET") => assert_eq!(status, 200),
+                    ("/-/healthy" | "/-/ready", "POST") => assert_eq!(status, 405),
+                    _ => assert_eq!(
+                        (status, response.headers().contains_key(header::RETRY_AFTER)),
+                        (503, true)
+                    ),
+                }
+                assert!(response.headers().contains_key(REQUEST_ID));
+            }
+        }
+    }
+
     #[test]
     fn only_health_is_open() {
         for route in routes() {

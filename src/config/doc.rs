@@ -3,7 +3,9 @@
 use super::Config;
 use super::credentials::secret_field;
 use super::resolve::Raw;
-use super::settings::{Kind, SETTINGS, Setting};
+#[cfg(test)]
+use super::settings::SETTINGS;
+use super::settings::{Kind, Setting};
 use std::fmt::Write as _;
 
 /// What is shown in place of a secret.
@@ -82,12 +84,13 @@ fn write_value(text: &mut String, setting: &Setting, name: &str, raw: &Raw) {
 }
 
 /// docs/config.md.
+#[cfg(test)]
 fn page() -> String {
     let mut text = String::from(
         "# Configuration\n\n\
          Made from the table of settings (`src/config/settings.rs`); `UPDATE_DOCS=1 cargo test --lib config` writes it anew.\n\n\
          Values come from four places, the later ones win: defaults, the TOML file that `--config` or the variable\n\
-         `NARTHEX_CONFIG` names, environment variables, flags. Unknown keys are refused. `narthex serve --print-config` shows\n\
+         `NARTHEX_CONFIG` names, environment variables (empty ones do not count), flags. Unknown keys are refused. `narthex serve --print-config` shows\n\
          what holds in the end, without secrets. SIGHUP and `POST /-/reload` read all of it again and apply what is marked\n\
          *reload*; what else changed is named in the answer and the log and holds from the next start on.\n\n\
          Durations are written as in Prometheus (`15d`, `1h30m`, `500ms`, `100y`), sizes with units of 1,024 (`32MiB`).\n\n\
@@ -120,6 +123,7 @@ fn page() -> String {
     text
 }
 
+#[cfg(test)]
 const EXAMPLE_HEAD: &str = "\n## Example\n\n\
     Passwords are kept as bcrypt hashes (`narthex hash-password` reads one from stdin and prints its hash), tokens as SHA-256\n\
     of a long random text (`openssl rand -hex 32`). A credential may do what its scopes say: `read` is queries, statistics and\n\
@@ -127,6 +131,7 @@ const EXAMPLE_HEAD: &str = "\n## Example\n\n\
     the admin routes are off unless narthex listens on a loopback address.\n";
 
 /// Stands on the page, and is read by a test.
+#[cfg(test)]
 const EXAMPLE: &str = r#"listen = ":6364"
 data = "/var/lib/narthex"
 retention = "1y"

@@ -5,7 +5,7 @@ use super::settings::{self, Kind, SETTINGS, Setting};
 use crate::io::{DiskFs, Fs, FsError};
 use std::path::Path;
 use toml::Spanned;
-use toml::de::{DeArray, DeTable, DeValue};
+use toml::de::{DeTable, DeValue};
 
 /// Largest configuration, certificate or key file.
 const FILE_BYTES_MAX: u64 = 16 << 20;

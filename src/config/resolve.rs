@@ -88,15 +88,15 @@ fn read_file(path: &Path, given: &mut Vec<Given>, faults: &mut Vec<String>) {
     }
 }
 
-/// Variables that begin as ours do and mean nothing are ignored, since orchestrators make such; but for those that are
+/// An empty variable is none. Variables that begin as ours do and mean nothing are ignored, since orchestrators make such; but for those that are
 /// nearly one of ours.
 fn read_environment(variables: &[(String, String)], given: &mut Vec<Given>, faults: &mut Vec<String>) {
     let plain = || SETTINGS.iter().filter(|setting| setting.is_plain());
     let value_of = |name: &str| {
-        variables
+        let found = variables
             .iter()
-            .find(|variable| variable.0 == name)
-            .map(|variable| &variable.1)
+            .find(|variable| variable.0 == name && !variable.1.is_empty());
+        found.map(|variable| &variable.1)
     };
     let port = |port: &str, given: &[Given]| {
         let listen = given.iter().rev().find(|given| given.setting.key == "listen");

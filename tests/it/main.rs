@@ -14,6 +14,7 @@ mod deleting;
 mod examples;
 mod faults;
 mod golden;
+mod http;
 mod limits;
 mod memory;
 mod merging;
@@ -22,6 +23,7 @@ mod ordering;
 #[cfg(feature = "server")]
 mod peers;
 mod play;
+mod process;
 mod reading;
 mod records;
 mod regressions;

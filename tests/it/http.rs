@@ -1,0 +1,9 @@
+//! The HTTP server in this process, asked over real sockets: health, admin routes, limits, credentials, reload, TLS.
+
+mod auth;
+pub(crate) mod client;
+mod limits;
+mod reload;
+mod routes;
+pub(crate) mod served;
+mod tls;
