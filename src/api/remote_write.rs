@@ -21,6 +21,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 const SAMPLES_WRITTEN: HeaderName = HeaderName::from_static("x-prometheus-remote-write-samples-written");
 const HISTOGRAMS_WRITTEN: HeaderName =
@@ -130,6 +131,10 @@ async fn store(
         let outcome = write_now(&shared, db, &config, version, &body, durability)?;
         let now_ms = db.now_ms();
         shared.journal.note(&sender, &outcome.report.rejected, now_ms);
+        shared
+            .metrics
+            .left_out
+            .fetch_add(outcome.dropped.total() as u64, Relaxed);
         if quota > 0 {
             shared
                 .quota

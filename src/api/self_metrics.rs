@@ -188,6 +188,12 @@ const FAMILIES: &[Family] = &[
         "Bodies of requests in memory, out of http.in_flight_bytes.",
     ),
     family(
+        "narthex_ingest_left_out_total",
+        "counter",
+        &[],
+        "Samples and exemplars of remote write that were not stored because another sender of a pair is elected or a rule drops them.",
+    ),
+    family(
         "narthex_auth_failures_total",
         "counter",
         &[],
@@ -235,6 +241,8 @@ pub(crate) struct ServerMetrics {
     routes: BTreeMap<&'static str, Arc<RouteMetrics>>,
     pub(super) connections: AtomicI64,
     pub(super) connections_total: AtomicU64,
+    /// Samples and exemplars that election and relabelling left out.
+    pub(super) left_out: AtomicU64,
     pub(super) auth_failures: AtomicU64,
     pub(super) tls_failures: AtomicU64,
     pub(super) reload_failed: AtomicU64,
@@ -284,6 +292,7 @@ impl Default for ServerMetrics {
             routes: names.map(|name| (name, Arc::default())).collect(),
             connections: AtomicI64::new(0),
             connections_total: AtomicU64::new(0),
+            left_out: AtomicU64::new(0),
             auth_failures: AtomicU64::new(0),
             tls_failures: AtomicU64::new(0),
             reload_failed: AtomicU64::new(0),
@@ -365,6 +374,7 @@ impl App {
             "narthex_http_connections_total" => metrics.connections_total.load(Relaxed) as f64,
             "narthex_http_working_requests" => self.admission.working() as f64,
             "narthex_http_in_flight_bytes" => self.admission.held_bytes() as f64,
+            "narthex_ingest_left_out_total" => metrics.left_out.load(Relaxed) as f64,
             "narthex_auth_failures_total" => metrics.auth_failures.load(Relaxed) as f64,
             "narthex_tls_failures_total" => metrics.tls_failures.load(Relaxed) as f64,
             "narthex_config_reload_success" => 1.0 - metrics.reload_failed.load(Relaxed) as f64,

@@ -441,6 +441,7 @@ fn request_v1() -> impl Strategy<Value = v1::WriteRequest> {
         .prop_map(|(timeseries, metadata)| v1::WriteRequest { timeseries, metadata })
 }
 
+#[expect(clippy::too_many_lines, reason = "a list of parts")]
 fn request_v2() -> impl Strategy<Value = v2::Request> {
     let symbols = few(prop_oneof![name(), text()], 8).prop_map(|mut symbols| {
         symbols.insert(0, String::new());
