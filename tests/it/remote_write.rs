@@ -5,9 +5,8 @@ use crate::peers::http::{self, Answer};
 use crate::peers::processes::Narthex;
 use crate::peers::wire as v1;
 use crate::peers::wire_v2 as v2;
-use narthex::{Db, Matcher, Value};
+use narthex::{Clock as _, Db, Matcher, SystemClock, Value};
 use prost::Message as _;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 const V1: &str = "Content-Type: application/x-protobuf\r\nContent-Encoding: snappy\r\n";
 const V2: &str = "Content-Type: application/x-protobuf;proto=io.prometheus.write.v2.Request\r\nContent-Encoding: snappy\r\n";
@@ -62,8 +61,7 @@ impl Server {
 }
 
 fn now_ms() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock");
-    i64::try_from(now.as_millis()).expect("a time")
+    SystemClock.now_ms()
 }
 
 /// A request of 2.0 under construction.
@@ -291,6 +289,19 @@ fn version_2_samples() {
         [3, 0, 0],
     );
     assert_eq!(server.floats("n4").len(), 1, "what is valid is stored");
+}
+
+#[test]
+fn labels_and_times_that_are_put_right_or_refused() {
+    let server = Server::start(&[]);
+    let now = now_ms();
+    check(
+        &server,
+        "first",
+        &Request::default().float(&metric("m1"), now, 2.0),
+        204,
+        [1, 0, 0],
+    );
     let unsorted = Request::default().float(
         &[("z", "1"), ("__name__", "unsorted"), ("a", "2"), ("empty", "")],
         now,
@@ -559,6 +570,7 @@ fn rules_between_request_and_database() {
     let text = "[ha]\ncluster_label = \"cluster\"\nreplica_label = \"__replica__\"\n\n[ingest]\nsamples_per_second = 1000\n\n\
                 [[ingest.relabel]]\nsource_labels = [\"__name__\"]\nregex = \"go_.*\"\naction = \"drop\"\n\n\
                 [[ingest.relabel]]\nregex = \"pod_(.+)\"\nreplacement = \"$1\"\naction = \"labelmap\"\n";
+    #[expect(clippy::disallowed_methods, reason = "a configuration is outside of the database")]
     std::fs::write(&config, text).expect("a file");
     let path = config.display().to_string();
     let server = Server::start(&["--config", &path]);

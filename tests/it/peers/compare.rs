@@ -98,8 +98,11 @@ fn read(port: u16, kind: ResponseType) -> Vec<u8> {
     answer.body
 }
 
-/// By labels: chunks with their times and bytes, from a stream of everything.
-pub(super) fn chunks(port: u16) -> BTreeMap<String, Vec<(i64, i64, i32, Vec<u8>)>> {
+/// First and last time of a chunk, its encoding, its bytes.
+pub(super) type Chunk = (i64, i64, i32, Vec<u8>);
+
+/// The chunks of a stream of everything, by labels.
+pub(super) fn chunks(port: u16) -> BTreeMap<String, Vec<Chunk>> {
     let body = read(port, ResponseType::StreamedXorChunks);
     let mut rest = body.as_slice();
     let mut found: BTreeMap<String, Vec<_>> = BTreeMap::new();

@@ -1,6 +1,11 @@
 //! Beside real peers: Prometheus scrapes and writes to narthex through its bad days, and what both hold is compared; a second
 //! Prometheus without storage reads from narthex and answers as the first.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "what real programs read, write and wait for is outside of the database"
+)]
+
 mod compare;
 pub(crate) mod http;
 pub(crate) mod processes;

@@ -171,7 +171,7 @@ fn exposition(scrape: u64) -> Vec<u8> {
     let mut moving = vec![
         labelled(&[("round", &(scrape / 5).to_string())]).message(2, &Message::default().double(1, 1.0)),
     ];
-    if scrape / 10 % 2 == 0 {
+    if (scrape / 10).is_multiple_of(2) {
         moving.push(labelled(&[("round", "even")]).message(2, &Message::default().double(1, count)));
     }
     [
