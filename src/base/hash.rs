@@ -1,6 +1,8 @@
 //! The hashes of the format: XXH3 with 64 bits for checksums and 128 bits for label sets.
 
+#[cfg(feature = "server")]
 use std::hash::{BuildHasher, RandomState};
+#[cfg(feature = "server")]
 use std::sync::OnceLock;
 use xxhash_rust::xxh3;
 
@@ -24,6 +26,7 @@ pub(crate) fn hash_128(bytes: &[u8]) -> u128 {
 
 /// Hash of text from outside, with a key that is drawn once per process: who sends it cannot make two texts meet. Not for
 /// what is stored.
+#[cfg(feature = "server")]
 #[inline]
 pub(crate) fn keyed_128(bytes: &[u8]) -> u128 {
     static KEY: OnceLock<u64> = OnceLock::new();

@@ -109,8 +109,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("future_limit", Kind::Duration, "10m", "Samples further in the future are refused; 0 is no limit."),
     setting("head_bytes", Kind::Size, "4GiB", "Memory for recent samples; beyond it they are written to a segment early."),
     setting("external_labels", Kind::Map, "", "Labels that hold for every series, as Prometheus' external_labels: remote read adds them to what it returns."),
-    setting("ingest.relabel", Kind::Tables, "", "Rules that change or drop series that are written, one after the other: tables with the fields of Prometheus' write_relabel_configs (source_labels, separator, regex, modulus, target_label, replacement, action). What is dropped counts as written.").reloads(),
+    setting("log", Kind::Text, "info", "What is logged to stderr: error, warn, info, debug or trace, also by module as in `info,narthex::engine=debug`.")
+        .alias("RUST_LOG")
+        .reloads(),
+    setting("log_format", Kind::Choice(&["text", "json"]), "text", "How it is logged: lines for people or JSON objects."),
     setting("ingest.samples_per_second", Kind::Number, "0", "Samples that one sender may write in a second, in the long run; beyond it requests get 429. A sender is a user or token, or everyone who is not asked. 0 is no limit.").reloads(),
+    setting("ingest.relabel", Kind::Tables, "", "Rules that change or drop series that are written, one after the other: tables with the fields of Prometheus' write_relabel_configs (source_labels, separator, regex, modulus, target_label, replacement, action). What is dropped counts as written.").reloads(),
     setting("ha.cluster_label", Kind::Text, "", "Label that names the cluster of a pair of senders that scrape the same targets; with ha.replica_label it turns election on: of each cluster one replica is stored.").reloads(),
     setting("ha.replica_label", Kind::Text, "", "Label that tells the senders of a cluster apart; it is taken off what is stored.").reloads(),
     setting("ha.timeout", Kind::Duration, "30s", "After this long without a sample of the elected replica another one takes its place.").reloads(),
@@ -118,10 +122,6 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("remote_read.samples", Kind::Number, "50000000", "Samples that a query may find when it is answered in one message; more get 400.").reloads(),
     setting("remote_read.concurrency", Kind::Count, "10", "Remote reads that are worked on at the same time; the others wait."),
     setting("remote_read.timeout", Kind::Duration, "5m", "How long a remote read may take; then its stream is cut off.").reloads(),
-    setting("log", Kind::Text, "info", "What is logged to stderr: error, warn, info, debug or trace, also by module as in `info,narthex::engine=debug`.")
-        .alias("RUST_LOG")
-        .reloads(),
-    setting("log_format", Kind::Choice(&["text", "json"]), "text", "How it is logged: lines for people or JSON objects."),
     setting("http.body_bytes", Kind::Size, "32MiB", "Largest body of a request as it is sent; larger ones get 413.").reloads(),
     setting("http.decoded_bytes", Kind::Size, "32MiB", "Largest body of a request once it is decompressed; larger ones get 400.").reloads(),
     setting("http.concurrency", Kind::Count, "64", "Requests that are worked on at the same time; the others wait."),

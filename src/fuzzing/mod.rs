@@ -19,7 +19,7 @@ pub use decoders::{
 };
 pub use files::{backup_list, checkpoint, manifest, replay, segment, wal};
 #[cfg(feature = "server")]
-pub use requests::read_request;
+pub use requests::{read_request, write_v1, write_v2};
 
 /// A decoder and valid inputs of it.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +51,10 @@ pub const TARGETS: &[Target] = &[
     target("sketch", sketch, seeds::sketch),
     target("time_columns", time_columns, seeds::time_columns),
     target("wal", wal, seeds::wal),
+    #[cfg(feature = "server")]
+    target("write_v1", write_v1, requests::writes_v1),
+    #[cfg(feature = "server")]
+    target("write_v2", write_v2, requests::writes_v2),
     target("xor_chunk", xor_chunk, seeds::xor_chunk),
 ];
 

@@ -3,9 +3,11 @@
 use crate::db::Db;
 use crate::engine::options::Options;
 use crate::labels;
+use crate::remote::intake::Intake;
 use crate::remote::read::{ReadError, ReadOptions};
 use crate::remote::read_request::ReadRequest;
-use crate::remote::wire::prometheus as wire;
+use crate::remote::wire::{prometheus as wire, write_v2 as wire_v2};
+use crate::remote::write::{self, Request, Version};
 use prost::Message as _;
 use std::ops::ControlFlow;
 use std::sync::OnceLock;
@@ -53,6 +55,106 @@ pub fn read_request(bytes: &[u8]) {
         Err(ReadError::SampleLimit(_)) => {}
         Err(error) => panic!("BUG: an understood request is answered: {error}"),
     }
+}
+
+/// A write request of 1.0, which may also be one of 2.0; what is stored of it is stored again by the keys of its labels.
+pub fn write_v1(bytes: &[u8]) {
+    write(Version::V1, bytes);
+}
+
+/// The same of 2.0.
+pub fn write_v2(bytes: &[u8]) {
+    write(Version::V2, bytes);
+}
+
+fn write(version: Version, bytes: &[u8]) {
+    let options = Options::in_memory().background(false);
+    let db = Db::open(options).expect("BUG: the disk in memory opens");
+    let block = snap::raw::Encoder::new().compress_vec(bytes);
+    let request = Request {
+        version,
+        block: &block.expect("BUG: a fuzzer's input is small"),
+        bytes_max: bytes.len(),
+        durability: None,
+        intake: &Intake::default(),
+        now_ms: 0,
+    };
+    let Ok(first) = write::write(&db, &request, &mut Vec::new()) else {
+        return;
+    };
+    let again = write::write(&db, &request, &mut Vec::new()).expect("BUG: an understood request is stored");
+    assert_eq!(first.written, again.written, "BUG: keys lead to other series");
+}
+
+/// Requests as Prometheus sends them.
+pub(super) fn writes_v1() -> Vec<Vec<u8>> {
+    let label = |name: &str, value: &str| wire::Label {
+        name: name.into(),
+        value: value.into(),
+    };
+    let series = wire::TimeSeries {
+        labels: vec![label("__name__", "up"), label("job", "api")],
+        samples: vec![wire::Sample {
+            value: 1.5,
+            timestamp: 1_700_000_000_000,
+        }],
+        exemplars: vec![wire::Exemplar {
+            labels: vec![label("trace_id", "abc")],
+            value: 2.0,
+            timestamp: 5,
+        }],
+        histograms: Vec::new(),
+    };
+    let histogram = wire::Histogram {
+        count: Some(wire::histogram::Count::CountInt(3)),
+        positive_spans: vec![wire::BucketSpan { offset: 1, length: 2 }],
+        positive_deltas: vec![1, 1],
+        timestamp: 7,
+        ..Default::default()
+    };
+    let mut with_histogram = series.clone();
+    with_histogram.samples.clear();
+    with_histogram.histograms.push(histogram);
+    let metadata = wire::MetricMetadata {
+        r#type: 1,
+        metric_family_name: "up".into(),
+        help: "Whether it is up.".into(),
+        unit: "bool".into(),
+    };
+    let request = wire::WriteRequest {
+        timeseries: vec![series, with_histogram],
+        metadata: vec![metadata],
+    };
+    vec![request.encode_to_vec()]
+}
+
+/// The same of 2.0.
+pub(super) fn writes_v2() -> Vec<Vec<u8>> {
+    let symbols = ["", "__name__", "up", "job", "api", "trace_id", "abc"];
+    let request = wire_v2::Request {
+        symbols: symbols.map(String::from).to_vec(),
+        timeseries: vec![wire_v2::TimeSeries {
+            labels_refs: vec![1, 2, 3, 4],
+            samples: vec![wire_v2::Sample {
+                value: 1.5,
+                timestamp: 9,
+                start_timestamp: 3,
+            }],
+            exemplars: vec![wire_v2::Exemplar {
+                labels_refs: vec![5, 6],
+                value: 2.0,
+                timestamp: 5,
+            }],
+            metadata: Some(wire_v2::Metadata {
+                r#type: 2,
+                help_ref: 4,
+                unit_ref: 6,
+            }),
+            created_timestamp: 1,
+            ..Default::default()
+        }],
+    };
+    vec![request.encode_to_vec()]
 }
 
 /// Requests as clients send them.

@@ -76,5 +76,7 @@ each_target! {
     sketch
     time_columns
     wal
+    write_v1
+    write_v2
     xor_chunk
 }

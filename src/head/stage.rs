@@ -187,6 +187,10 @@ impl Stage {
         });
     }
 
+    #[cfg_attr(
+        not(feature = "server"),
+        expect(dead_code, reason = "remote write alone stages by keys")
+    )]
     /// As [`Stage::push`], for the series with that number of a request; [`Stage::name_from`] follows.
     #[inline]
     pub(crate) fn push_keyed(&mut self, number: u32, timestamp: i64, start_timestamp: i64, payload: Payload) {
@@ -203,6 +207,10 @@ impl Stage {
         });
     }
 
+    #[cfg_attr(
+        not(feature = "server"),
+        expect(dead_code, reason = "remote write alone stages by keys")
+    )]
     /// Names the series of the entries from `first` on by its key; its canonical labels take `label_bytes` at most.
     #[inline]
     pub(crate) fn name_from(&mut self, first: usize, key: u128, label_bytes: usize) {
@@ -213,6 +221,10 @@ impl Stage {
         }
     }
 
+    #[cfg_attr(
+        not(feature = "server"),
+        expect(dead_code, reason = "remote write alone stages by keys")
+    )]
     /// Gives the entries from `first` on other labels than those of the request.
     pub(crate) fn label_from(&mut self, first: usize, labels: LabelsRef<'_>) {
         let labels_start = self.labels.len() as u32;
@@ -332,6 +344,10 @@ impl Payload {
         Self::Refused(Box::new((reason, fault)))
     }
 
+    #[cfg_attr(
+        not(feature = "server"),
+        expect(dead_code, reason = "remote write alone stages by keys")
+    )]
     /// A histogram in the form that is stored, or the refusal of one that is invalid.
     pub(crate) fn histogram(histogram: &Histogram) -> Self {
         match checked(histogram) {

@@ -29,6 +29,7 @@ mod text;
 pub(crate) mod walk;
 
 pub(crate) use live::{LiveIndex, LiveIndexBytes, PairId};
+#[cfg(feature = "server")]
 pub(crate) use re2::translate as translate_regex;
 pub(crate) use regex::{LabelMatcher, RegexError};
 pub(crate) use segment::{IndexLayout, LabelCursor, SegmentIndex};

@@ -101,7 +101,7 @@ pub(crate) struct Series {
     /// The first of its entries.
     first: usize,
     floats: usize,
-    histograms: usize,
+    pub(crate) histograms: usize,
 }
 
 impl Sink<'_> {

@@ -5,7 +5,7 @@
 use super::histogram;
 use super::labels::{self, Gathered, Spans};
 use super::proto::{Field, Message, bytes_at, repeated_varint};
-use super::write::Sink;
+use super::write::{Series, Sink};
 use crate::base::bytes::Corrupt;
 use crate::head::stage::LabelSource;
 use crate::model::exemplar::Exemplar;
@@ -180,7 +180,7 @@ impl<'a> Source<'a> {
         sink.require_one_kind(&series);
         let name = self.end_series(&series, scratch, sink)?;
         if let (Some(range), Some(name)) = (metadata, name) {
-            self.stage_metadata(range, name, scratch, sink)?;
+            self.stage_metadata(range, name, &series, scratch, sink)?;
         }
         Ok(())
     }
@@ -188,7 +188,7 @@ impl<'a> Source<'a> {
     /// Gives the entries of the series that was pushed last their key; returns the reference to its metric name.
     fn end_series(
         &self,
-        series: &super::write::Series,
+        series: &Series,
         scratch: &mut Scratch,
         sink: &mut Sink<'_>,
     ) -> Result<Option<u32>, Corrupt> {
@@ -249,6 +249,7 @@ impl<'a> Source<'a> {
         &self,
         range: Range<usize>,
         name: u32,
+        series: &Series,
         scratch: &mut Scratch,
         sink: &mut Sink<'_>,
     ) -> Result<(), Corrupt> {
@@ -276,9 +277,23 @@ impl<'a> Source<'a> {
             help: text(help).to_owned(),
             unit: text(unit).to_owned(),
         };
-        sink.metadata(text(name), metadata);
+        let is_native = series.histograms > 0;
+        sink.metadata(family(text(name), metadata.metric_type, is_native), metadata);
         Ok(())
     }
+}
+
+/// The metric that a series is a part of: what is said of `x_bucket` is meant of the classic histogram `x`.
+fn family(name: &str, kind: MetricType, is_native: bool) -> &str {
+    let suffixes: &[&str] = match kind {
+        _ if is_native => &[],
+        MetricType::Histogram => &["_bucket", "_count", "_sum"],
+        MetricType::GaugeHistogram => &["_bucket", "_gcount", "_gsum"],
+        MetricType::Summary => &["_count", "_sum"],
+        _ => &[],
+    };
+    let stripped = suffixes.iter().find_map(|suffix| name.strip_suffix(suffix));
+    stripped.filter(|family| !family.is_empty()).unwrap_or(name)
 }
 
 /// Timestamp, start timestamp and bits.

@@ -444,6 +444,12 @@ fn exemplars_and_metadata() {
         });
         check(&server, &name, &request, 204, [1, 0, 3]);
     }
+}
+
+#[test]
+fn what_comes_without_samples_and_metadata() {
+    let server = Server::start(&[]);
+    let now = now_ms();
     let alone = Request::default().series(&metric("alone"), |request, series| {
         series.exemplars.push(v2::Exemplar {
             labels_refs: request.references(&[("trace_id", "x")]),
@@ -476,6 +482,17 @@ fn exemplars_and_metadata() {
             (1, kind, "bytes")
         );
     }
+    let classic = Request::default().series(&metric("classic_bucket"), |request, series| {
+        series.samples.push(sample(now, 1.0));
+        series.metadata = Some(v2::Metadata {
+            r#type: 3,
+            help_ref: request.reference("A family."),
+            unit_ref: 0,
+        });
+    });
+    check(&server, "a part of a classic histogram", &classic, 204, [1, 0, 0]);
+    let db = Db::open_read_only(server.narthex.data()).expect("a database");
+    assert_eq!(db.metadata(Some("classic"))["classic"][0].1.help, "A family.");
     let said = Request::default().series(&metric("said"), |request, series| {
         series.metadata = Some(v2::Metadata {
             r#type: 1,
@@ -515,7 +532,12 @@ fn bodies_that_mean_harm() {
     let mut first = Request::default().float(&metric("first"), now, 1.0);
     first.message.symbols[0] = "not empty".into();
     check(&server, "first symbol", &first, 400, [0, 0, 0]);
+}
 
+#[test]
+fn labels_that_mean_harm() {
+    let server = Server::start(&[]);
+    let now = now_ms();
     let names: Vec<String> = (0..10_000).map(|number| format!("label_{number}")).collect();
     let mut pairs: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "x")).collect();
     pairs.push(("__name__", "wide"));
@@ -570,7 +592,10 @@ fn rules_between_request_and_database() {
     let text = "[ha]\ncluster_label = \"cluster\"\nreplica_label = \"__replica__\"\n\n[ingest]\nsamples_per_second = 1000\n\n\
                 [[ingest.relabel]]\nsource_labels = [\"__name__\"]\nregex = \"go_.*\"\naction = \"drop\"\n\n\
                 [[ingest.relabel]]\nregex = \"pod_(.+)\"\nreplacement = \"$1\"\naction = \"labelmap\"\n";
-    #[expect(clippy::disallowed_methods, reason = "a configuration is outside of the database")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a configuration is outside of the database"
+    )]
     std::fs::write(&config, text).expect("a file");
     let path = config.display().to_string();
     let server = Server::start(&["--config", &path]);

@@ -1,0 +1,5 @@
+//! See `narthex::fuzzing::write_v1`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| narthex::fuzzing::write_v1(bytes));
