@@ -11,6 +11,8 @@ mod corruption;
 mod crash;
 mod damage;
 mod deleting;
+#[cfg(feature = "server")]
+mod demo;
 mod examples;
 mod faults;
 mod golden;
