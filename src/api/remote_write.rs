@@ -5,6 +5,7 @@
 //! heal (overload, a full disk) is 503, which it does. To send a request again is harmless: samples that are there count
 //! as written.
 
+use super::admission;
 use super::auth::Caller;
 use super::error::ApiError;
 use super::state::App;
@@ -49,7 +50,10 @@ pub(super) async fn write(
     let (parts, body) = request.into_parts();
     let version = match negotiate(&parts.headers) {
         Ok(version) => version,
-        Err(error) => return error.into_response(),
+        Err(error) => {
+            admission::discard(body);
+            return error.into_response();
+        }
     };
     let mut response = match store(app, caller, version, &parts.headers, body).await {
         Ok((outcome, durability)) => answer(version, &outcome, durability),

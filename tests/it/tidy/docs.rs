@@ -74,14 +74,15 @@ fn commands_of_the_readme_exist() {
     let readme = root_files(&["README.md"]).remove(0);
     let mut complaints = Vec::new();
     for (index, line) in readme.text.lines().enumerate() {
-        let mut words = line.split_whitespace();
+        let mut words = line
+            .split_whitespace()
+            .map(|word| word.trim_end_matches(['`', ',', ')']));
         while let Some(word) = words.next() {
             let path = match word {
                 "--example" => words.next().map(|name| format!("examples/{name}.rs")),
                 "bash" => words.next().map(str::to_owned),
                 _ => None,
             };
-            let path = path.map(|path| path.trim_end_matches(['`', ',', ')']).to_owned());
             if let Some(path) = path.filter(|path| !root().join(path).exists()) {
                 complaints.push(readme.complaint(index, &format!("`{path}` does not exist")));
             }
