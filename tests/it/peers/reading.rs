@@ -143,7 +143,8 @@ fn compare_chunks(prometheus: &Prometheus, narthex: &Narthex) {
                 .iter()
                 .find(|chunk| (chunk.0, chunk.1, chunk.2) == (*min, *max, *kind));
             if let Some(same) = same {
-                assert_eq!(&same.3, bytes, "{labels} from {min} to {max}");
+                let bytes = with_known_reset(*kind, bytes, &same.3);
+                assert_eq!(same.3, bytes, "{labels} from {min} to {max}");
                 compared[usize::from(*kind == 2)] += 1;
             } else {
                 compared[2] += 1;
@@ -155,4 +156,16 @@ fn compare_chunks(prometheus: &Prometheus, narthex: &Narthex) {
         floats > 500 && histograms > 0 && cut_elsewhere * 10 < floats,
         "{compared:?}"
     );
+}
+
+/// The bytes with the flag for a counter reset before the chunk that `other` has, where they have none: Prometheus forgets it
+/// when it makes its open chunk anew for an answer.
+fn with_known_reset(kind: i32, bytes: &[u8], other: &[u8]) -> Vec<u8> {
+    const HISTOGRAM: i32 = 2;
+    const FLAGS_AT: usize = 2;
+    let mut bytes = bytes.to_vec();
+    if kind == HISTOGRAM && bytes[FLAGS_AT] == 0 {
+        bytes[FLAGS_AT] = other[FLAGS_AT];
+    }
+    bytes
 }
