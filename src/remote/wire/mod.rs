@@ -8,5 +8,7 @@
     reason = "made by a program, whole"
 )]
 
+#[rustfmt::skip]
 pub(crate) mod prometheus;
+#[rustfmt::skip]
 pub(crate) mod write_v2;

@@ -13,6 +13,7 @@ mod reading;
 mod target;
 mod writing;
 
+#[rustfmt::skip]
 #[path = "../../../src/remote/wire/prometheus.rs"]
 #[allow(
     clippy::all,
@@ -24,6 +25,7 @@ mod writing;
 )]
 pub(crate) mod wire;
 
+#[rustfmt::skip]
 #[path = "../../../src/remote/wire/write_v2.rs"]
 #[allow(
     clippy::all,
