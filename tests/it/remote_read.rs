@@ -1,14 +1,11 @@
 //! Remote read through the public face: requests and answers as a Prometheus that is the client makes and reads them.
 
+use crate::peers::wire;
 use crate::world::{Rng, Truth, float, histogram, random_float, random_labels, random_matcher};
 use narthex::remote_read::{ReadError, ReadOptions, ReadRequest, ResponseType};
 use narthex::{Db, Error, Labels, MatchOp, Matcher, Options, Precision, ResetHint, Sample, Value, labels};
 use prost::Message as _;
 use std::ops::ControlFlow;
-
-#[path = "../../src/remote/wire/prometheus.rs"]
-#[allow(clippy::all, unreachable_pub, dead_code, reason = "made by a program, whole")]
-mod wire;
 
 const STREAMED: i32 = 1;
 
