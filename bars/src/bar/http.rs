@@ -355,7 +355,7 @@ impl Sender {
         self.requests += 1;
         if self.requests.is_multiple_of(64) {
             let start = thread_cpu();
-            let labels = walk(&body)?;
+            let labels = walk(&body, self.load == Load::V2)?;
             ensure!(labels > 0, "BUG: a body without labels");
             self.sent.floor.0 += thread_cpu() - start;
             self.sent.floor.1 += count as u64;
@@ -384,7 +384,7 @@ fn flushes(served: &Served) -> Result<f64> {
 }
 
 /// Decompresses a body and walks over every field of every message in it; how many innermost texts there are.
-fn walk(body: &[u8]) -> Result<u64> {
+fn walk(body: &[u8], is_v2: bool) -> Result<u64> {
     let message = snap::raw::Decoder::new().decompress_vec(body)?;
     let (mut texts, mut stack) = (0, vec![(0, message.len(), 0)]);
     while let Some((mut at, end, depth)) = stack.pop() {
@@ -395,8 +395,9 @@ fn walk(body: &[u8]) -> Result<u64> {
                 1 => at += 8,
                 2 => {
                     let length = varint(&message, &mut at)? as usize;
-                    // Series, and the labels and samples in them; what is deeper is text.
-                    if depth < 2 && !(depth == 0 && tag >> 3 == 4) {
+                    // Series, and the labels and samples in them; what is deeper is text, as are symbols and references.
+                    let is_text = is_v2 && (depth == 0 && tag >> 3 == 4 || depth == 1 && tag >> 3 == 1);
+                    if depth < 2 && !is_text {
                         stack.push((at, at + length, depth + 1));
                     } else {
                         texts += std::str::from_utf8(&message[at..at + length]).map_or(0, |_| 1);
