@@ -11,33 +11,11 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 /// Steps in which bytes are taken from the budget: fewer calls, and a permit count that fits the semaphore.
 const STEP_BYTES: usize = 16 << 10;
-
-/// What is read for nothing of a body that was answered before its end.
-const DISCARDED_BYTES_MAX: usize = 256 << 20;
-const DISCARDING_TIME: Duration = Duration::from_secs(10);
-
-/// Reads what is left of a body and forgets it, while the answer is on its way. A client that still sends sees the answer then,
-/// where a closed connection would tell it to try again.
-pub(crate) fn discard(mut body: Body) {
-    let reading = async move {
-        let mut left = DISCARDED_BYTES_MAX;
-        while let Some(Ok(frame)) = body.frame().await {
-            let bytes = frame.data_ref().map_or(0, Bytes::len);
-            match left.checked_sub(bytes) {
-                Some(rest) => left = rest,
-                None => return,
-            }
-        }
-    };
-    // Whether it came to its end does not matter.
-    tokio::spawn(async { drop(timeout(DISCARDING_TIME, reading).await) });
-}
 
 /// The budgets of a server.
 #[derive(Debug)]
@@ -104,23 +82,18 @@ impl Admission {
     }
 
     /// Reads a body.
-    pub(crate) async fn read(&self, mut body: Body, limits: &Http) -> Result<HeldBody, ApiError> {
+    pub(crate) async fn read(&self, body: Body, limits: &Http) -> Result<HeldBody, ApiError> {
         use axum::body::HttpBody as _;
         if body.size_hint().lower() > limits.body_bytes_max as u64 {
-            discard(body);
             return Err(ApiError::body_too_large(limits.body_bytes_max));
         }
-        let reading = self.read_frames(&mut body, limits.body_bytes_max);
-        let Ok(read) = timeout(limits.body_timeout, reading).await else {
-            return Err(ApiError::slow_body());
-        };
-        if read.is_err() {
-            discard(body);
-        }
-        read
+        let read = self.read_frames(body, limits.body_bytes_max);
+        timeout(limits.body_timeout, read)
+            .await
+            .unwrap_or_else(|_| Err(ApiError::slow_body()))
     }
 
-    async fn read_frames(&self, body: &mut Body, bytes_max: usize) -> Result<HeldBody, ApiError> {
+    async fn read_frames(&self, mut body: Body, bytes_max: usize) -> Result<HeldBody, ApiError> {
         let mut permit = None;
         let mut first = Bytes::new();
         let mut rest = BytesMut::new();

@@ -5,6 +5,7 @@
 //! senders keep for the next minute could not be told from clients that send a byte a minute. So the stream itself keeps
 //! the time: it knows from [`Requests`] whether a request is under way, and from its reads when one begins.
 
+use super::leftover::Wanted;
 use axum::body::Body;
 use axum::http::{Request, Response};
 use bytes::Bytes;
@@ -227,7 +228,7 @@ impl Service<Request<Incoming>> for Counted {
         let underway = self.requests.begin();
         let router = self.router.clone();
         Box::pin(async move {
-            let response = router.oneshot(request.map(Body::new)).await?;
+            let response = router.oneshot(request.map(Wanted::body)).await?;
             Ok(response.map(|body| {
                 Body::new(Answer {
                     body,

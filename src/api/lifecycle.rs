@@ -8,17 +8,17 @@ use super::self_metrics::ServerMetrics;
 use super::state::App;
 use super::tls::{self, TlsError};
 use crate::base::clock::{Clock as _, SystemClock};
-use crate::config::ingest::RelabelTable;
 use crate::config::{Config, ConfigError, Sources};
 use crate::db::Db;
 use crate::engine::error::Error;
 use crate::engine::progress::OpenProgress;
 use crate::io::{DiskFs, Fs};
+use crate::model::relabel_rule::RelabelRule;
 use crate::remote::ha::{Elections, HaLabels};
 use crate::remote::intake::Intake;
 use crate::remote::journal::Journal;
 use crate::remote::quota::Quota;
-use crate::remote::relabel::{Rule, RuleText};
+use crate::remote::relabel::Rule;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use std::fmt;
 use std::io;
@@ -313,7 +313,9 @@ impl Server {
                 .resolve()
                 .map_err(|error: ConfigError| error.to_string())?;
             let tls = fresh.tls.as_ref().map(tls::load).transpose();
-            let intake = intake(&fresh).map_err(|error| error.to_string())?;
+            let is_new = fresh.ingest != self.app.config.load().ingest;
+            let intake = is_new.then(|| intake(&fresh)).transpose();
+            let intake = intake.map_err(|error| error.to_string())?;
             Ok::<_, String>((fresh, tls.map_err(|error| format!("TLS: {error}"))?, intake))
         };
         let (fresh, tls, intake) = read().inspect_err(|error| {
@@ -338,7 +340,7 @@ impl Server {
                 .store(Arc::new(Auth::new(config.credentials.clone())));
             self.warn_if_open(&config);
         }
-        if config.ingest != old.ingest {
+        if let Some(intake) = intake {
             self.app.intake.store(Arc::new(intake));
         }
         if config.log != old.log {
@@ -383,17 +385,8 @@ async fn told_again(commands: &mut mpsc::Receiver<Command>) {
 
 /// The rules for series that are written.
 fn intake(config: &Config) -> Result<Intake, ServeError> {
-    let compile = |(number, table): (usize, &RelabelTable)| {
-        let text = RuleText {
-            source_labels: table.source_labels.clone(),
-            separator: table.separator.clone(),
-            regex: table.regex.clone(),
-            modulus: table.modulus,
-            target_label: table.target_label.clone(),
-            replacement: table.replacement.clone(),
-            action: table.action.clone(),
-        };
-        Rule::compile(&text).map_err(|what| ServeError::Relabel {
+    let compile = |(number, text): (usize, &RelabelRule)| {
+        Rule::compile(text).map_err(|what| ServeError::Relabel {
             number: number + 1,
             what,
         })

@@ -13,6 +13,7 @@ mod door;
 mod error;
 mod exposition;
 mod json;
+mod leftover;
 mod lifecycle;
 mod process;
 mod remote_read;

@@ -5,7 +5,6 @@
 //! heal (overload, a full disk) is 503, which it does. To send a request again is harmless: samples that are there count
 //! as written.
 
-use super::admission;
 use super::auth::Caller;
 use super::error::ApiError;
 use super::state::App;
@@ -50,10 +49,7 @@ pub(super) async fn write(
     let (parts, body) = request.into_parts();
     let version = match negotiate(&parts.headers) {
         Ok(version) => version,
-        Err(error) => {
-            admission::discard(body);
-            return error.into_response();
-        }
+        Err(error) => return error.into_response(),
     };
     let mut response = match store(app, caller, version, &parts.headers, body).await {
         Ok((outcome, durability)) => answer(version, &outcome, durability),
@@ -125,7 +121,7 @@ async fn store(
     let sender = caller.sender().to_owned();
     let quota = config.ingest.samples_per_second;
     if quota > 0
-        && let Some(wait_s) = app.quota.wait_s(&sender, quota, now_ms(&app)?)
+        && let Some(wait_s) = app.quota.wait_s(&sender, quota, app.db()?.now_ms())
     {
         return Err(ApiError::over_quota(quota, wait_s));
     }
@@ -151,10 +147,6 @@ async fn store(
         Ok((outcome, stored))
     })
     .await
-}
-
-fn now_ms(app: &App) -> Result<i64, ApiError> {
-    Ok(app.db()?.now_ms())
 }
 
 fn write_now(

@@ -3,7 +3,7 @@
 use super::error::ApiError;
 use super::self_metrics::RouteMetrics;
 use super::state::App;
-use super::{admin, admission, remote_read, remote_write, self_metrics, status};
+use super::{admin, remote_read, remote_write, self_metrics, status};
 use crate::base::hash;
 use crate::config::credentials::Scope;
 use axum::Router;
@@ -134,10 +134,7 @@ async fn pass(State(gate): State<Gate>, mut request: Request, next: Next) -> Res
                 request.extensions_mut().insert(caller);
                 next.run(request).await
             }
-            Err(error) => {
-                admission::discard(request.into_body());
-                error.into_response()
-            }
+            Err(error) => error.into_response(),
         }
     };
     let mut response = answered.instrument(span.clone()).await;

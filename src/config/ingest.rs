@@ -1,12 +1,13 @@
 //! What becomes of series that are written: relabelling, pairs of senders, quotas.
 
 use super::file::hint;
+use crate::model::relabel_rule::RelabelRule;
 use std::time::Duration;
 
 /// How writes are taken in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ingest {
-    pub(crate) relabel: Vec<RelabelTable>,
+    pub(crate) relabel: Vec<RelabelRule>,
     /// Labels of cluster and replica, and how long the elected replica may be silent.
     pub(crate) ha: Option<(String, String, Duration)>,
     /// 0 = no limit.
@@ -22,18 +23,6 @@ pub(crate) struct RemoteRead {
     pub(crate) timeout: Duration,
 }
 
-/// A relabelling rule as it is written, with the fields of Prometheus.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct RelabelTable {
-    pub(crate) source_labels: Vec<String>,
-    pub(crate) separator: Option<String>,
-    pub(crate) regex: Option<String>,
-    pub(crate) modulus: Option<u64>,
-    pub(crate) target_label: Option<String>,
-    pub(crate) replacement: Option<String>,
-    pub(crate) action: Option<String>,
-}
-
 const FIELDS: [&str; 7] = [
     "source_labels",
     "separator",
@@ -44,37 +33,35 @@ const FIELDS: [&str; 7] = [
     "action",
 ];
 
-impl RelabelTable {
-    /// Reads a table of `ingest.relabel`.
-    pub(super) fn read(table: &[(String, Vec<String>)]) -> Result<Self, String> {
-        let mut rule = Self::default();
-        for (field, words) in table {
-            if field == "source_labels" {
-                rule.source_labels.clone_from(words);
-                continue;
+/// Reads a table of `ingest.relabel`.
+pub(super) fn relabel_rule(table: &[(String, Vec<String>)]) -> Result<RelabelRule, String> {
+    let mut rule = RelabelRule::default();
+    for (field, words) in table {
+        if field == "source_labels" {
+            rule.source_labels.clone_from(words);
+            continue;
+        }
+        let [word] = words.as_slice() else {
+            return Err(format!("`{field}` is one text"));
+        };
+        let word = Some(word.clone());
+        match field.as_str() {
+            "separator" => rule.separator = word,
+            "regex" => rule.regex = word,
+            "target_label" => rule.target_label = word,
+            "replacement" => rule.replacement = word,
+            "action" => rule.action = word,
+            "modulus" => {
+                let number = word.and_then(|word| word.parse().ok());
+                rule.modulus = Some(number.ok_or("`modulus` is a number")?);
             }
-            let [word] = words.as_slice() else {
-                return Err(format!("`{field}` is one text"));
-            };
-            let word = Some(word.clone());
-            match field.as_str() {
-                "separator" => rule.separator = word,
-                "regex" => rule.regex = word,
-                "target_label" => rule.target_label = word,
-                "replacement" => rule.replacement = word,
-                "action" => rule.action = word,
-                "modulus" => {
-                    let number = word.and_then(|word| word.parse().ok());
-                    rule.modulus = Some(number.ok_or("`modulus` is a number")?);
-                }
-                _ => {
-                    return Err(format!(
-                        "unknown key `{field}`{}",
-                        hint(field, FIELDS.into_iter())
-                    ));
-                }
+            _ => {
+                return Err(format!(
+                    "unknown key `{field}`{}",
+                    hint(field, FIELDS.into_iter())
+                ));
             }
         }
-        Ok(rule)
     }
+    Ok(rule)
 }

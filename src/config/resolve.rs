@@ -1,7 +1,7 @@
 //! Joins the layers (defaults < file < environment < flags) and checks the result; every fault is reported at once.
 
 use super::credentials::{self, Credentials};
-use super::ingest::{Ingest, RelabelTable, RemoteRead};
+use super::ingest::{Ingest, RemoteRead, relabel_rule};
 use super::settings::{Kind, SETTINGS, Setting};
 use super::{Config, ConfigError, Http, Sources, Tls, file, units};
 use crate::head::report::Durability;
@@ -291,7 +291,7 @@ impl Reader<'_> {
         let mut relabel = Vec::new();
         if let Some(Raw::Tables(tables)) = self.effective.get("ingest.relabel").map(|given| &given.raw) {
             for (index, table) in tables.iter().enumerate() {
-                match RelabelTable::read(table) {
+                match relabel_rule(table) {
                     Ok(rule) => relabel.push(rule),
                     Err(what) => self.fault("ingest.relabel", &format!("entry {}: {what}", index + 1)),
                 }

@@ -4,7 +4,7 @@ use super::Engine;
 use super::error::Error;
 use super::masks::Masks;
 use super::merge::{Join, SourceKind};
-use super::select::{Series, SeriesCursor, Warning, bounds, matching_rows, warning};
+use super::select::{Series, SeriesCursor, Warning, bounds, in_words, matching_rows, warning};
 use super::view::View;
 use crate::base::bytes::Corrupt;
 use crate::index::walk::{SortedTexts, WalkBounds, WalkEnd, merged_walk};
@@ -278,15 +278,13 @@ impl Engine {
         } else {
             Vec::new()
         };
-        if sources.is_empty() && view.deletions.is_empty() {
-            counted.series = self.head.count_within(&view.generations, &in_head, (from, to)) as u64;
-            return Ok(counted);
-        }
         if sources.is_empty() {
-            let shown = in_head
-                .iter()
-                .filter(|id| self.is_in_head(&view, **id, (from, to)));
-            counted.series = shown.count() as u64;
+            let is_shown = |id: &&u32| self.is_in_head(&view, **id, (from, to));
+            let shown = match view.deletions.is_empty() {
+                true => self.head.count_within(&view.generations, &in_head, (from, to)),
+                false => in_head.iter().filter(is_shown).count(),
+            };
+            counted.series = shown as u64;
             return Ok(counted);
         }
         if let [only] = &*sources
@@ -320,13 +318,6 @@ impl SeriesCursor {
             }
         }
         false
-    }
-}
-
-fn in_words(error: &Error) -> Warning {
-    Warning {
-        file: None,
-        reason: error.to_string(),
     }
 }
 

@@ -275,10 +275,7 @@ impl SeriesCursor {
     pub(super) fn advance(&mut self) -> bool {
         let mut failed = Vec::new();
         let found = self.join.next(&self.engine.head, &mut failed);
-        self.warnings.extend(failed.iter().map(|error| Warning {
-            file: None,
-            reason: error.to_string(),
-        }));
+        self.warnings.extend(failed.iter().map(in_words));
         found
     }
 
@@ -400,6 +397,14 @@ impl Engine {
             };
             generation.is_within(from, to) && is_shown()
         })
+    }
+}
+
+/// What failed for no segment in particular.
+pub(super) fn in_words(error: &Error) -> Warning {
+    Warning {
+        file: None,
+        reason: error.to_string(),
     }
 }
 

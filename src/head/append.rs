@@ -121,33 +121,21 @@ impl Head {
         report: &mut CommitReport,
     ) -> Result<u32, CreateError> {
         let mut labels = std::mem::take(&mut writer.labels);
-        let found = incoming.labels_of(entry, &mut labels);
-        let result = found
-            .map_err(|_| CreateError(Reject::InvalidLabels))
-            .and_then(|()| {
-                let hash = match entry.name {
-                    Name::Labels(hash) => hash,
-                    Name::Key(_) => LabelHash(hash::hash_128(&labels)),
+        let named = incoming.labels_of(entry, &mut labels);
+        let found = match (named, entry.name) {
+            (Err(_), _) => Err(CreateError(Reject::InvalidLabels)),
+            (Ok(()), Name::Labels(hash)) => self.create(writer, index, LabelsRef::new(&labels), hash, report),
+            (Ok(()), Name::Key(key)) => {
+                let hash = LabelHash(hash::hash_128(&labels));
+                let found = match writer.map.find(hash) {
+                    Some(id) => Ok(id),
+                    None => self.create(writer, index, LabelsRef::new(&labels), hash, report),
                 };
-                let known = match entry.name {
-                    Name::Labels(_) => None,
-                    Name::Key(_) => writer.map.find(hash),
-                };
-                let id = match known {
-                    Some(id) => id,
-                    None => {
-                        let id = self.create(writer, index, LabelsRef::new(&labels), hash)?;
-                        report.new_series += 1;
-                        id
-                    }
-                };
-                if let Name::Key(key) = entry.name {
-                    writer.map.set_key(id, key);
-                }
-                Ok(id)
-            });
+                found.inspect(|id| writer.map.set_key(*id, key))
+            }
+        };
         writer.labels = labels;
-        result
+        found
     }
 }
 

@@ -1,7 +1,7 @@
 //! New series: the limits, the index entry, the slot.
 
 use super::Head;
-use super::report::Reject;
+use super::report::{CommitReport, Reject};
 use super::series::Series;
 use super::slab::{SLAB_SERIES, Slab, place_of};
 use super::writer::Writer;
@@ -21,6 +21,7 @@ impl Head {
         index: &mut Option<RwLockWriteGuard<'a, LiveIndex>>,
         labels: LabelsRef<'_>,
         hash: LabelHash,
+        report: &mut CommitReport,
     ) -> Result<u32, CreateError> {
         self.check_limits(writer, labels)?;
         let index = index.get_or_insert_with(|| self.index.write().unwrap_or_else(PoisonError::into_inner));
@@ -29,6 +30,7 @@ impl Head {
         index.intern_labels(labels, &mut pairs, |pair| writer.note_new_pair(pair));
         let id = self.place(writer, index, pairs.as_slice().into(), hash);
         writer.pairs = pairs;
+        report.new_series += 1;
         Ok(id)
     }
 

@@ -187,11 +187,11 @@ impl Stage {
         });
     }
 
+    /// As [`Stage::push`], for the series with that number of a request; [`Stage::name_from`] follows.
     #[cfg_attr(
         not(feature = "server"),
         expect(dead_code, reason = "remote write alone stages by keys")
     )]
-    /// As [`Stage::push`], for the series with that number of a request; [`Stage::name_from`] follows.
     #[inline]
     pub(crate) fn push_keyed(&mut self, number: u32, timestamp: i64, start_timestamp: i64, payload: Payload) {
         if !matches!(payload, Payload::Float(_)) {
@@ -207,11 +207,11 @@ impl Stage {
         });
     }
 
+    /// Names the series of the entries from `first` on by its key; its canonical labels take `label_bytes` at most.
     #[cfg_attr(
         not(feature = "server"),
         expect(dead_code, reason = "remote write alone stages by keys")
     )]
-    /// Names the series of the entries from `first` on by its key; its canonical labels take `label_bytes` at most.
     #[inline]
     pub(crate) fn name_from(&mut self, first: usize, key: u128, label_bytes: usize) {
         for entry in self.entries.iter_mut().skip(first) {
@@ -221,11 +221,11 @@ impl Stage {
         }
     }
 
+    /// Gives the entries from `first` on other labels than those of the request.
     #[cfg_attr(
         not(feature = "server"),
         expect(dead_code, reason = "remote write alone stages by keys")
     )]
-    /// Gives the entries from `first` on other labels than those of the request.
     pub(crate) fn label_from(&mut self, first: usize, labels: LabelsRef<'_>) {
         let labels_start = self.labels.len() as u32;
         self.labels.extend_from_slice(labels.as_bytes());
@@ -344,11 +344,11 @@ impl Payload {
         Self::Refused(Box::new((reason, fault)))
     }
 
+    /// A histogram in the form that is stored, or the refusal of one that is invalid.
     #[cfg_attr(
         not(feature = "server"),
         expect(dead_code, reason = "remote write alone stages by keys")
     )]
-    /// A histogram in the form that is stored, or the refusal of one that is invalid.
     pub(crate) fn histogram(histogram: &Histogram) -> Self {
         match checked(histogram) {
             Ok(histogram) => Self::Histogram(Arc::new(histogram)),

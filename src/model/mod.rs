@@ -10,6 +10,8 @@ pub(crate) mod labels;
 pub(crate) mod matcher;
 pub(crate) mod metadata;
 pub(crate) mod parts;
+#[cfg(feature = "server")]
+pub(crate) mod relabel_rule;
 pub(crate) mod sample;
 pub(crate) mod samples;
 pub(crate) mod starts;

@@ -36,7 +36,7 @@ pub(crate) enum Verdict {
     /// It is not stored, as its sender wished or because another replica is; it counts as written.
     Dropped,
     /// It is stored under other labels, canonical.
-    Changed(Box<[u8]>),
+    Changed(Arc<[u8]>),
 }
 
 impl Intake {
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
     use crate::labels;
     use crate::model::labels::Labels;
-    use crate::remote::relabel::RuleText;
+    use crate::model::relabel_rule::RelabelRule;
     use std::time::Duration;
 
     fn judge(intake: &Intake, labels: &Labels, now_ms: i64) -> Verdict {
@@ -143,11 +143,11 @@ mod tests {
 
     #[test]
     fn the_elected_replica_is_stored_without_its_label_and_rules_come_after() {
-        let rule = RuleText {
+        let rule = RelabelRule {
             source_labels: vec!["__name__".into()],
             regex: Some("go_.*".into()),
             action: Some("drop".into()),
-            ..RuleText::default()
+            ..RelabelRule::default()
         };
         let names = HaLabels {
             cluster: "cluster".into(),

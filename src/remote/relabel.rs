@@ -2,9 +2,11 @@
 
 use crate::index::translate_regex;
 use crate::model::labels::{self, LabelsRef};
+use crate::model::relabel_rule::RelabelRule;
 use regex_automata::meta::Regex;
 use regex_automata::util::captures::Captures;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What a rule does. The names are those of Prometheus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,18 +46,6 @@ impl Action {
     }
 }
 
-/// A rule as it is written; what is absent has Prometheus' default.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct RuleText {
-    pub(crate) source_labels: Vec<String>,
-    pub(crate) separator: Option<String>,
-    pub(crate) regex: Option<String>,
-    pub(crate) modulus: Option<u64>,
-    pub(crate) target_label: Option<String>,
-    pub(crate) replacement: Option<String>,
-    pub(crate) action: Option<String>,
-}
-
 /// A rule that is ready for use.
 #[derive(Debug)]
 pub(crate) struct Rule {
@@ -73,7 +63,7 @@ type Pairs = BTreeMap<String, String>;
 
 impl Rule {
     /// Compiles a rule, or says what is wrong with it.
-    pub(crate) fn compile(text: &RuleText) -> Result<Self, String> {
+    pub(crate) fn compile(text: &RelabelRule) -> Result<Self, String> {
         let named = text.action.as_deref().unwrap_or("replace");
         let action = Action::named(named).ok_or_else(|| format!("unknown relabel action {named:?}"))?;
         let rule = Self {
@@ -89,7 +79,7 @@ impl Rule {
             .map_or(Ok(rule), |fault| Err(format!("relabel action {named}: {fault}")))
     }
 
-    fn check(&self, text: &RuleText) -> Option<&'static str> {
+    fn check(&self, text: &RelabelRule) -> Option<&'static str> {
         use Action::{
             DropEqual, HashMod, KeepEqual, LabelDrop, LabelKeep, LabelMap, Lowercase, Replace, Uppercase,
         };
@@ -253,7 +243,7 @@ pub(crate) enum Relabelled {
     Unchanged,
     Dropped,
     /// Its new labels, canonical.
-    Changed(Box<[u8]>),
+    Changed(Arc<[u8]>),
 }
 
 /// Applies rules to canonical labels, one after the other.
@@ -280,32 +270,33 @@ mod tests {
     use super::*;
     use crate::model::labels::Labels;
 
-    fn rule(action: &str, sources: &[&str], regex: &str, target: &str, replacement: &str) -> RuleText {
+    fn rule(action: &str, sources: &[&str], regex: &str, target: &str, replacement: &str) -> RelabelRule {
         let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        RuleText {
+        RelabelRule {
             source_labels: sources.iter().map(|&name| name.to_owned()).collect(),
             regex: given(regex),
             target_label: given(target),
             replacement: given(replacement),
             action: given(action),
-            ..RuleText::default()
+            ..RelabelRule::default()
         }
     }
 
     /// The labels of `foo, bar, foobar, xyz` after a rule, in words; `None` when they are dropped.
-    fn after(text: &RuleText) -> Option<String> {
+    fn after(text: &RelabelRule) -> Option<String> {
         let labels = crate::labels! { "__name__" => "m", "a" => "foo", "b" => "bar", "c" => "Baz" };
         match relabel(&[Rule::compile(text).unwrap()], labels.as_bytes()) {
             Relabelled::Unchanged => Some("unchanged".into()),
             Relabelled::Dropped => None,
-            Relabelled::Changed(bytes) => Some(Labels::from_canonical(bytes).to_string()),
+            Relabelled::Changed(bytes) => Some(Labels::from_canonical(&*bytes).to_string()),
         }
     }
 
     #[test]
     fn table() {
-        let is =
-            |text: RuleText, expected: &str| assert_eq!(after(&text).as_deref(), Some(expected), "{text:?}");
+        let is = |text: RelabelRule, expected: &str| {
+            assert_eq!(after(&text).as_deref(), Some(expected), "{text:?}")
+        };
         is(
             rule("", &["a"], "f(.*)", "d", "ch${1}-ch${1}"),
             r#"m{a="foo", b="bar", c="Baz", d="choo-choo"}"#,
@@ -363,7 +354,7 @@ mod tests {
     fn hashmod_is_that_of_prometheus() {
         // Known from Prometheus: baz and foo, newline, bar, modulus 1000.
         assert_eq!((hash_mod("baz", 1000), hash_mod("foo\nbar", 1000)), (976, 734));
-        let text = RuleText {
+        let text = RelabelRule {
             modulus: Some(2),
             ..rule("hashmod", &["a"], "", "shard", "")
         };
@@ -372,7 +363,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_a_rule_is_said() {
-        let fault = |text: RuleText| Rule::compile(&text).map(|_| ()).unwrap_err();
+        let fault = |text: RelabelRule| Rule::compile(&text).map(|_| ()).unwrap_err();
         assert_eq!(
             fault(rule("repalce", &[], "", "", "")),
             "unknown relabel action \"repalce\""

@@ -69,15 +69,13 @@ pub(crate) fn write(db: &Db, request: &Request<'_>, buffer: &mut Vec<u8>) -> Res
         Version::V2 => write_v2::stage(body, &mut sink).map(|source| Box::new(source) as _),
     };
     let dropped = sink.dropped;
-    let report = match staged {
-        Ok(source) => db.commit_staged(&mut stage, Some(&*source), request.durability),
-        Err(corrupt) => {
-            db.keep_stage(stage);
-            return Err(RequestError::Protobuf(corrupt).into());
-        }
-    };
+    let committed = staged.map_err(|corrupt| RequestError::Protobuf(corrupt).into());
+    let committed = committed.and_then(|source| {
+        let report = db.commit_staged(&mut stage, Some(&*source), request.durability);
+        report.map_err(WriteError::from)
+    });
     db.keep_stage(stage);
-    let report = report?;
+    let report = committed?;
     Ok(Outcome {
         written: Written::of(&report).plus(dropped),
         dropped,
@@ -193,18 +191,13 @@ impl Sink<'_> {
 
     /// A series of 2.0 has floats or histograms, not both. One with exemplars alone is what Prometheus 3.5 sends.
     pub(crate) fn require_one_kind(&mut self, series: &Series) {
-        let fault = match (series.floats, series.histograms) {
-            (0, 0) if self.stage.entries.len() > series.first => return,
-            (0, 0) => "a series without a sample",
-            (0, _) | (_, 0) => return,
-            _ => "a series with floats and histograms",
-        };
+        let refused = |fault: &str| Payload::refused(Reject::InvalidSeries, fault.into());
         if self.stage.entries.len() == series.first {
-            let refused = Payload::refused(Reject::InvalidSeries, fault.into());
-            return self.push(series, 0, 0, refused);
-        }
-        for entry in self.stage.entries.iter_mut().skip(series.first) {
-            entry.payload = Payload::refused(Reject::InvalidSeries, fault.into());
+            self.push(series, 0, 0, refused("a series without a sample"));
+        } else if series.floats > 0 && series.histograms > 0 {
+            for entry in self.stage.entries.iter_mut().skip(series.first) {
+                entry.payload = refused("a series with floats and histograms");
+            }
         }
     }
 }
