@@ -104,7 +104,7 @@ impl Batch {
 
     /// Adds what is known of a metric.
     pub fn push_metadata(&mut self, metric: &str, metadata: &Metadata) {
-        self.stage.push_metadata(metric, metadata.clone());
+        self.stage.push_metadata(metric, metadata.as_ref());
     }
 
     /// Number of samples and exemplars in the batch.

@@ -14,6 +14,9 @@ use std::collections::BTreeMap;
 /// and segments that share partitions are better than one for every sample.
 const STRETCHES_MAX: usize = 512;
 
+/// Label sets that are written before they are looked at: neighbours share text and locks.
+const LABELS_AT_ONCE: usize = 256;
+
 /// A stretch of time, both ends included, and the series that have something in it, by position.
 #[derive(Debug, Default)]
 pub(super) struct Stretch {
@@ -114,11 +117,16 @@ impl SeriesSource for FrozenSource<'_> {
     }
 
     fn each_labels(&self, each: &mut dyn FnMut(u32, LabelsRef<'_>)) -> Result<(), WriteError> {
-        let mut labels = Vec::new();
-        for (position, row) in self.stretch.rows.iter().zip(0..) {
+        let (mut labels, mut ends) = (Vec::new(), Vec::new());
+        let mut rows = 0..;
+        for positions in self.stretch.rows.chunks(LABELS_AT_ONCE) {
             labels.clear();
-            self.series.labels(self.head, *position as usize, &mut labels);
-            each(row, LabelsRef::new(&labels));
+            ends.clear();
+            self.series.labels(self.head, positions, &mut labels, &mut ends);
+            let starts = std::iter::once(0).chain(ends.iter().copied());
+            for ((start, end), row) in starts.zip(&ends).zip(&mut rows) {
+                each(row, LabelsRef::new(labels.get(start..*end).unwrap_or(&[])));
+            }
         }
         Ok(())
     }

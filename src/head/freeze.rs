@@ -40,10 +40,13 @@ impl FrozenSeries {
             .collect()
     }
 
-    /// Appends the canonical labels of the series at `position` in label order.
-    pub(crate) fn labels(&self, head: &Head, position: usize, out: &mut Vec<u8>) {
-        let id = self.ids.get(position..=position).unwrap_or(&[]);
-        head.write_labels(id, out, &mut Vec::new());
+    /// Appends the canonical labels of the series at `positions` in label order, and where each ends.
+    pub(crate) fn labels(&self, head: &Head, positions: &[u32], out: &mut Vec<u8>, ends: &mut Vec<usize>) {
+        let ids = positions
+            .iter()
+            .filter_map(|position| self.ids.get(*position as usize));
+        let ids: Vec<u32> = ids.copied().collect();
+        head.write_labels_alone(&ids, out, ends, |_| {});
     }
 
     /// The data of the series at `position` in label order.

@@ -25,7 +25,7 @@ impl Limits {
     /// Why a series with these labels is refused, if it is.
     pub(crate) fn refusal(&self, labels: LabelsRef<'_>) -> Option<Reject> {
         let mut count = 0;
-        for (name, value) in labels.iter() {
+        for (name, value) in labels.byte_pairs() {
             count += 1;
             if name.len() > self.label_name_bytes_max {
                 return Some(Reject::LabelNameTooLong);

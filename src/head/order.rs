@@ -102,11 +102,25 @@ impl Head {
     /// Appends the canonical labels of series, in the order of `ids`, and where each ends. What reading these series
     /// will need is brought to the cache on the way, at once for a whole run.
     pub(super) fn write_labels(&self, ids: &[u32], out: &mut Vec<u8>, ends: &mut Vec<usize>) {
+        self.write_labels_alone(ids, out, ends, |run| {
+            black_box(run.fold(0, |sum, series| sum ^ series.touch()));
+        });
+    }
+
+    /// As [`Head::write_labels`], for who does not read the series themselves; `first` sees the series of each run before
+    /// their labels are written.
+    pub(super) fn write_labels_alone(
+        &self,
+        ids: &[u32],
+        out: &mut Vec<u8>,
+        ends: &mut Vec<usize>,
+        mut first: impl FnMut(&mut dyn Iterator<Item = &Series>),
+    ) {
         let index = self.read_index();
         let mut writer = LabelWriter::new();
         self.each_run(ids, |series, run| {
             let of_run = || run.iter().filter_map(|id| series.get(place_of(*id).1));
-            black_box(of_run().fold(0, |sum, series| sum ^ series.touch()));
+            first(&mut of_run());
             for series in of_run() {
                 writer.write(&index, &series.pairs, out);
                 ends.push(out.len());

@@ -2,12 +2,13 @@
 //!
 //! Everything that needs no lock is done here, so that the time under the writer's lock is short.
 
+use super::metadata::StagedMetadata;
 use super::report::{CommitReport, Reject};
 use crate::base::hash;
 use crate::model::exemplar::Exemplar;
 use crate::model::histogram::Histogram;
 use crate::model::labels::{LabelHash, Labels, LabelsRef};
-use crate::model::metadata::Metadata;
+use crate::model::metadata::MetadataRef;
 use crate::model::sample::{Sample, Value};
 use std::sync::Arc;
 
@@ -107,7 +108,7 @@ impl Incoming<'_> {
 pub(crate) struct Stage {
     labels: Vec<u8>,
     pub(crate) entries: Vec<Entry>,
-    pub(crate) metadata: Vec<(String, Metadata)>,
+    pub(crate) metadata: StagedMetadata,
     /// Refusals that were clear before the commit.
     pub(crate) report: CommitReport,
     /// Bytes of the labels that stand in the request, at most.
@@ -280,9 +281,9 @@ impl Stage {
         self.push(labels, timestamp, 0, payload);
     }
 
-    pub(crate) fn push_metadata(&mut self, metric: &str, metadata: Metadata) {
+    pub(crate) fn push_metadata(&mut self, metric: &str, metadata: MetadataRef<'_>) {
         self.metadata_log_bytes += 64 + metric.len() + metadata.help.len() + metadata.unit.len();
-        self.metadata.push((metric.to_owned(), metadata));
+        self.metadata.push(metric, metadata);
     }
 
     /// Hashes the label sets, once all entries are there. The copies stand side by side in the cache then; a hash taken

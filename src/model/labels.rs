@@ -109,21 +109,26 @@ impl Labels {
     }
 }
 
-/// Writes the canonical bytes of `pairs` to `out`; `pairs` is left sorted.
-pub(crate) fn canonicalize(pairs: &mut [(&str, &str)], out: &mut Vec<u8>) -> Result<(), LabelError> {
+/// Writes the canonical bytes of `pairs`, which are UTF-8, to `out`; `pairs` is left sorted.
+pub(crate) fn canonicalize<N, V>(pairs: &mut [(N, V)], out: &mut Vec<u8>) -> Result<(), LabelError>
+where
+    N: AsRef<[u8]> + Ord + Copy,
+    V: AsRef<[u8]> + Copy,
+{
     if !pairs.is_sorted_by(|a, b| a.0 < b.0) {
-        pairs.sort_unstable_by(|a, b| a.0.cmp(b.0));
+        pairs.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         if let Some(twice) = pairs.windows(2).find(|two| two[0].0 == two[1].0) {
-            return Err(LabelError::DuplicateName(twice[0].0.to_owned()));
+            let name = String::from_utf8_lossy(twice[0].0.as_ref());
+            return Err(LabelError::DuplicateName(name.into_owned()));
         }
     }
-    for (name, value) in pairs.iter() {
+    for (name, value) in pairs.iter().map(|pair| (pair.0.as_ref(), pair.1.as_ref())) {
         if name.is_empty() {
             return Err(LabelError::EmptyName);
         }
         if !value.is_empty() {
-            varint::write_bytes(out, name.as_bytes());
-            varint::write_bytes(out, value.as_bytes());
+            varint::write_bytes(out, name);
+            varint::write_bytes(out, value);
         }
     }
     Ok(())
@@ -174,6 +179,15 @@ impl<'a> LabelsRef<'a> {
 
     pub(crate) fn as_bytes(self) -> &'a [u8] {
         self.bytes
+    }
+
+    /// The pairs in order of name, without a look at their text.
+    pub(crate) fn byte_pairs(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        let mut cursor = Cursor::new(self.bytes);
+        std::iter::from_fn(move || {
+            let name = cursor.length_prefixed("label name").ok()?;
+            Some((name, cursor.length_prefixed("label value").ok()?))
+        })
     }
 
     pub(crate) fn iter(self) -> LabelsIter<'a> {

@@ -64,3 +64,31 @@ pub struct Metadata {
     /// Unit, such as `seconds`.
     pub unit: String,
 }
+
+impl Metadata {
+    pub(crate) fn as_ref(&self) -> MetadataRef<'_> {
+        MetadataRef {
+            metric_type: self.metric_type,
+            help: &self.help,
+            unit: &self.unit,
+        }
+    }
+}
+
+/// Borrowed metadata.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MetadataRef<'a> {
+    pub(crate) metric_type: MetricType,
+    pub(crate) help: &'a str,
+    pub(crate) unit: &'a str,
+}
+
+impl MetadataRef<'_> {
+    pub(crate) fn to_owned(self) -> Metadata {
+        Metadata {
+            metric_type: self.metric_type,
+            help: self.help.to_owned(),
+            unit: self.unit.to_owned(),
+        }
+    }
+}

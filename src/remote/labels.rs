@@ -2,10 +2,14 @@
 
 #![deny(clippy::indexing_slicing, clippy::unwrap_used)]
 
-use super::proto::{Field, Message, text_at};
+use super::proto::{Field, Message, bytes_at};
 use crate::base::bytes::Corrupt;
 use crate::model::labels::{self, METRIC_NAME};
 use std::ops::Range;
+
+/// The tags of a label's fields.
+const NAME_TAG: u8 = 1 << 3 | 2;
+const VALUE_TAG: u8 = 2 << 3 | 2;
 
 /// Text of labels or references that does not stand together in the body is put together beside it.
 #[derive(Debug, Default)]
@@ -74,26 +78,43 @@ impl Spans {
     }
 }
 
-/// The name and value of one label message.
-pub(crate) fn pair(body: &[u8], range: Range<usize>) -> Result<(&str, &str), Corrupt> {
+/// The name and value of one label message, as bytes.
+pub(crate) fn byte_pair(body: &[u8], range: Range<usize>) -> Result<(&[u8], &[u8]), Corrupt> {
     let mut message = Message::within(body, range);
-    let mut pair = ("", "");
+    let (mut name, mut value): (&[u8], &[u8]) = (&[], &[]);
+    if message.take_tag(NAME_TAG) {
+        name = bytes_at(body, message.range("label name")?);
+    }
+    if message.take_tag(VALUE_TAG) {
+        value = bytes_at(body, message.range("label value")?);
+    }
     while let Some((number, field)) = message.next("label")? {
         match (number, field) {
-            (1, Field::Range(range)) => pair.0 = text_at(body, range, "label name that is not UTF-8")?,
-            (2, Field::Range(range)) => pair.1 = text_at(body, range, "label value that is not UTF-8")?,
+            (1, Field::Range(range)) => name = bytes_at(body, range),
+            (2, Field::Range(range)) => value = bytes_at(body, range),
             (1 | 2, _) => return Err(message.corrupt("label")),
             _ => {}
         }
     }
-    Ok(pair)
+    Ok((name, value))
 }
 
-/// Appends the canonical labels to `out`, or says what is wrong with them.
-pub(crate) fn canonical(pairs: &mut [(&str, &str)], out: &mut Vec<u8>) -> Result<(), String> {
+/// The name and value of one label message.
+pub(crate) fn pair(body: &[u8], range: Range<usize>) -> Result<(&str, &str), Corrupt> {
+    let at = range.start;
+    let (name, value) = byte_pair(body, range)?;
+    let text = |bytes, what| std::str::from_utf8(bytes).map_err(|_| Corrupt::new(what, at));
+    Ok((
+        text(name, "label name that is not UTF-8")?,
+        text(value, "label value that is not UTF-8")?,
+    ))
+}
+
+/// Appends the canonical labels to `out`, or says what is wrong with them. They are UTF-8.
+pub(crate) fn canonical(pairs: &mut [(&[u8], &[u8])], out: &mut Vec<u8>) -> Result<(), String> {
     let is_named = pairs
         .iter()
-        .any(|pair| pair.0 == METRIC_NAME && !pair.1.is_empty());
+        .any(|pair| pair.0 == METRIC_NAME.as_bytes() && !pair.1.is_empty());
     let result = labels::canonicalize(pairs, out).map_err(|error| error.to_string());
     match result {
         Ok(()) if is_named => Ok(()),
@@ -102,10 +123,11 @@ pub(crate) fn canonical(pairs: &mut [(&str, &str)], out: &mut Vec<u8>) -> Result
     }
 }
 
-fn in_words(pairs: &[(&str, &str)]) -> String {
+fn in_words(pairs: &[(&[u8], &[u8])]) -> String {
+    let text = |bytes| String::from_utf8_lossy(bytes);
     let words: Vec<String> = pairs
         .iter()
-        .map(|(name, value)| format!("{name}={value:?}"))
+        .map(|(name, value)| format!("{}={:?}", text(name), text(value)))
         .collect();
     format!("{{{}}}", words.join(", "))
 }

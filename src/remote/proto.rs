@@ -57,19 +57,16 @@ impl<'a> Message<'a> {
         Corrupt::new(what, self.at)
     }
 
-    /// Whether the next byte is this one.
+    /// Takes the tag of a field if it is this one, of a single byte. Senders write fields in the same order, so that a guess
+    /// saves the way through [`Message::next`].
     #[inline]
-    pub(crate) fn starts_with(&self, byte: u8) -> bool {
-        self.at < self.end && self.body.get(self.at) == Some(&byte)
+    pub(crate) fn take_tag(&mut self, tag: u8) -> bool {
+        let is_there = self.at < self.end && self.body.get(self.at) == Some(&tag);
+        self.at += usize::from(is_there);
+        is_there
     }
 
-    /// Moves past one byte, which is there.
-    #[inline]
-    pub(crate) fn skip_byte(&mut self) {
-        self.at = (self.at + 1).min(self.end);
-    }
-
-    #[inline]
+    #[inline(always)]
     pub(crate) fn varint(&mut self, what: &'static str) -> Result<u64, Corrupt> {
         let rest = self.body.get(self.at..self.end).unwrap_or(&[]);
         if let Some(byte) = rest.first()
@@ -110,11 +107,15 @@ impl<'a> Message<'a> {
     }
 
     /// The next field's number and what it holds; `None` at the end.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next(&mut self, what: &'static str) -> Result<Option<(u32, Field)>, Corrupt> {
         if self.is_empty() {
             return Ok(None);
         }
+        self.field(what).map(Some)
+    }
+
+    fn field(&mut self, what: &'static str) -> Result<(u32, Field), Corrupt> {
         let at = self.at;
         let tag = self.varint(what)?;
         let number = u32::try_from(tag >> 3).unwrap_or(0);
@@ -129,7 +130,7 @@ impl<'a> Message<'a> {
             // Groups were never used here, and are not in version 3 of the language.
             _ => return Err(Corrupt::new(what, at)),
         };
-        Ok(Some((number, field)))
+        Ok((number, field))
     }
 }
 

@@ -637,3 +637,49 @@ fn refusals_say_what_and_where() {
     assert_eq!(metrics[0].count, 2, "{metrics:?}");
     assert_eq!(outcome.report.rejected[1].reason, Reject::Conflict);
 }
+
+#[test]
+fn a_symbol_cannot_be_multiplied_beyond_memory() {
+    let symbols = ["", "__name__", "m", "trace"].map(str::to_owned).to_vec();
+    let request = |exemplars: usize, metadata: usize| {
+        let series = |number: usize| v2::TimeSeries {
+            labels_refs: vec![1, 2],
+            samples: vec![v2::Sample {
+                value: 1.0,
+                timestamp: number as i64,
+                start_timestamp: 0,
+            }],
+            metadata: (number < metadata).then_some(v2::Metadata {
+                r#type: number as i32,
+                help_ref: 4,
+                unit_ref: 0,
+            }),
+            exemplars: match number {
+                0 => vec![
+                    v2::Exemplar {
+                        labels_refs: vec![3, 4],
+                        value: 1.0,
+                        timestamp: 1
+                    };
+                    exemplars
+                ],
+                _ => Vec::new(),
+            },
+            ..Default::default()
+        };
+        let mut symbols = symbols.clone();
+        symbols.push("x".repeat(1 << 20));
+        v2::Request {
+            symbols,
+            timeseries: (0..100).map(series).collect(),
+        }
+        .encode_to_vec()
+    };
+    let outcome = send(&database(), Version::V2, &request(5, 5)).unwrap();
+    // The label is too long for an exemplar; help may be long.
+    assert_eq!((outcome.written.samples, outcome.written.exemplars), (100, 0));
+    for (exemplars, metadata) in [(70, 0), (0, 70), (40, 40)] {
+        let error = send(&database(), Version::V2, &request(exemplars, metadata)).unwrap_err();
+        assert!(error.to_string().contains("above 64 MiB"), "{error}");
+    }
+}

@@ -11,7 +11,7 @@ use crate::head::report::{CommitReport, Durability, Reject};
 use crate::head::stage::{LabelSource, Payload, Stage};
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::LabelsRef;
-use crate::model::metadata::Metadata;
+use crate::model::metadata::MetadataRef;
 use std::sync::Arc;
 
 /// The messages of remote write.
@@ -146,7 +146,7 @@ impl Sink<'_> {
     }
 
     /// Takes what is said of a metric, if it has a name; whether its series has samples does not matter.
-    pub(crate) fn metadata(&mut self, metric: &str, metadata: Metadata) {
+    pub(crate) fn metadata(&mut self, metric: &str, metadata: MetadataRef<'_>) {
         if !metric.is_empty() {
             self.stage.push_metadata(metric, metadata);
         }

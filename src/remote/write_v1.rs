@@ -10,11 +10,13 @@ use crate::base::bytes::Corrupt;
 use crate::head::stage::LabelSource;
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::Labels;
-use crate::model::metadata::{Metadata, MetricType};
+use crate::model::metadata::{MetadataRef, MetricType};
 use std::ops::Range;
 
-/// The tag of a label in a series.
+/// The tags of a series in a request, and of labels and samples in a series.
+const SERIES_TAG: u8 = 1 << 3 | 2;
 const LABEL_TAG: u8 = 1 << 3 | 2;
+const SAMPLE_TAG: u8 = 2 << 3 | 2;
 /// Tags of a sample's fields.
 const VALUE_TAG: u8 = 1 << 3 | 1;
 const TIMESTAMP_TAG: u8 = 2 << 3;
@@ -38,12 +40,18 @@ fn canonical(text: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
     labels::canonical(&mut pairs, out)
 }
 
-fn pairs(text: &[u8]) -> Result<Vec<(&str, &str)>, Corrupt> {
+fn pairs(text: &[u8]) -> Result<Vec<(&[u8], &[u8])>, Corrupt> {
+    // Nearly all labels are, lengths and tags included, and that is one look for all of them.
+    let is_ascii = text.is_ascii();
     let mut message = Message::new(text);
     let mut pairs = Vec::with_capacity(16);
     while let Some((number, field)) = message.next("label")? {
         match (number, field) {
-            (1, Field::Range(range)) => pairs.push(labels::pair(text, range)?),
+            (1, Field::Range(range)) if is_ascii => pairs.push(labels::byte_pair(text, range)?),
+            (1, Field::Range(range)) => {
+                let (name, value) = labels::pair(text, range)?;
+                pairs.push((name.as_bytes(), value.as_bytes()));
+            }
             _ => return Err(message.corrupt("label")),
         }
     }
@@ -57,7 +65,13 @@ pub(crate) fn stage<'a>(body: &'a [u8], sink: &mut Sink<'_>) -> Result<Source<'a
         spans: Spans::default(),
     };
     let mut message = Message::new(body);
-    while let Some((number, field)) = message.next("write request")? {
+    loop {
+        while message.take_tag(SERIES_TAG) {
+            source.stage_series(message.range("time series")?, sink)?;
+        }
+        let Some((number, field)) = message.next("write request")? else {
+            return Ok(source);
+        };
         match (number, field) {
             (1, Field::Range(range)) => source.stage_series(range, sink)?,
             (3, Field::Range(range)) => stage_metadata(body, range, sink)?,
@@ -65,7 +79,6 @@ pub(crate) fn stage<'a>(body: &'a [u8], sink: &mut Sink<'_>) -> Result<Source<'a
             _ => {}
         }
     }
-    Ok(source)
 }
 
 impl Source<'_> {
@@ -74,12 +87,15 @@ impl Source<'_> {
         let (mut series, mut gathered) = (sink.begin(self.spans.len()), Gathered::default());
         let start = message.position();
         // Senders write the labels first; their text is one piece then.
-        while message.starts_with(LABEL_TAG) {
-            message.skip_byte();
+        while message.take_tag(LABEL_TAG) {
             message.range("label")?;
         }
         self.spans
             .gather(self.body, &mut gathered, start..message.position());
+        while message.take_tag(SAMPLE_TAG) {
+            let (timestamp, bits) = sample(self.body, message.range("sample")?)?;
+            sink.float(&mut series, timestamp, 0, bits);
+        }
         loop {
             let start = message.position();
             let Some((number, field)) = message.next("time series")? else {
@@ -112,12 +128,10 @@ impl Source<'_> {
 fn sample(body: &[u8], range: Range<usize>) -> Result<(i64, u64), Corrupt> {
     let mut message = Message::within(body, range);
     let (mut timestamp, mut bits) = (0, 0);
-    if message.starts_with(VALUE_TAG) {
-        message.skip_byte();
+    if message.take_tag(VALUE_TAG) {
         bits = message.fixed64("value of a sample")?;
     }
-    if message.starts_with(TIMESTAMP_TAG) {
-        message.skip_byte();
+    if message.take_tag(TIMESTAMP_TAG) {
         timestamp = message.varint("timestamp of a sample")? as i64;
     }
     while let Some((number, field)) = message.next("sample")? {
@@ -153,24 +167,25 @@ fn exemplar(body: &[u8], range: Range<usize>) -> Result<Result<Exemplar, String>
 
 fn stage_metadata(body: &[u8], range: Range<usize>, sink: &mut Sink<'_>) -> Result<(), Corrupt> {
     let mut message = Message::within(body, range);
-    let (mut metric, mut metadata) = ("", Metadata::default());
+    let (mut metric, mut metric_type, mut help, mut unit) = ("", MetricType::Unknown, "", "");
     while let Some((number, field)) = message.next("metadata")? {
         match (number, field) {
             (1, Field::Varint(number)) => {
                 let known = u8::try_from(number).ok().and_then(MetricType::from_u8);
-                metadata.metric_type = known.unwrap_or_default();
+                metric_type = known.unwrap_or_default();
             }
             (2, Field::Range(range)) => metric = text_at(body, range, "metric name that is not UTF-8")?,
-            (4, Field::Range(range)) => {
-                text_at(body, range, "help that is not UTF-8")?.clone_into(&mut metadata.help);
-            }
-            (5, Field::Range(range)) => {
-                text_at(body, range, "unit that is not UTF-8")?.clone_into(&mut metadata.unit);
-            }
+            (4, Field::Range(range)) => help = text_at(body, range, "help that is not UTF-8")?,
+            (5, Field::Range(range)) => unit = text_at(body, range, "unit that is not UTF-8")?,
             (1 | 2 | 4 | 5, _) => return Err(message.corrupt("metadata")),
             _ => {}
         }
     }
+    let metadata = MetadataRef {
+        metric_type,
+        help,
+        unit,
+    };
     sink.metadata(metric, metadata);
     Ok(())
 }

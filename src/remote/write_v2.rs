@@ -7,21 +7,37 @@ use super::labels::{self, Gathered, Spans};
 use super::proto::{Field, Message, bytes_at, repeated_varint};
 use super::write::{Series, Sink};
 use crate::base::bytes::Corrupt;
+use crate::base::hash::SequenceHash;
 use crate::head::stage::LabelSource;
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::{Labels, METRIC_NAME};
-use crate::model::metadata::{Metadata, MetricType};
-use std::collections::HashSet;
+use crate::model::metadata::{MetadataRef, MetricType};
 use std::ops::Range;
 
-/// The tag of packed references in a series.
+/// The tags of symbols and series in a request.
+const SYMBOL_TAG: u8 = 4 << 3 | 2;
+const SERIES_TAG: u8 = 5 << 3 | 2;
+/// The tags of packed references, samples and metadata in a series.
 const REFERENCES_TAG: u8 = 1 << 3 | 2;
+const SAMPLE_TAG: u8 = 2 << 3 | 2;
+const METADATA_TAG: u8 = 5 << 3 | 2;
+/// The tags of a sample's fields.
+const VALUE_TAG: u8 = 1 << 3 | 1;
+const TIMESTAMP_TAG: u8 = 2 << 3;
+
+/// The tags of the fields of metadata.
+const TYPE_TAG: u8 = 1 << 3;
+const HELP_TAG: u8 = 3 << 3;
+
+/// Text that exemplars and metadata of a request may refer to: a symbol of a megabyte could be meant by every one of them.
+const REFERRED_BYTES_MAX: usize = 64 << 20;
 
 /// A text of the table.
 #[derive(Debug, Clone, Copy)]
 struct Symbol {
     start: u32,
     bytes: u32,
+    is_utf8: bool,
     /// Of the text, keyed.
     hash: u128,
 }
@@ -37,21 +53,21 @@ pub(crate) struct Source<'a> {
 
 /// What the series of a request share while they are staged.
 struct Scratch {
-    /// Hashes of one series' texts.
-    hashes: Vec<u8>,
     /// Of the text `__name__`.
     name_hash: u128,
-    /// Metric name, type, help and unit that were staged already.
-    metadata: HashSet<[u32; 4], foldhash::fast::FixedState>,
+    /// By the symbol of a metric's name: type, help and unit that were staged of it last.
+    metadata: Vec<[u32; 3]>,
+    /// What is left of [`REFERRED_BYTES_MAX`].
+    bytes_left: usize,
 }
 
 impl Scratch {
-    fn new(sink: &Sink<'_>) -> Self {
-        Self {
-            hashes: Vec::new(),
-            name_hash: sink.key(METRIC_NAME.as_bytes()),
-            metadata: HashSet::default(),
-        }
+    /// Takes from the text that may be referred to.
+    fn refer(&mut self, bytes: usize) -> Result<(), Corrupt> {
+        let left = self.bytes_left.checked_sub(bytes);
+        self.bytes_left =
+            left.ok_or_else(|| Corrupt::new("text of exemplars and metadata, above 64 MiB", 0))?;
+        Ok(())
     }
 }
 
@@ -66,7 +82,7 @@ impl LabelSource for Source<'_> {
                     .map_err(|error| error.to_string())?,
             );
         }
-        let mut pairs = self.pairs(&references)?;
+        let mut pairs = self.pairs(&references, Self::bytes)?;
         labels::canonical(&mut pairs, out)
     }
 }
@@ -78,12 +94,21 @@ pub(crate) fn stage<'a>(body: &'a [u8], sink: &mut Sink<'_>) -> Result<Source<'a
         symbols: Vec::new(),
         references: Spans::default(),
     };
-    let (mut message, mut scratch) = (Message::new(body), Scratch::new(sink));
+    let (mut message, mut series) = (Message::new(body), Vec::with_capacity(2048));
     // The table comes first in what senders write, and may come anywhere.
-    while let Some((number, field)) = message.next("write request")? {
+    loop {
+        while message.take_tag(SYMBOL_TAG) {
+            source.push_symbol(message.range("symbol")?, sink);
+        }
+        while message.take_tag(SERIES_TAG) {
+            series.push(message.range("time series")?);
+        }
+        let Some((number, field)) = message.next("write request")? else {
+            break;
+        };
         match (number, field) {
             (4, Field::Range(range)) => source.push_symbol(range, sink),
-            (5, Field::Range(_)) => {}
+            (5, Field::Range(range)) => series.push(range),
             (4 | 5, _) => return Err(message.corrupt("write request")),
             _ => {}
         }
@@ -91,11 +116,13 @@ pub(crate) fn stage<'a>(body: &'a [u8], sink: &mut Sink<'_>) -> Result<Source<'a
     if source.symbols.first().is_some_and(|symbol| symbol.bytes > 0) {
         return Err(Corrupt::new("table of symbols, whose first is not empty", 0));
     }
-    message = Message::new(body);
-    while let Some((number, field)) = message.next("write request")? {
-        if let (5, Field::Range(range)) = (number, field) {
-            source.stage_series(range, sink, &mut scratch)?;
-        }
+    let mut scratch = Scratch {
+        name_hash: sink.key(METRIC_NAME.as_bytes()),
+        metadata: vec![[0; 3]; source.symbols.len()],
+        bytes_left: REFERRED_BYTES_MAX,
+    };
+    for range in series {
+        source.stage_series(range, sink, &mut scratch)?;
     }
     Ok(source)
 }
@@ -106,31 +133,55 @@ impl<'a> Source<'a> {
         self.symbols.push(Symbol {
             start: range.start as u32,
             bytes: text.len() as u32,
+            is_utf8: std::str::from_utf8(text).is_ok(),
             hash: sink.key(text),
         });
     }
 
-    fn text(&self, reference: u64) -> Result<&'a str, String> {
-        let symbol = usize::try_from(reference)
-            .ok()
-            .and_then(|place| self.symbols.get(place))
-            .ok_or_else(|| {
-                let count = self.symbols.len();
-                format!("reference {reference} to a table of {count} symbols")
-            })?;
-        let start = symbol.start as usize;
-        let text = bytes_at(self.body, start..start + symbol.bytes as usize);
-        std::str::from_utf8(text).map_err(|_| format!("symbol {reference} is not UTF-8"))
+    #[inline]
+    fn symbol(&self, reference: u64) -> Option<&Symbol> {
+        self.symbols.get(usize::try_from(reference).ok()?)
     }
 
-    fn pairs(&self, references: &[u64]) -> Result<Vec<(&'a str, &'a str)>, String> {
+    /// Bytes of the texts that are referred to.
+    fn referred_bytes(&self, references: impl IntoIterator<Item = u64>) -> usize {
+        let symbols = references
+            .into_iter()
+            .filter_map(|reference| self.symbol(reference));
+        symbols.map(|symbol| symbol.bytes as usize).sum()
+    }
+
+    /// A text of the table; it is UTF-8.
+    fn bytes(&self, reference: u64) -> Result<&'a [u8], String> {
+        let symbol = self.symbol(reference).ok_or_else(|| {
+            let count = self.symbols.len();
+            format!("reference {reference} to a table of {count} symbols")
+        })?;
+        let start = symbol.start as usize;
+        let text = bytes_at(self.body, start..start + symbol.bytes as usize);
+        if !symbol.is_utf8 {
+            return Err(format!("symbol {reference} is not UTF-8"));
+        }
+        Ok(text)
+    }
+
+    fn text(&self, reference: u64) -> Result<&'a str, String> {
+        std::str::from_utf8(self.bytes(reference)?).map_err(|error| error.to_string())
+    }
+
+    /// Names and values of references, each as `text` has it.
+    fn pairs<T>(
+        &self,
+        references: &[u64],
+        text: impl Fn(&Self, u64) -> Result<T, String>,
+    ) -> Result<Vec<(T, T)>, String> {
         let (pairs, rest) = references.as_chunks::<2>();
         if !rest.is_empty() {
             return Err(format!("{} label references, which is odd", references.len()));
         }
         pairs
             .iter()
-            .map(|[name, value]| Ok((self.text(*name)?, self.text(*value)?)))
+            .map(|[name, value]| Ok((text(self, *name)?, text(self, *value)?)))
             .collect()
     }
 
@@ -143,10 +194,16 @@ impl<'a> Source<'a> {
         let mut message = Message::within(self.body, range);
         let (mut series, mut gathered) = (sink.begin(self.references.len()), Gathered::default());
         let (mut metadata, mut created) = (None, 0);
-        while message.starts_with(REFERENCES_TAG) {
-            message.skip_byte();
+        while message.take_tag(REFERENCES_TAG) {
             let piece = message.range("label references")?;
             self.references.gather(self.body, &mut gathered, piece);
+        }
+        while message.take_tag(SAMPLE_TAG) {
+            let (timestamp, start_timestamp, bits) = sample(self.body, message.range("sample")?)?;
+            sink.float(&mut series, timestamp, start_timestamp, bits);
+        }
+        if message.take_tag(METADATA_TAG) {
+            metadata = Some(message.range("metadata")?);
         }
         loop {
             let start = message.position();
@@ -168,7 +225,7 @@ impl<'a> Source<'a> {
                 (3, Field::Range(range)) => {
                     sink.histogram(&mut series, histogram::decode(self.body, range)?);
                 }
-                (4, Field::Range(range)) => sink.exemplar(&mut series, self.exemplar(range)?),
+                (4, Field::Range(range)) => sink.exemplar(&mut series, self.exemplar(range, scratch)?),
                 (5, Field::Range(range)) => metadata = Some(range),
                 (6, Field::Varint(value)) => created = value as i64,
                 (1..=6, _) => return Err(message.corrupt("time series")),
@@ -189,21 +246,19 @@ impl<'a> Source<'a> {
     fn end_series(
         &self,
         series: &Series,
-        scratch: &mut Scratch,
+        scratch: &Scratch,
         sink: &mut Sink<'_>,
     ) -> Result<Option<u32>, Corrupt> {
-        let text = self.references.get(self.body, self.references.len() - 1);
-        let mut message = Message::new(text);
-        let (mut label_bytes, mut name, mut is_name, mut is_after_name) = (0, None, true, false);
-        scratch.hashes.clear();
+        let number = self.references.len() - 1;
+        let mut message = Message::new(self.references.get(self.body, number));
+        let (mut key, mut label_bytes, mut name) = (SequenceHash::new(), 0, None);
+        let (mut is_name, mut is_after_name) = (true, false);
         while !message.is_empty() {
             let reference = message.varint("label reference")?;
-            let symbol = usize::try_from(reference)
-                .ok()
-                .and_then(|place| self.symbols.get(place));
+            let symbol = self.symbol(reference);
             // What refers to nothing has a key of its own, and is refused when it is decoded.
             let hash = symbol.map_or(u128::from(reference), |symbol| symbol.hash);
-            scratch.hashes.extend_from_slice(&hash.to_le_bytes());
+            key.push(hash);
             label_bytes += symbol.map_or(0, |symbol| symbol.bytes as usize) + 5;
             if is_name {
                 is_after_name = hash == scratch.name_hash;
@@ -212,14 +267,17 @@ impl<'a> Source<'a> {
             }
             is_name = !is_name;
         }
-        let number = self.references.len() - 1;
-        sink.end(series, sink.key(&scratch.hashes), label_bytes, |out| {
+        sink.end(series, key.finish(), label_bytes, |out| {
             self.labels(number as u32, out)
         });
         Ok(name)
     }
 
-    fn exemplar(&self, range: Range<usize>) -> Result<Result<Exemplar, String>, Corrupt> {
+    fn exemplar(
+        &self,
+        range: Range<usize>,
+        scratch: &mut Scratch,
+    ) -> Result<Result<Exemplar, String>, Corrupt> {
         let mut message = Message::within(self.body, range);
         let (mut references, mut timestamp, mut value) = (Vec::new(), 0, 0.0);
         while let Some((number, field)) = message.next("exemplar")? {
@@ -233,8 +291,9 @@ impl<'a> Source<'a> {
                 _ => {}
             }
         }
+        scratch.refer(self.referred_bytes(references.iter().copied()))?;
         let labels = self
-            .pairs(&references)
+            .pairs(&references, Self::text)
             .and_then(|pairs| Labels::from_pairs(pairs).map_err(|error| error.to_string()))
             .map_err(|fault| format!("exemplar: {fault}"));
         Ok(labels.map(|labels| Exemplar {
@@ -255,6 +314,12 @@ impl<'a> Source<'a> {
     ) -> Result<(), Corrupt> {
         let mut message = Message::within(self.body, range);
         let (mut kind, mut help, mut unit) = (0, 0, 0);
+        if message.take_tag(TYPE_TAG) {
+            kind = message.varint("metadata")? as u32;
+        }
+        if message.take_tag(HELP_TAG) {
+            help = message.varint("metadata")? as u32;
+        }
         while let Some((number, field)) = message.next("metadata")? {
             match (number, field) {
                 (1, Field::Varint(value)) => kind = value as u32,
@@ -264,18 +329,23 @@ impl<'a> Source<'a> {
                 _ => {}
             }
         }
-        if (kind, help, unit) == (0, 0, 0) || !scratch.metadata.insert([name, kind, help, unit]) {
+        // A name that is no symbol is refused with its series.
+        let Some(last) = scratch.metadata.get_mut(name as usize) else {
+            return Ok(());
+        };
+        if std::mem::replace(last, [kind, help, unit]) == [kind, help, unit] {
             return Ok(());
         }
+        scratch.refer(self.referred_bytes([name, help, unit].map(u64::from)))?;
         // What refers to nothing was refused with its series, or is not worth a refusal of its own.
         let text = |reference: u32| self.text(u64::from(reference)).unwrap_or_default();
-        let metadata = Metadata {
+        let metadata = MetadataRef {
             metric_type: u8::try_from(kind)
                 .ok()
                 .and_then(MetricType::from_u8)
                 .unwrap_or_default(),
-            help: text(help).to_owned(),
-            unit: text(unit).to_owned(),
+            help: text(help),
+            unit: text(unit),
         };
         let is_native = series.histograms > 0;
         sink.metadata(family(text(name), metadata.metric_type, is_native), metadata);
@@ -301,6 +371,12 @@ fn family(name: &str, kind: MetricType, is_native: bool) -> &str {
 fn sample(body: &[u8], range: Range<usize>) -> Result<(i64, i64, u64), Corrupt> {
     let mut message = Message::within(body, range);
     let (mut timestamp, mut start_timestamp, mut bits) = (0, 0, 0);
+    if message.take_tag(VALUE_TAG) {
+        bits = message.fixed64("value of a sample")?;
+    }
+    if message.take_tag(TIMESTAMP_TAG) {
+        timestamp = message.varint("timestamp of a sample")? as i64;
+    }
     while let Some((number, field)) = message.next("sample")? {
         match (number, field) {
             (1, Field::Fixed64(value)) => bits = value,

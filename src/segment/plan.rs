@@ -83,9 +83,9 @@ fn middle_of(runs: &[Run], starts: &[i64], slice: usize) -> Option<i64> {
 }
 
 /// Label that numbers the buckets of a classic histogram.
-const BUCKET: &str = "le";
+const BUCKET: &[u8] = b"le";
 /// Labels that name the target of a scrape.
-const TARGET: [&str; 2] = ["instance", "job"];
+const TARGET: [&[u8]; 2] = [b"instance", b"job"];
 
 /// The rows in the order in which their values are stored: by metric, then target, then the other labels, `le` last
 /// and as a number, so that neighbours resemble each other.
@@ -93,19 +93,54 @@ pub(super) fn group_order(source: &dyn SeriesSource) -> Result<Vec<u32>, WriteEr
     let mut order: Vec<u32> = Vec::with_capacity(source.len() as usize);
     let (mut metric, mut keys) = (Vec::new(), Keys::default());
     source.each_labels(&mut |row, labels| {
-        let name = labels
-            .iter()
-            .find(|pair| pair.0 == METRIC_NAME)
-            .map_or("", |pair| pair.1);
-        if name.as_bytes() != metric {
+        let parts = Parts::of(labels, &mut keys.rest);
+        if parts.metric != metric {
             keys.sort_into(&mut order);
             metric.clear();
-            metric.extend_from_slice(name.as_bytes());
+            metric.extend_from_slice(parts.metric);
         }
-        keys.push(row, labels);
+        keys.push(row, &parts);
     })?;
     keys.sort_into(&mut order);
     Ok(order)
+}
+
+/// What of a label set decides about its place.
+struct Parts<'a> {
+    metric: &'a [u8],
+    target: [&'a [u8]; 2],
+    bucket: u64,
+}
+
+impl<'a> Parts<'a> {
+    /// The other labels replace what is in `rest`.
+    fn of(labels: LabelsRef<'a>, rest: &mut Vec<u8>) -> Self {
+        let mut parts = Self {
+            metric: &[],
+            target: [&[]; 2],
+            bucket: 0,
+        };
+        rest.clear();
+        for (name, value) in labels.byte_pairs() {
+            if name == METRIC_NAME.as_bytes() {
+                parts.metric = value;
+            } else if let Some(place) = TARGET.iter().position(|target| *target == name) {
+                parts.target[place] = value;
+            } else if name == BUCKET {
+                let number = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+                parts.bucket = ordered_bits(number.unwrap_or(f64::INFINITY));
+            } else {
+                text(rest, name);
+                text(rest, value);
+            }
+        }
+        parts
+    }
+}
+
+fn text(out: &mut Vec<u8>, text: &[u8]) {
+    out.extend_from_slice(text);
+    out.push(0);
 }
 
 /// Sort keys of the rows of one metric. Row order is label order, so one metric's rows mostly stand together.
@@ -113,34 +148,19 @@ pub(super) fn group_order(source: &dyn SeriesSource) -> Result<Vec<u32>, WriteEr
 struct Keys {
     bytes: Vec<u8>,
     rows: Vec<(Range<usize>, u32)>,
+    /// Labels of the row at hand that are neither metric, target nor bucket.
+    rest: Vec<u8>,
 }
 
 impl Keys {
-    fn push(&mut self, row: u32, labels: LabelsRef<'_>) {
+    fn push(&mut self, row: u32, parts: &Parts<'_>) {
         let start = self.bytes.len();
-        for target in TARGET {
-            let value = labels
-                .iter()
-                .find(|pair| pair.0 == target)
-                .map_or("", |pair| pair.1);
-            self.text(value);
+        for target in parts.target {
+            text(&mut self.bytes, target);
         }
-        let mut bucket = 0;
-        for (name, value) in labels.iter() {
-            if name == BUCKET {
-                bucket = ordered_bits(value.parse().unwrap_or(f64::INFINITY));
-            } else if name != METRIC_NAME && !TARGET.contains(&name) {
-                self.text(name);
-                self.text(value);
-            }
-        }
-        self.bytes.extend_from_slice(&bucket.to_be_bytes());
+        self.bytes.extend_from_slice(&self.rest);
+        self.bytes.extend_from_slice(&parts.bucket.to_be_bytes());
         self.rows.push((start..self.bytes.len(), row));
-    }
-
-    fn text(&mut self, text: &str) {
-        self.bytes.extend_from_slice(text.as_bytes());
-        self.bytes.push(0);
     }
 
     fn sort_into(&mut self, order: &mut Vec<u32>) {
