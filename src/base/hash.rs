@@ -24,6 +24,10 @@ pub(crate) fn hash_128(bytes: &[u8]) -> u128 {
     xxh3::xxh3_128(bytes)
 }
 
+/// As long as XXH3's own.
+#[cfg(feature = "server")]
+const SECRET_BYTES: usize = 192;
+
 /// Factors by place in a sequence.
 #[cfg(feature = "server")]
 const SEQUENCE_FACTORS: usize = 64;
@@ -82,13 +86,21 @@ impl SequenceHash {
     }
 }
 
-/// Hash of text from outside, with a key that is drawn once per process: who sends it cannot make two texts meet. Not for
-/// what is stored.
+/// Hash of text from outside, with a secret that is drawn once per process: who sends it cannot make two texts meet. Not
+/// for what is stored. A secret and no seed, of which every hash of a longer text would make a secret anew.
 #[cfg(feature = "server")]
 #[inline]
 pub(crate) fn keyed_128(bytes: &[u8]) -> u128 {
-    static KEY: OnceLock<u64> = OnceLock::new();
-    xxh3::xxh3_128_with_seed(bytes, *KEY.get_or_init(|| RandomState::new().hash_one(0)))
+    static SECRET: OnceLock<[u8; SECRET_BYTES]> = OnceLock::new();
+    let drawn = || {
+        let state = RandomState::new();
+        let mut secret = [0; SECRET_BYTES];
+        for (place, chunk) in secret.chunks_exact_mut(8).enumerate() {
+            chunk.copy_from_slice(&state.hash_one(place).to_le_bytes());
+        }
+        secret
+    };
+    xxh3::xxh3_128_with_secret(bytes, SECRET.get_or_init(drawn))
 }
 
 #[cfg(all(test, feature = "server"))]
