@@ -139,7 +139,13 @@ impl App {
         for tenant in self.tenants.list() {
             match tenant.is_failed() {
                 true => snapshot.failed += 1,
-                false if tenant.is_done() => snapshot.add(self, &tenant)?,
+                false if tenant.is_done() => match snapshot.add(self, &tenant) {
+                    Err(error) if self.tenants.is_enabled => {
+                        tracing::warn!(tenant = %tenant.name, error = %error.message, "a tenant has no figures");
+                        snapshot.failed += 1;
+                    }
+                    added => added?,
+                },
                 false => snapshot.opening += 1,
             }
         }

@@ -17,6 +17,7 @@ use crate::io::{DiskFs, Fs as _};
 use crate::remote::intake::Intake;
 use axum::http::{HeaderMap, HeaderName, Method};
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::available_parallelism;
 use tokio::sync::Semaphore;
@@ -98,7 +99,7 @@ impl Tenants {
         self.read().values().cloned().collect()
     }
 
-    /// Whether requests can be answered: the data folder is locked by this process.
+    /// Whether requests can be answered: the data folder is this process' own, or it would have ended.
     pub(super) fn has_begun(&self) -> bool {
         self.anonymous.is_done()
     }
@@ -164,7 +165,7 @@ impl Tenants {
     }
 
     /// Closes all that are open; one that cannot be closed keeps no other from it. Returns the first error.
-    pub(super) async fn close(&self) -> Result<(), Error> {
+    pub(super) async fn close(&self) -> Result<(), ServeError> {
         let mut closing = JoinSet::new();
         for tenant in self.list() {
             closing.spawn_blocking(move || match tenant.db() {
@@ -174,9 +175,12 @@ impl Tenants {
                 Err(_) => Ok(()),
             });
         }
-        // A panic was logged where it happened.
-        let ended = closing.join_all().await;
-        ended.into_iter().collect()
+        let mut ended = Ok(());
+        while let Some(closed) = closing.join_next().await {
+            let closed = closed.map_err(|error| ServeError::Start(io::Error::other(error)));
+            ended = ended.and(closed.and_then(|closed| closed.map_err(ServeError::from)));
+        }
+        ended
     }
 }
 

@@ -97,9 +97,8 @@ impl TenantName {
             None => sign,
         };
         let name = small.chars().enumerate().map(sign).collect::<String>();
-        Self::parse(&name)
-            .ok()
-            .filter(|name| name.folder_name() == folder)
+        let name = Self::parse(&name).ok()?;
+        (name.as_str() != ANONYMOUS && name.folder_name() == folder).then_some(name)
     }
 
     /// Where the tenant's database is.
@@ -320,6 +319,7 @@ mod tests {
             "tenant-a~10",
             "tenant-a!",
             "lost+found",
+            "tenant-anonymous",
         ] {
             assert_eq!(TenantName::of_folder(other), None, "{other}");
         }
@@ -350,6 +350,42 @@ mod tests {
         ] {
             let error = table(fields).unwrap_err();
             assert!(error.contains(what), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_overridden_holds_for_one_tenant_and_with_tenants_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("narthex.toml");
+        let resolve = |is_enabled: bool| {
+            let text = format!(
+                "retention = \"1d\"\n[tenants]\nenabled = {is_enabled}\nseries = 5\nsamples_per_second = 9\n\
+                 [[tenants.overrides]]\nname = \"a\"\nretention = \"0\"\nseries = 7\nsamples_per_second = 0\n"
+            );
+            crate::io::write_file(&(Arc::new(crate::io::DiskFs) as _), &path, text.as_bytes()).unwrap();
+            let sources = super::super::Sources {
+                environment: vec![("MEMTABLE_THRESHOLD".to_owned(), "300000".to_owned())],
+                ..super::super::Sources::file(&path)
+            };
+            sources.resolve().unwrap()
+        };
+        let day = Some(Duration::from_secs(86_400));
+        let unlimited = Limits::default().series_max;
+        for (is_enabled, name, retention, series, rate) in [
+            (true, "a", None, 7, 0),
+            (true, "b", day, 5, 9),
+            (true, ANONYMOUS, day, 5, 9),
+            (false, ANONYMOUS, day, unlimited, 0),
+        ] {
+            let (config, name) = (resolve(is_enabled), TenantName::parse(name).unwrap());
+            let options = config.options_of(&name);
+            assert_eq!(
+                (options.retention, options.limits.series_max),
+                (retention, series),
+                "{name}"
+            );
+            assert_eq!(config.samples_per_second_of(&name), rate, "{name}");
+            assert_eq!(options.flush_samples_max, Some(300_000));
         }
     }
 
