@@ -3,8 +3,10 @@
 use super::error::ApiError;
 use super::json;
 use super::lifecycle::Command;
-use super::state::App;
+use super::state::{App, aside};
+use super::tenant::Tenant;
 use crate::db::Db;
+use axum::Extension;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use serde_json::{Value, json};
@@ -12,8 +14,9 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// Writes what is in memory to segments.
-pub(super) async fn flush(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
-    app.aside(|db| {
+pub(super) async fn flush(Extension(tenant): Extension<Arc<Tenant>>) -> Result<Response, ApiError> {
+    aside(move || {
+        let db = tenant.db()?;
         db.flush()?;
         segments(db)
     })
@@ -21,11 +24,16 @@ pub(super) async fn flush(State(app): State<Arc<App>>) -> Result<Response, ApiEr
 }
 
 /// Does the merges that are due; with `{"force": true}` flushes first and merges all that can be merged.
-pub(super) async fn compact(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+pub(super) async fn compact(
+    State(app): State<Arc<App>>,
+    Extension(tenant): Extension<Arc<Tenant>>,
+    request: Request,
+) -> Result<Response, ApiError> {
     let limits = app.config.load_full();
     let body = app.admission.read(request.into_body(), &limits.http).await?;
     let force = is_forced(&body)?;
-    app.aside(move |db| {
+    aside(move || {
+        let db = tenant.db()?;
         if force {
             db.flush()?;
             db.compact()?;

@@ -6,6 +6,7 @@
 use super::error::ApiError;
 use super::state::App;
 use crate::config::credentials::{Credentials, Scope};
+use crate::config::tenants::TenantName;
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -36,12 +37,21 @@ pub(crate) struct Auth {
 }
 
 /// Who sent a request. `None` is anyone, where nobody is asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Caller {
     pub(crate) name: Option<String>,
+    /// The only tenant that the credential is good for.
+    pub(crate) tenant: Option<TenantName>,
 }
 
 impl Caller {
+    fn new(name: &str, tenant: Option<&TenantName>) -> Self {
+        Self {
+            name: Some(name.to_owned()),
+            tenant: tenant.cloned(),
+        }
+    }
+
     /// The name under which refusals and quotas are kept.
     pub(super) fn sender(&self) -> &str {
         self.name.as_deref().unwrap_or("anonymous")
@@ -81,7 +91,7 @@ impl Auth {
     }
 
     /// Who the header names, and what they may do.
-    async fn identify(&self, header: &[u8]) -> Option<(&str, &[Scope])> {
+    async fn identify(&self, header: &[u8]) -> Option<(Caller, &[Scope])> {
         let text = std::str::from_utf8(header).ok()?;
         let (scheme, rest) = text.split_once(' ')?;
         if scheme.eq_ignore_ascii_case("bearer") {
@@ -105,19 +115,20 @@ impl Auth {
             }
         };
         let user = self.credentials.users.get(place)?;
-        Some((&user.name, &user.scopes))
+        Some((Caller::new(&user.name, user.tenant.as_ref()), &user.scopes))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], usize>> {
         self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn token(&self, token: &str) -> Option<(&str, &[Scope])> {
+    fn token(&self, token: &str) -> Option<(Caller, &[Scope])> {
         let hash: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         let mut found = None;
         for known in &self.credentials.tokens {
             if bool::from(known.sha256.ct_eq(&hash)) {
-                found = Some((known.name.as_str(), known.scopes.as_slice()));
+                let caller = Caller::new(&known.name, known.tenant.as_ref());
+                found = Some((caller, known.scopes.as_slice()));
             }
         }
         found
@@ -145,15 +156,10 @@ impl Auth {
 }
 
 impl App {
-    /// Whether the sender of these headers may use a route of `scope`; `None` is open to all.
-    pub(super) async fn authorize(
-        &self,
-        scope: Option<Scope>,
-        headers: &HeaderMap,
-    ) -> Result<Caller, ApiError> {
+    /// Who sent these headers, if they may use a route of `scope`.
+    pub(super) async fn authorize(&self, scope: Scope, headers: &HeaderMap) -> Result<Caller, ApiError> {
         let auth = self.auth.load_full();
-        let anyone = Caller { name: None };
-        let Some(scope) = scope else { return Ok(anyone) };
+        let anyone = Caller::default();
         if auth.is_open() {
             if scope == Scope::Admin && !self.is_loopback {
                 let message = "admin routes are off: narthex listens beyond this machine and no user or token is configured \
@@ -165,16 +171,15 @@ impl App {
         let header = headers
             .get(header::AUTHORIZATION)
             .ok_or_else(ApiError::unauthorized)?;
-        let (name, scopes) = auth.identify(header.as_bytes()).await.ok_or_else(|| {
+        let (caller, scopes) = auth.identify(header.as_bytes()).await.ok_or_else(|| {
             self.metrics.count_auth_failure();
             ApiError::unauthorized()
         })?;
         if !scopes.contains(&scope) {
-            let message = format!("{name} may not do this: the scope {} is needed", scope.as_str());
+            let (name, scope) = (caller.sender(), scope.as_str());
+            let message = format!("{name} may not do this: the scope {scope} is needed");
             return Err(ApiError::forbidden(message));
         }
-        Ok(Caller {
-            name: Some(name.to_owned()),
-        })
+        Ok(caller)
     }
 }

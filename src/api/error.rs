@@ -58,10 +58,15 @@ impl ApiError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "bad_data", message)
     }
 
-    pub(crate) fn over_quota(samples_per_second: u64, wait_s: u64) -> Self {
-        let message = format!(
-            "more than {samples_per_second} samples a second (ingest.samples_per_second), come again in {wait_s} s"
-        );
+    pub(crate) fn no_tenant(header: &str) -> Self {
+        let message = format!("the request names no tenant: the header {header} is needed");
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
+    }
+
+    /// `setting` has the limit.
+    pub(crate) fn over_quota(samples_per_second: u64, setting: &str, wait_s: u64) -> Self {
+        let message =
+            format!("more than {samples_per_second} samples a second ({setting}), come again in {wait_s} s");
         Self::new(StatusCode::TOO_MANY_REQUESTS, "over_quota", message)
     }
 

@@ -6,36 +6,25 @@ use super::auth::Auth;
 use super::door::Door;
 use super::self_metrics::ServerMetrics;
 use super::state::App;
+use super::tenants::Tenants;
 use super::tls::{self, TlsError};
-use crate::base::clock::{Clock as _, SystemClock};
 use crate::config::{Config, ConfigError, Sources};
-use crate::db::Db;
 use crate::engine::error::Error;
-use crate::engine::progress::OpenProgress;
-use crate::io::{DiskFs, Fs};
-use crate::model::relabel_rule::RelabelRule;
-use crate::remote::ha::{Elections, HaLabels};
-use crate::remote::intake::Intake;
-use crate::remote::journal::Journal;
-use crate::remote::quota::Quota;
-use crate::remote::relabel::Rule;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::rustls::ServerConfig;
 
 /// Blocking threads beside those that the requests have turns for: opening, closing, scrapes, what operators ask for.
 const SPARE_THREADS: usize = 32;
-/// The file in the database's folder that says which replicas are elected.
-const ELECTIONS: &str = "elections";
 /// Sent when a file has reached the size that the process is allowed. It ends a process that does not take it; taken, the
 /// write fails like one on a full disk.
 const SIGXFSZ: i32 = 25;
@@ -137,14 +126,10 @@ impl Server {
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let (sender, commands) = mpsc::channel(16);
-        let intake = intake(&config)?;
+        let tenants = Tenants::new(&config)?;
         let app = App {
-            db: OnceLock::new(),
-            intake: ArcSwap::from_pointee(intake),
-            journal: Journal::default(),
-            quota: Quota::default(),
+            tenants,
             reads: Arc::new(Semaphore::new(config.remote_read.concurrency)),
-            opening: Arc::new(OpenProgress::default()),
             auth: ArcSwap::from_pointee(Auth::new(config.credentials.clone())),
             admission: Admission::new(&config.http),
             metrics: ServerMetrics::default(),
@@ -224,7 +209,7 @@ impl Server {
             .and_then(tokio::net::TcpListener::from_std);
         let listener = listener.map_err(ServeError::Start)?;
         let accepting = tokio::spawn(door.accept(listener, stopped));
-        let is_open = self.open_and_wait(&config).await?;
+        self.open_and_wait().await?;
         // From here on nobody is accepted, and idle connections end.
         stop.send_replace(true);
         let graceful = accepting
@@ -240,10 +225,7 @@ impl Server {
             {
                 tracing::warn!("some requests did not end in time (http.shutdown_timeout)");
             }
-            match app.db.get().filter(|_| is_open) {
-                Some(db) => close(db.clone()).await,
-                None => Ok(()),
-            }
+            app.tenants.close().await
         };
         tokio::select! {
             ended = ending => ended?,
@@ -257,27 +239,32 @@ impl Server {
         Ok(())
     }
 
-    /// Opens the database and obeys commands until one of them is to stop. Whether the database is open then.
-    async fn open_and_wait(&mut self, config: &Config) -> Result<bool, ServeError> {
-        let options = config.options().progress(self.app.opening.clone());
-        let begun = Instant::now();
-        let mut opening = tokio::task::spawn_blocking(move || Db::open(options));
-        let mut is_open = false;
+    /// Opens the database of the data folder, then those of tenants, and obeys commands until one of them is to stop.
+    async fn open_and_wait(&mut self) -> Result<(), ServeError> {
+        let (app, first) = (self.app.clone(), self.app.tenants.anonymous().clone());
+        let mut opening = tokio::task::spawn_blocking(move || first.open(&app.config.load_full()));
+        let mut others = JoinSet::new();
+        let mut is_opening = true;
         loop {
             tokio::select! {
-                opened = &mut opening, if !is_open => {
-                    let db = opened.map_err(|error| ServeError::Start(io::Error::other(error)))??;
-                    note_open(&db, begun.elapsed());
-                    self.app.db.get_or_init(|| db);
-                    is_open = true;
+                opened = &mut opening, if is_opening => {
+                    self.check_first(opened.map_err(|error| ServeError::Start(io::Error::other(error)))?)?;
+                    let mut tenants = self.app.tenants.list();
+                    tenants.retain(|tenant| !tenant.is_done());
+                    others.spawn(self.app.clone().open_all(tenants));
+                    is_opening = false;
                 }
                 command = self.commands.recv() => match command {
                     None | Some(Command::Shutdown) => {
                         tracing::info!("stopping");
-                        return Ok(is_open);
+                        return Ok(());
                     }
                     Some(Command::Reload(answer)) => {
                         let reloaded = self.reload();
+                        if reloaded.is_ok() {
+                            let failed = self.app.tenants.renew_failed(&self.app.config.load());
+                            others.spawn(self.app.clone().open_all(failed));
+                        }
                         if let Some(answer) = answer {
                             // Who asked may be gone.
                             let _ = answer.send(reloaded);
@@ -285,6 +272,17 @@ impl Server {
                     }
                 },
             }
+        }
+    }
+
+    /// A damaged database in the data folder itself is one tenant's, if there are others; anything else ends the server.
+    fn check_first(&self, opened: Result<(), Error>) -> Result<(), ServeError> {
+        match opened {
+            Err(error @ (Error::Corrupt(_) | Error::Fs(_))) if self.app.tenants.is_enabled => {
+                tracing::error!(%error, "the database of the data folder does not open; other tenants are served");
+                Ok(())
+            }
+            other => Ok(other?),
         }
     }
 
@@ -314,11 +312,11 @@ impl Server {
                 .map_err(|error: ConfigError| error.to_string())?;
             let tls = fresh.tls.as_ref().map(tls::load).transpose();
             let is_new = fresh.ingest != self.app.config.load().ingest;
-            let intake = is_new.then(|| intake(&fresh)).transpose();
-            let intake = intake.map_err(|error| error.to_string())?;
-            Ok::<_, String>((fresh, tls.map_err(|error| format!("TLS: {error}"))?, intake))
+            let intakes = is_new.then(|| self.app.tenants.prepare(&fresh)).transpose();
+            let intakes = intakes.map_err(|error| error.to_string())?;
+            Ok::<_, String>((fresh, tls.map_err(|error| format!("TLS: {error}"))?, intakes))
         };
-        let (fresh, tls, intake) = read().inspect_err(|error| {
+        let (fresh, tls, intakes) = read().inspect_err(|error| {
             self.app.metrics.reload_failed.store(1, Relaxed);
             tracing::error!(error, "the configuration was not reloaded");
         })?;
@@ -340,13 +338,13 @@ impl Server {
                 .store(Arc::new(Auth::new(config.credentials.clone())));
             self.warn_if_open(&config);
         }
-        if let Some(intake) = intake {
-            self.app.intake.store(Arc::new(intake));
-        }
         if config.log != old.log {
             (self.on_log)(&config.log);
         }
         self.app.config.store(Arc::new(config));
+        if let Some(intakes) = intakes {
+            intakes.apply();
+        }
         self.app.metrics.reload_failed.store(0, Relaxed);
         tracing::info!(?applied, ?needs_restart, "the configuration was reloaded");
         Ok(Reloaded {
@@ -354,22 +352,6 @@ impl Server {
             needs_restart,
         })
     }
-}
-
-fn note_open(db: &Db, took: Duration) {
-    let recovery = db.recovery();
-    tracing::info!(
-        took_ms = took.as_millis() as u64,
-        log_records = recovery.records,
-        samples = recovery.samples,
-        lost_samples = recovery.lost_samples,
-        "ready"
-    );
-}
-
-async fn close(db: Db) -> Result<(), ServeError> {
-    let closed = tokio::task::spawn_blocking(move || db.close()).await;
-    Ok(closed.map_err(|error| ServeError::Start(io::Error::other(error)))??)
 }
 
 /// Returns when there is another command to stop.
@@ -381,30 +363,6 @@ async fn told_again(commands: &mut mpsc::Receiver<Command>) {
             None => std::future::pending().await,
         }
     }
-}
-
-/// The rules for series that are written.
-fn intake(config: &Config) -> Result<Intake, ServeError> {
-    let compile = |(number, text): (usize, &RelabelRule)| {
-        Rule::compile(text).map_err(|what| ServeError::Relabel {
-            number: number + 1,
-            what,
-        })
-    };
-    let rules = config.ingest.relabel.iter().enumerate().map(compile);
-    let ha = match &config.ingest.ha {
-        None => None,
-        Some((cluster, replica, timeout)) => {
-            let file = (Arc::new(DiskFs) as Arc<dyn Fs>, config.data.join(ELECTIONS));
-            let labels = HaLabels {
-                cluster: cluster.clone(),
-                replica: replica.clone(),
-            };
-            let elections = Elections::open(Some(file), *timeout, SystemClock.now_ms());
-            Some((labels, elections.map_err(Error::from)?))
-        }
-    };
-    Ok(Intake::new(rules.collect::<Result<_, _>>()?, ha))
 }
 
 fn forward_signals(commands: &mpsc::Sender<Command>) -> io::Result<()> {

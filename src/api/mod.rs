@@ -12,6 +12,7 @@ mod connection;
 mod door;
 mod error;
 mod exposition;
+mod families;
 mod json;
 mod leftover;
 mod lifecycle;
@@ -22,7 +23,10 @@ mod router;
 mod self_metrics;
 mod state;
 mod status;
+mod tenant;
+mod tenants;
 mod tls;
+mod walk;
 
 pub use self::lifecycle::{Handle, ServeError, Server};
 pub use self::tls::TlsError;

@@ -4,11 +4,13 @@
 //! client at most, and a client that is gone or too slow ends the work.
 
 use super::error::ApiError;
-use super::state::App;
+use super::state::{App, aside};
+use super::tenant::Tenant;
 use crate::config::Config;
 use crate::db::Db;
 use crate::remote::read::{ReadError, ReadOptions};
 use crate::remote::read_request::{ReadRequest, ResponseType};
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -44,9 +46,14 @@ impl hyper::body::Body for Pieces {
 }
 
 /// `POST /api/v1/read`.
-pub(super) async fn read(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+pub(super) async fn read(
+    State(app): State<Arc<App>>,
+    Extension(tenant): Extension<Arc<Tenant>>,
+    request: Request,
+) -> Result<Response, ApiError> {
     let config = app.config.load_full();
-    let body = app.admission.read(request.into_body(), &config.http).await?;
+    let limits = config.http_of(&tenant.name);
+    let body = app.admission.read(request.into_body(), &limits).await?;
     let options = options(&config);
     let request = ReadRequest::decode(&body, &options)?;
     drop(body);
@@ -57,8 +64,10 @@ pub(super) async fn read(State(app): State<Arc<App>>, request: Request) -> Resul
         ));
     };
     match request.response_type() {
-        ResponseType::Samples => samples(&app, request, options, turn).await,
-        ResponseType::StreamedXorChunks => stream(&app, request, options, turn, config.remote_read.timeout),
+        ResponseType::Samples => samples(tenant, request, options, turn).await,
+        ResponseType::StreamedXorChunks => {
+            stream(&tenant, request, options, turn, config.remote_read.timeout)
+        }
     }
 }
 
@@ -83,17 +92,16 @@ impl From<ReadError> for ApiError {
 }
 
 async fn samples(
-    app: &App,
+    tenant: Arc<Tenant>,
     request: ReadRequest,
     options: ReadOptions,
     turn: OwnedSemaphorePermit,
 ) -> Result<Response, ApiError> {
-    let (body, summary) = app
-        .aside(move |db| {
-            let _turn = turn;
-            Ok(request.samples(db, &options)?)
-        })
-        .await?;
+    let (body, summary) = aside(move || {
+        let _turn = turn;
+        Ok(request.samples(tenant.db()?, &options)?)
+    })
+    .await?;
     warn(&summary.warnings);
     let headers = [
         (header::CONTENT_TYPE, ResponseType::Samples.content_type()),
@@ -103,13 +111,13 @@ async fn samples(
 }
 
 fn stream(
-    app: &App,
+    tenant: &Tenant,
     request: ReadRequest,
     options: ReadOptions,
     turn: OwnedSemaphorePermit,
     patience: Duration,
 ) -> Result<Response, ApiError> {
-    let db = app.db()?.clone();
+    let db = tenant.db()?.clone();
     let (sender, pieces) = mpsc::channel::<Piece>(PIECES_WAITING);
     let span = tracing::Span::current();
     tokio::task::spawn_blocking(move || {

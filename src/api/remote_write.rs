@@ -8,6 +8,7 @@
 use super::auth::Caller;
 use super::error::ApiError;
 use super::state::App;
+use super::tenant::Tenant;
 use crate::config::Config;
 use crate::db::Db;
 use crate::head::report::Durability;
@@ -44,6 +45,7 @@ thread_local! {
 pub(super) async fn write(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
+    Extension(tenant): Extension<Arc<Tenant>>,
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
@@ -51,7 +53,7 @@ pub(super) async fn write(
         Ok(version) => version,
         Err(error) => return error.into_response(),
     };
-    let mut response = match store(app, caller, version, &parts.headers, body).await {
+    let mut response = match store(&app, tenant, &caller, version, &parts.headers, body).await {
         Ok((outcome, durability)) => answer(version, &outcome, durability),
         Err(error) => error.into_response(),
     };
@@ -104,8 +106,9 @@ fn negotiate(headers: &HeaderMap) -> Result<Version, ApiError> {
 }
 
 async fn store(
-    app: Arc<App>,
-    caller: Caller,
+    app: &Arc<App>,
+    tenant: Arc<Tenant>,
+    caller: &Caller,
     version: Version,
     headers: &HeaderMap,
     body: Body,
@@ -119,27 +122,19 @@ async fn store(
     };
     let config = app.config.load_full();
     let sender = caller.sender().to_owned();
-    let quota = config.ingest.samples_per_second;
-    if quota > 0
-        && let Some(wait_s) = app.quota.wait_s(&sender, quota, app.db()?.now_ms())
-    {
-        return Err(ApiError::over_quota(quota, wait_s));
-    }
-    let body = app.admission.read(body, &config.http).await?;
+    tenant.check_quota(&config, &sender, tenant.db()?.now_ms())?;
+    let body = app.admission.read(body, &config.http_of(&tenant.name)).await?;
     let shared = app.clone();
-    app.work(move |db| {
-        let outcome = write_now(&shared, db, &config, version, &body, durability)?;
+    app.work(move || {
+        let db = tenant.db()?;
+        let outcome = write_now(&tenant, db, &config, version, &body, durability)?;
         let now_ms = db.now_ms();
-        shared.journal.note(&sender, &outcome.report.rejected, now_ms);
+        tenant.journal.note(&sender, &outcome.report.rejected, now_ms);
         shared
             .metrics
             .left_out
             .fetch_add(outcome.dropped.total() as u64, Relaxed);
-        if quota > 0 {
-            shared
-                .quota
-                .charge(&sender, outcome.written.total(), quota, now_ms);
-        }
+        tenant.charge(&config, &sender, outcome.written.total(), now_ms);
         let stored = match outcome.report.durability {
             Durability::Always => FSYNC,
             Durability::Interval(_) | Durability::Never => OS,
@@ -150,14 +145,14 @@ async fn store(
 }
 
 fn write_now(
-    app: &App,
+    tenant: &Tenant,
     db: &Db,
     config: &Config,
     version: Version,
     block: &[u8],
     durability: Option<Durability>,
 ) -> Result<Outcome, ApiError> {
-    let intake = app.intake.load();
+    let intake = tenant.intake.load();
     let request = write::Request {
         version,
         block,
@@ -202,8 +197,8 @@ fn tell_written(headers: &mut HeaderMap, written: Written) {
 }
 
 /// `GET /api/v1/ingest/rejections`: what was refused, the latest first.
-pub(super) async fn rejections(State(app): State<Arc<App>>) -> Response {
-    let list = app.journal.list().into_iter().map(|one| {
+pub(super) async fn rejections(Extension(tenant): Extension<Arc<Tenant>>) -> Response {
+    let list = tenant.journal.list().into_iter().map(|one| {
         json!({
             "reason": one.reason.as_str(),
             "metric": one.metric,
@@ -218,8 +213,8 @@ pub(super) async fn rejections(State(app): State<Arc<App>>) -> Response {
 }
 
 /// `GET /api/v1/ingest/replicas`: who is elected of the pairs of senders.
-pub(super) async fn replicas(State(app): State<Arc<App>>) -> Response {
-    let intake = app.intake.load();
+pub(super) async fn replicas(Extension(tenant): Extension<Arc<Tenant>>) -> Response {
+    let intake = tenant.intake.load();
     let list = intake
         .elections()
         .map_or_else(Vec::new, |elections| elections.list());

@@ -30,6 +30,17 @@ enum Access {
     Needs(Scope),
 }
 
+/// Whose data a route is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Of {
+    /// That of the tenant that the request names.
+    Tenant,
+    /// That of all tenants, so that a credential for one tenant is not enough.
+    All,
+    /// No one's.
+    Nobody,
+}
+
 const OPEN: Access = Access::Open;
 const READ: Access = Access::Needs(Scope::Read);
 const WRITE: Access = Access::Needs(Scope::Write);
@@ -38,33 +49,50 @@ const ADMIN: Access = Access::Needs(Scope::Admin);
 struct Route {
     path: &'static str,
     access: Access,
+    of: Of,
     handler: MethodRouter<Arc<App>>,
 }
 
-fn route(path: &'static str, access: Access, handler: MethodRouter<Arc<App>>) -> Route {
+fn route(path: &'static str, access: Access, of: Of, handler: MethodRouter<Arc<App>>) -> Route {
     Route {
         path,
         access,
+        of,
         handler,
     }
 }
 
-/// Every route with whom it is for.
+/// Every route with whom it is for and whose data it is about.
 fn routes() -> Vec<Route> {
     vec![
-        route("/-/healthy", OPEN, get(status::healthy)),
-        route("/-/ready", OPEN, get(status::ready)),
-        route("/-/reload", ADMIN, post(admin::reload).put(admin::reload)),
-        route("/version", READ, get(status::version)),
-        route("/metrics", READ, get(self_metrics::metrics)),
-        route("/api/v1/write", WRITE, post(remote_write::write)),
-        route("/api/v1/push", WRITE, post(remote_write::write)),
-        route("/api/v1/receive", WRITE, post(remote_write::write)),
-        route("/api/v1/read", READ, post(remote_read::read)),
-        route("/api/v1/ingest/rejections", READ, get(remote_write::rejections)),
-        route("/api/v1/ingest/replicas", READ, get(remote_write::replicas)),
-        route("/api/v1/admin/flush", ADMIN, post(admin::flush)),
-        route("/api/v1/admin/compact", ADMIN, post(admin::compact)),
+        route("/-/healthy", OPEN, Of::Nobody, get(status::healthy)),
+        route("/-/ready", OPEN, Of::Nobody, get(status::ready)),
+        route(
+            "/-/reload",
+            ADMIN,
+            Of::All,
+            post(admin::reload).put(admin::reload),
+        ),
+        route("/version", READ, Of::Nobody, get(status::version)),
+        route("/metrics", READ, Of::All, get(self_metrics::metrics)),
+        route("/api/v1/write", WRITE, Of::Tenant, post(remote_write::write)),
+        route("/api/v1/push", WRITE, Of::Tenant, post(remote_write::write)),
+        route("/api/v1/receive", WRITE, Of::Tenant, post(remote_write::write)),
+        route("/api/v1/read", READ, Of::Tenant, post(remote_read::read)),
+        route(
+            "/api/v1/ingest/rejections",
+            READ,
+            Of::Tenant,
+            get(remote_write::rejections),
+        ),
+        route(
+            "/api/v1/ingest/replicas",
+            READ,
+            Of::Tenant,
+            get(remote_write::replicas),
+        ),
+        route("/api/v1/admin/flush", ADMIN, Of::Tenant, post(admin::flush)),
+        route("/api/v1/admin/compact", ADMIN, Of::Tenant, post(admin::compact)),
     ]
 }
 
@@ -82,12 +110,13 @@ struct Gate {
     app: Arc<App>,
     name: &'static str,
     access: Access,
+    of: Of,
     metrics: Arc<RouteMetrics>,
 }
 
 /// All routes behind their gates.
 pub(super) fn router(app: &Arc<App>) -> Router {
-    let gate = |name: &'static str, access: Access| {
+    let gate = |name: &'static str, access: Access, of: Of| {
         let metrics = app.metrics.route(name);
         let app = app.clone();
         from_fn_with_state(
@@ -95,6 +124,7 @@ pub(super) fn router(app: &Arc<App>) -> Router {
                 app,
                 name,
                 access,
+                of,
                 metrics,
             },
             pass,
@@ -104,14 +134,19 @@ pub(super) fn router(app: &Arc<App>) -> Router {
     for Route {
         path,
         access,
+        of,
         handler,
     } in routes()
     {
-        router = router.route(path, handler.fallback(wrong_method).layer(gate(path, access)));
+        router = router.route(path, handler.fallback(wrong_method).layer(gate(path, access, of)));
     }
     let nothing = any(|| async { ApiError::not_found("there is no such route") });
     router
-        .fallback_service(nothing.layer(gate(OTHER, READ)).with_state(app.clone()))
+        .fallback_service(
+            nothing
+                .layer(gate(OTHER, READ, Of::Nobody))
+                .with_state(app.clone()),
+        )
         .with_state(app.clone())
 }
 
@@ -123,17 +158,14 @@ async fn wrong_method() -> ApiError {
     )
 }
 
-/// What every request passes: readiness, authorization, a request id in the span and the answer, counting.
+/// What every request passes: readiness, authorization, the choice of the tenant, a request id in the span and the answer, counting.
 async fn pass(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let id = request_id(request.headers());
     let span = tracing::info_span!("request", id = id.to_str().unwrap_or(""), route = gate.name);
     let answered = async {
-        match gate.admit(request.headers()).await {
-            Ok(caller) => {
-                request.extensions_mut().insert(caller);
-                next.run(request).await
-            }
+        match gate.admit(&mut request).await {
+            Ok(()) => next.run(request).await,
             Err(error) => error.into_response(),
         }
     };
@@ -159,16 +191,33 @@ async fn pass(State(gate): State<Gate>, mut request: Request, next: Next) -> Res
 }
 
 impl Gate {
-    async fn admit(&self, headers: &HeaderMap) -> Result<super::auth::Caller, ApiError> {
-        let scope = match self.access {
-            Access::Open => None,
-            Access::Needs(scope) => Some(scope),
+    /// Lets a request in, with its caller and its tenant for the handler.
+    async fn admit(&self, request: &mut Request) -> Result<(), ApiError> {
+        let Access::Needs(scope) = self.access else {
+            return Ok(());
         };
+        let headers = request.headers();
         let caller = self.app.authorize(scope, headers).await?;
-        if self.access != Access::Open {
-            self.app.db()?;
+        if !self.app.tenants.has_begun() {
+            return Err(ApiError::unavailable("the database is being opened"));
         }
-        Ok(caller)
+        let tenant = match self.of {
+            Of::Tenant => Some(
+                self.app
+                    .tenant_of(&caller, scope, request.method(), headers)
+                    .await?,
+            ),
+            Of::All if caller.tenant.is_some() => {
+                let message = format!("{} may not do this: it concerns all tenants", caller.sender());
+                return Err(ApiError::forbidden(message));
+            }
+            Of::All | Of::Nobody => None,
+        };
+        request.extensions_mut().insert(caller);
+        if let Some(tenant) = tenant {
+            request.extensions_mut().insert(tenant);
+        }
+        Ok(())
     }
 }
 
@@ -252,6 +301,8 @@ mod tests {
             assert_eq!(route.access == Access::Open, is_health, "{}", route.path);
             let is_admin = route.path.contains("/admin/") || route.path == "/-/reload";
             assert_eq!(route.access == ADMIN, is_admin, "{}", route.path);
+            let has_tenant = route.path.starts_with("/api/");
+            assert_eq!(route.of == Of::Tenant, has_tenant, "{}", route.path);
         }
     }
 }

@@ -1,9 +1,13 @@
-//! What narthex says of itself at /metrics. `FAMILIES` is the documented set; docs/metrics.md is made from it.
+//! What narthex says of itself at /metrics: the documented families, each with its values of this moment. Figures of databases
+//! are sums over the tenants.
 
 use super::error::ApiError;
-use super::exposition::{CONTENT_TYPE, Durations, Family, Page};
-use super::state::App;
+use super::exposition::{CONTENT_TYPE, Durations, Page};
+use super::families::FAMILIES;
+use super::state::{App, aside};
+use super::tenant::Tenant;
 use super::{process, router};
+use crate::engine::counters::Totals;
 use crate::engine::stats::Stats;
 use crate::head::HeadMemory;
 use axum::extract::State;
@@ -13,227 +17,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
-
-const fn family(
-    name: &'static str,
-    kind: &'static str,
-    labels: &'static [&'static str],
-    help: &'static str,
-) -> Family {
-    Family {
-        name,
-        kind,
-        labels,
-        help,
-    }
-}
-
-/// Every metric, in the order in which it is shown.
-const FAMILIES: &[Family] = &[
-    family("narthex_build_info", "gauge", &["version"], "Always 1."),
-    family(
-        "narthex_ingest_batches_total",
-        "counter",
-        &[],
-        "Batches that were committed; a remote write request is one.",
-    ),
-    family(
-        "narthex_ingest_samples_total",
-        "counter",
-        &["type"],
-        "Samples that were stored and new: floats and histograms.",
-    ),
-    family(
-        "narthex_ingest_duplicates_total",
-        "counter",
-        &[],
-        "Samples that were there already with the same bits, as after a retry.",
-    ),
-    family(
-        "narthex_ingest_corrections_total",
-        "counter",
-        &[],
-        "Samples that replaced others on purpose.",
-    ),
-    family(
-        "narthex_ingest_exemplars_total",
-        "counter",
-        &[],
-        "Exemplars that were stored and new.",
-    ),
-    family(
-        "narthex_ingest_metadata_total",
-        "counter",
-        &[],
-        "Metadata entries that were stored and new.",
-    ),
-    family(
-        "narthex_ingest_rejected_total",
-        "counter",
-        &["reason"],
-        "Entries of batches that were refused.",
-    ),
-    family(
-        "narthex_late_conflicts_total",
-        "counter",
-        &[],
-        "Samples that merges found to lose against earlier ones with another value.",
-    ),
-    family("narthex_head_series", "gauge", &[], "Series in memory."),
-    family(
-        "narthex_head_series_created_total",
-        "counter",
-        &[],
-        "Series that came to be in memory.",
-    ),
-    family(
-        "narthex_head_samples",
-        "gauge",
-        &[],
-        "Samples in memory that no segment holds yet.",
-    ),
-    family(
-        "narthex_head_bytes",
-        "gauge",
-        &["part"],
-        "Memory of recent samples, by part.",
-    ),
-    family(
-        "narthex_head_budget_bytes",
-        "gauge",
-        &[],
-        "Memory of recent samples beyond which they are written to a segment (head_bytes).",
-    ),
-    family("narthex_segments", "gauge", &[], "Segments."),
-    family("narthex_segment_bytes", "gauge", &[], "Bytes of segments."),
-    family("narthex_segment_samples", "gauge", &[], "Samples in segments."),
-    family(
-        "narthex_segment_series",
-        "gauge",
-        &[],
-        "Series of all segments; one that is in several counts in each.",
-    ),
-    family(
-        "narthex_flushes_total",
-        "counter",
-        &[],
-        "Times recent samples were written to segments.",
-    ),
-    family("narthex_merges_total", "counter", &[], "Merges of segments."),
-    family(
-        "narthex_wal_bytes",
-        "gauge",
-        &[],
-        "Bytes of the log, reserved space included.",
-    ),
-    family(
-        "narthex_checkpoint_bytes",
-        "gauge",
-        &[],
-        "Bytes of the checkpoint.",
-    ),
-    family(
-        "narthex_wal_sync_seconds",
-        "summary",
-        &[],
-        "Waits for the disk that made the log durable.",
-    ),
-    family(
-        "narthex_quarantined",
-        "gauge",
-        &[],
-        "Damaged parts of the database that were put aside.",
-    ),
-    family(
-        "narthex_recovery_lost_samples",
-        "gauge",
-        &[],
-        "Samples that the last opening found damaged in the log.",
-    ),
-    family(
-        "narthex_poisoned",
-        "gauge",
-        &[],
-        "1 when a write or sync failed and nothing is written until the next start.",
-    ),
-    family(
-        "narthex_http_requests_total",
-        "counter",
-        &["route", "status"],
-        "Requests that were answered.",
-    ),
-    family(
-        "narthex_http_request_duration_seconds",
-        "histogram",
-        &["route", "le"],
-        "From the headers of a request to the headers of its answer.",
-    ),
-    family("narthex_http_connections", "gauge", &[], "Open connections."),
-    family(
-        "narthex_http_connections_total",
-        "counter",
-        &[],
-        "Connections that were accepted.",
-    ),
-    family(
-        "narthex_http_working_requests",
-        "gauge",
-        &[],
-        "Requests that hold one of the turns of http.concurrency.",
-    ),
-    family(
-        "narthex_http_in_flight_bytes",
-        "gauge",
-        &[],
-        "Bodies of requests in memory, out of http.in_flight_bytes.",
-    ),
-    family(
-        "narthex_ingest_left_out_total",
-        "counter",
-        &[],
-        "Samples and exemplars of remote write that were not stored because another sender of a pair is elected or a rule drops them.",
-    ),
-    family(
-        "narthex_auth_failures_total",
-        "counter",
-        &[],
-        "Requests with a user, password or token that is not known.",
-    ),
-    family(
-        "narthex_tls_failures_total",
-        "counter",
-        &[],
-        "Connections whose TLS handshake failed.",
-    ),
-    family(
-        "narthex_config_reload_success",
-        "gauge",
-        &[],
-        "1 when the last reload of the configuration succeeded, or there was none.",
-    ),
-    family(
-        "process_cpu_seconds_total",
-        "counter",
-        &[],
-        "Processor time, of the user and the system.",
-    ),
-    family(
-        "process_resident_memory_bytes",
-        "gauge",
-        &[],
-        "Memory that is in RAM, mapped segments included.",
-    ),
-    family("process_virtual_memory_bytes", "gauge", &[], "Address space."),
-    family("process_open_fds", "gauge", &[], "Open files and sockets."),
-    family("process_max_fds", "gauge", &[], "The limit of them."),
-    family("process_threads", "gauge", &[], "Threads."),
-    family(
-        "process_start_time_seconds",
-        "gauge",
-        &[],
-        "When the process started, in seconds since 1970.",
-    ),
-];
 
 /// What the server counts itself.
 #[derive(Debug)]
@@ -310,39 +93,70 @@ impl ServerMetrics {
     }
 }
 
-/// Everything that is shown, at about one moment.
+/// What one tenant has, where tenants are told apart.
+struct OfTenant {
+    name: String,
+    samples: u64,
+    rejected: u64,
+    series: u64,
+    disk_bytes: u64,
+}
+
+/// Everything that is shown, at about one moment: sums over the tenants that are open.
+#[derive(Default)]
 struct Snapshot {
     stats: Stats,
     memory: HeadMemory,
+    budget_bytes: u64,
     recovery_lost_samples: u64,
+    open: u64,
+    opening: u64,
+    failed: u64,
+    /// Empty without tenants.
+    tenants: Vec<OfTenant>,
 }
 
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
-    let reading = app.clone();
-    let text = app
-        .aside(move |db| {
-            let snapshot = Snapshot {
-                stats: db.stats()?,
-                memory: db.memory(),
-                recovery_lost_samples: db.recovery().lost_samples,
-            };
-            let mut page = Page::default();
-            for family in FAMILIES {
-                page.family(family);
-                reading.write_family(family.name, &snapshot, &mut page);
+    let text = aside(move || {
+        let snapshot = app.snapshot()?;
+        let mut page = Page::default();
+        for family in FAMILIES {
+            if !app.tenants.is_enabled && family.name.starts_with("narthex_tenant") {
+                continue;
             }
-            Ok(page.finish())
-        })
-        .await?;
+            page.family(family);
+            app.write_family(family.name, &snapshot, &mut page);
+        }
+        Ok(page.finish())
+    })
+    .await?;
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
 }
 
 impl App {
+    fn snapshot(&self) -> Result<Snapshot, ApiError> {
+        let mut snapshot = Snapshot::default();
+        for tenant in self.tenants.list() {
+            match tenant.is_failed() {
+                true => snapshot.failed += 1,
+                false if tenant.is_done() => match snapshot.add(self, &tenant) {
+                    Err(error) if self.tenants.is_enabled => {
+                        tracing::warn!(tenant = %tenant.name, error = %error.message, "a tenant has no figures");
+                        snapshot.failed += 1;
+                    }
+                    added => added?,
+                },
+                false => snapshot.opening += 1,
+            }
+        }
+        Ok(snapshot)
+    }
+
     fn write_family(&self, name: &str, snapshot: &Snapshot, page: &mut Page) {
         match name {
             "narthex_build_info" => page.sample(name, &[("version", env!("CARGO_PKG_VERSION"))], 1.0),
-            "narthex_head_budget_bytes" => page.sample(name, &[], self.config.load().head_bytes as f64),
             _ if name.starts_with("process_") => write_process(name, page),
+            _ if name.starts_with("narthex_tenant") => snapshot.write_tenants(name, page),
             _ if self.write_server(name, page) => {}
             _ => snapshot.write(name, page),
         }
@@ -386,6 +200,50 @@ impl App {
 }
 
 impl Snapshot {
+    fn add(&mut self, app: &App, tenant: &Tenant) -> Result<(), ApiError> {
+        let db = tenant.db()?;
+        let stats = db.stats()?;
+        if app.tenants.is_enabled {
+            let totals = &stats.totals;
+            self.tenants.push(OfTenant {
+                name: tenant.name.to_string(),
+                samples: totals.floats + totals.histograms,
+                rejected: totals.rejected.iter().map(|one| one.1).sum(),
+                series: stats.head_series,
+                disk_bytes: stats.disk_bytes(),
+            });
+        }
+        self.stats.add(&stats);
+        self.memory.add(&tenant.memory(db));
+        self.budget_bytes += db.head_bytes_max();
+        self.recovery_lost_samples += db.recovery().lost_samples;
+        self.open += 1;
+        Ok(())
+    }
+
+    fn write_tenants(&self, name: &str, page: &mut Page) {
+        let value: fn(&OfTenant) -> u64 = match name {
+            "narthex_tenants" => {
+                let states = [
+                    ("open", self.open),
+                    ("opening", self.opening),
+                    ("failed", self.failed),
+                ];
+                return states
+                    .iter()
+                    .for_each(|(state, count)| page.sample(name, &[("state", state)], *count as f64));
+            }
+            "narthex_tenant_samples_total" => |one| one.samples,
+            "narthex_tenant_rejected_total" => |one| one.rejected,
+            "narthex_tenant_series" => |one| one.series,
+            "narthex_tenant_disk_bytes" => |one| one.disk_bytes,
+            _ => unreachable!("BUG: {name} is documented and nobody writes it"),
+        };
+        for tenant in &self.tenants {
+            page.sample(name, &[("tenant", &tenant.name)], value(tenant) as f64);
+        }
+    }
+
     fn write(&self, name: &str, page: &mut Page) {
         let Self { stats, memory, .. } = self;
         let totals = &stats.totals;
@@ -411,10 +269,8 @@ impl Snapshot {
                 }
                 return;
             }
-            "narthex_wal_sync_seconds" => {
-                page.sample(&format!("{name}_sum"), &[], totals.log_sync_time.as_secs_f64());
-                return page.sample(&format!("{name}_count"), &[], totals.log_syncs as f64);
-            }
+            "narthex_wal_fsync_seconds" => return write_syncs(name, totals, page),
+            "narthex_head_budget_bytes" => self.budget_bytes,
             "narthex_late_conflicts_total" => stats.late_conflicts,
             "narthex_head_series" => stats.head_series,
             "narthex_head_series_created_total" => totals.new_series,
@@ -436,6 +292,20 @@ impl Snapshot {
     }
 }
 
+fn write_syncs(name: &str, totals: &Totals, page: &mut Page) {
+    let bucket = format!("{name}_bucket");
+    for (bound, count) in &totals.log_syncs_up_to {
+        page.sample(
+            &bucket,
+            &[("le", &bound.as_secs_f64().to_string())],
+            *count as f64,
+        );
+    }
+    page.sample(&bucket, &[("le", "+Inf")], totals.log_syncs as f64);
+    page.sample(&format!("{name}_sum"), &[], totals.log_sync_time.as_secs_f64());
+    page.sample(&format!("{name}_count"), &[], totals.log_syncs as f64);
+}
+
 fn write_process(name: &str, page: &mut Page) {
     let Some(stats) = process::stats() else { return };
     let value = match name {
@@ -448,53 +318,4 @@ fn write_process(name: &str, page: &mut Page) {
         _ => stats.start_seconds,
     };
     page.sample(name, &[], value);
-}
-
-/// docs/metrics.md.
-#[cfg(test)]
-fn page() -> String {
-    use std::fmt::Write as _;
-    let mut text = String::from(
-        "# Metrics\n\n\
-         What `GET /metrics` says, in Prometheus' text format. Made from the table in `src/api/self_metrics.rs`;\n\
-         `UPDATE_DOCS=1 cargo test --lib self_metrics` writes it anew. Counters count from the start of the process.\n\n\
-         | metric | type | labels | |\n|---|---|---|---|\n",
-    );
-    for family in FAMILIES {
-        let labels: Vec<String> = family.labels.iter().map(|label| format!("`{label}`")).collect();
-        let Family { name, kind, help, .. } = family;
-        let _ = writeln!(text, "| `{name}` | {kind} | {} | {help} |", labels.join(", "));
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "writes a file of the package when asked to"
-    )]
-    fn the_page_is_fresh() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
-        if std::env::var_os("UPDATE_DOCS").is_some() {
-            std::fs::write(path, page()).expect("the page is written");
-        }
-        let written = std::fs::read_to_string(path).expect("the page is there");
-        assert_eq!(written, page(), "UPDATE_DOCS=1 cargo test --lib self_metrics");
-    }
-
-    #[test]
-    fn counters_are_named_as_counters() {
-        for family in FAMILIES {
-            assert_eq!(
-                family.kind == "counter",
-                family.name.ends_with("_total"),
-                "{}",
-                family.name
-            );
-        }
-    }
 }

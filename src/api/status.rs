@@ -2,24 +2,59 @@
 
 use super::json;
 use super::state::App;
+use super::tenant::Tenant;
+use crate::engine::progress::OpenProgress;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
 
+/// Tenants that are named in one answer.
+const NAMES_MAX: usize = 20;
+
 pub(super) async fn healthy() -> &'static str {
     "narthex is healthy\n"
 }
 
-/// 503 with how far the opening is, until the database is open.
+/// 503 with how far the opening is, until all that was there at the start is open or has failed to.
 pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
-    if app.db.get().is_some() {
-        return "narthex is ready\n".into_response();
+    let tenants = app.tenants.list();
+    let (failed, others): (Vec<_>, Vec<_>) = tenants.iter().partition(|tenant| tenant.is_failed());
+    let opening: Vec<_> = others
+        .into_iter()
+        .filter(|tenant| !tenant.is_done() && !tenant.is_new)
+        .collect();
+    if opening.is_empty() {
+        let text = match failed.is_empty() {
+            true => "narthex is ready\n".to_owned(),
+            false => format!(
+                "narthex is ready\nthese tenants do not open: {}\n",
+                names(&failed)
+            ),
+        };
+        return text.into_response();
     }
-    let (done, total) = (app.opening.bytes_done(), app.opening.bytes_total());
+    let sum =
+        |bytes: fn(&OpenProgress) -> u64| opening.iter().map(|tenant| bytes(&tenant.opening)).sum::<u64>();
+    let (done, total) = (sum(OpenProgress::bytes_done), sum(OpenProgress::bytes_total));
+    let what = match app.tenants.is_enabled {
+        true => format!("the databases of {} ({})", opening.len(), names(&opening)),
+        false => "the database".to_owned(),
+    };
     let text =
-        format!("narthex is opening the database: {done} of at most {total} bytes of the log are replayed\n");
+        format!("narthex is opening {what}: {done} of at most {total} bytes of the log are replayed\n");
     (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+}
+
+/// The first few of them.
+fn names(tenants: &[&Arc<Tenant>]) -> String {
+    let names: Vec<&str> = tenants
+        .iter()
+        .map(|tenant| tenant.name.as_str())
+        .take(NAMES_MAX)
+        .collect();
+    let more = if tenants.len() > NAMES_MAX { ", ..." } else { "" };
+    format!("{}{more}", names.join(", "))
 }
 
 pub(super) async fn version() -> Response {

@@ -1,6 +1,7 @@
 //! Users and tokens as the file names them. Secrets are hashes; nothing here is a password.
 
 use super::file::hint;
+use super::tenants::TenantName;
 
 /// What a credential may do, and what a route needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub(crate) struct User {
     /// In the format of bcrypt.
     pub(crate) hash: String,
     pub(crate) scopes: Vec<Scope>,
+    /// The only tenant it is good for.
+    pub(crate) tenant: Option<TenantName>,
 }
 
 /// A bearer token.
@@ -40,6 +43,7 @@ pub(crate) struct Token {
     pub(crate) name: String,
     pub(crate) sha256: [u8; 32],
     pub(crate) scopes: Vec<Scope>,
+    pub(crate) tenant: Option<TenantName>,
 }
 
 /// Everyone who is known. Without any, nobody is asked.
@@ -71,7 +75,7 @@ pub(super) fn add(
     table: &[(String, Vec<String>)],
 ) -> Result<(), String> {
     let secret = secret_field(key).unwrap_or("sha256");
-    let known = ["name", secret, "scopes"];
+    let known = ["name", secret, "scopes", "tenant"];
     if let Some((field, _)) = table.iter().find(|field| !known.contains(&field.0.as_str())) {
         return Err(format!("unknown key `{field}`{}", hint(field, known.into_iter())));
     }
@@ -94,32 +98,46 @@ pub(super) fn add(
         .iter()
         .map(scope)
         .collect::<Result<Vec<_>, _>>()?;
+    let tenant = match words("tenant") {
+        Ok(_) => Some(TenantName::parse(&word("tenant")?)?),
+        Err(_) => None,
+    };
     if key == "auth.users" {
-        add_user(credentials, name, word(secret)?, scopes)
+        let hash = word(secret)?;
+        add_user(
+            credentials,
+            User {
+                name,
+                hash,
+                scopes,
+                tenant,
+            },
+        )
     } else {
         let sha256 = sha256_of(&word(secret)?)?;
-        credentials.tokens.push(Token { name, sha256, scopes });
+        credentials.tokens.push(Token {
+            name,
+            sha256,
+            scopes,
+            tenant,
+        });
         Ok(())
     }
 }
 
-fn add_user(
-    credentials: &mut Credentials,
-    name: String,
-    hash: String,
-    scopes: Vec<Scope>,
-) -> Result<(), String> {
+fn add_user(credentials: &mut Credentials, user: User) -> Result<(), String> {
+    let User { name, hash, .. } = &user;
     if name.contains(':') {
         return Err("a name for basic authentication has no colon".to_owned());
     }
-    if credentials.users.iter().any(|user| user.name == name) {
+    if credentials.users.iter().any(|known| known.name == *name) {
         return Err(format!("there is another user `{name}`"));
     }
     // What was written may be a password in the clear: the message does not repeat it.
     if hash.parse::<bcrypt::HashParts>().is_err() {
         return Err("`password` is not a bcrypt hash; `narthex hash-password` makes one".to_owned());
     }
-    credentials.users.push(User { name, hash, scopes });
+    credentials.users.push(user);
     Ok(())
 }
 

@@ -128,7 +128,7 @@ const EXAMPLE_HEAD: &str = "\n## Example\n\n\
     Passwords are kept as bcrypt hashes (`narthex hash-password` reads one from stdin and prints its hash), tokens as SHA-256\n\
     of a long random text (`openssl rand -hex 32`). A credential may do what its scopes say: `read` is queries, statistics and\n\
     `/metrics`; `write` is remote write; `admin` is `/api/v1/admin/` and `/-/reload`. Without any credential nobody is asked, and\n\
-    the admin routes are off unless narthex listens on a loopback address.\n";
+    the admin routes are off unless narthex listens on a loopback address. [Tenants](tenants.md) are for several teams on one server.\n";
 
 /// Stands on the page, and is read by a test.
 #[cfg(test)]
@@ -141,6 +141,14 @@ external_labels = { region = "eu", replica = "a" }
 [http]
 concurrency = 128
 
+[tenants]
+enabled = true
+
+[[tenants.overrides]]
+name = "team-a"
+series = 500000
+retention = "30d"
+
 [tls]
 certificate = "/etc/narthex/tls.crt"
 key = "/etc/narthex/tls.key"
@@ -149,6 +157,7 @@ key = "/etc/narthex/tls.key"
 name = "prometheus"
 password = "$2b$12$1EwRvv7ZGdnLRYhIrqZ/Q.Iy1FXnHhDYvCLUFLhjGBlCsqRmJ8rSu"
 scopes = ["read", "write"]
+tenant = "team-a"
 
 [[auth.tokens]]
 name = "deploy"

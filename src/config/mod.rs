@@ -10,18 +10,19 @@ mod flags;
 pub(crate) mod ingest;
 mod resolve;
 pub(crate) mod settings;
+pub(crate) mod tenants;
 mod units;
 
 use self::credentials::Credentials;
 use self::resolve::Raw;
 use self::settings::Setting;
-use crate::engine::options::Options;
 use crate::head::report::Durability;
 use crate::model::labels::Labels;
 use ingest::{Ingest, RemoteRead};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
+use tenants::Tenants;
 
 pub use self::flags::ConfigFlags;
 
@@ -46,11 +47,14 @@ pub struct Config {
     pub(crate) durability: Durability,
     pub(crate) future_limit: Option<Duration>,
     pub(crate) head_bytes: u64,
+    /// Samples in memory that make a flush due; 0 = none.
+    pub(crate) flush_samples: u64,
     pub(crate) external_labels: Labels,
     pub(crate) log: String,
     pub(crate) is_log_json: bool,
     pub(crate) http: Http,
     pub(crate) ingest: Ingest,
+    pub(crate) tenants: Tenants,
     pub(crate) remote_read: RemoteRead,
     pub(crate) tls: Option<Tls>,
     pub(crate) credentials: Credentials,
@@ -126,22 +130,6 @@ impl Sources {
 }
 
 impl Config {
-    /// How the database is opened.
-    pub(crate) fn options(&self) -> Options {
-        let mut options = Options::new(&self.data)
-            .durability(self.durability)
-            .future_limit(self.future_limit)
-            .head_bytes_max(self.head_bytes)
-            .external_labels(self.external_labels.clone());
-        if let Some(retention) = self.retention {
-            options = options.retention(retention);
-        }
-        match self.retention_bytes {
-            Some(bytes) => options.retention_bytes(bytes),
-            None => options,
-        }
-    }
-
     /// What `tracing` is to let through.
     pub fn log(&self) -> &str {
         &self.log
@@ -152,11 +140,23 @@ impl Config {
         self.is_log_json
     }
 
-    /// Settings whose values differ, those first that a reload can apply and then those that it cannot.
+    /// Settings whose values differ, those first that a reload can apply and then those that it cannot. Of overrides it
+    /// applies some: they may be in both.
     pub(crate) fn changed(&self, other: &Self) -> (Vec<&'static str>, Vec<&'static str>) {
         let both = self.effective.iter().zip(&other.effective);
-        let changed = both.filter(|(one, other)| one.1 != other.1).map(|(one, _)| one.0);
-        let (can, cannot): (Vec<_>, Vec<_>) = changed.partition(|setting| setting.reloads);
+        let changed: Vec<_> = both
+            .filter(|(one, other)| one.1 != other.1)
+            .map(|(one, _)| one.0)
+            .collect();
+        let opens_as = self.tenants.opens_as(&other.tenants);
+        let needs_opening =
+            |setting: &&&Setting| !setting.reloads || setting.key == "tenants.overrides" && !opens_as;
+        let can = changed
+            .iter()
+            .filter(|setting| setting.reloads)
+            .copied()
+            .collect();
+        let cannot = changed.iter().filter(needs_opening).copied().collect();
         let keys = |settings: Vec<&'static Setting>| settings.iter().map(|setting| setting.key).collect();
         (keys(can), keys(cannot))
     }
@@ -177,6 +177,12 @@ impl Config {
         config.remote_read = RemoteRead {
             concurrency: config.remote_read.concurrency,
             ..fresh.remote_read.clone()
+        };
+        config.tenants = Tenants {
+            is_enabled: config.tenants.is_enabled,
+            header: config.tenants.header,
+            series_max: config.tenants.series_max,
+            ..fresh.tenants.clone()
         };
         config.tls.clone_from(&fresh.tls);
         config.credentials.clone_from(&fresh.credentials);

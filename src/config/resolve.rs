@@ -3,10 +3,11 @@
 use super::credentials::{self, Credentials};
 use super::ingest::{Ingest, RemoteRead, relabel_rule};
 use super::settings::{Kind, SETTINGS, Setting};
+use super::tenants::{self, TenantName, Tenants};
 use super::{Config, ConfigError, Http, Sources, Tls, file, units};
 use crate::head::report::Durability;
 use crate::model::labels::Labels;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -146,7 +147,16 @@ struct Reader<'a> {
     faults: &'a mut Vec<String>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    /// The tables of a setting, numbered from 1.
+    fn tables(&self, key: &str) -> impl Iterator<Item = (usize, &'a Vec<(String, Vec<String>)>)> + use<'a> {
+        let tables = match self.effective.get(key).map(|given| &given.raw) {
+            Some(Raw::Tables(tables)) => tables.as_slice(),
+            _ => &[],
+        };
+        (1..).zip(tables)
+    }
+
     fn fault(&mut self, key: &str, what: &str) {
         let origin = self
             .effective
@@ -289,12 +299,10 @@ impl Reader<'_> {
 
     fn ingest(&mut self) -> Ingest {
         let mut relabel = Vec::new();
-        if let Some(Raw::Tables(tables)) = self.effective.get("ingest.relabel").map(|given| &given.raw) {
-            for (index, table) in tables.iter().enumerate() {
-                match relabel_rule(table) {
-                    Ok(rule) => relabel.push(rule),
-                    Err(what) => self.fault("ingest.relabel", &format!("entry {}: {what}", index + 1)),
-                }
+        for (number, table) in self.tables("ingest.relabel") {
+            match relabel_rule(table) {
+                Ok(rule) => relabel.push(rule),
+                Err(what) => self.fault("ingest.relabel", &format!("entry {number}: {what}")),
             }
         }
         let timeout = self.positive("ha.timeout");
@@ -318,6 +326,43 @@ impl Reader<'_> {
         }
     }
 
+    fn is_true(&mut self, key: &str) -> bool {
+        self.word(key) == "true"
+    }
+
+    fn tenants(&mut self) -> Tenants {
+        let mut overrides = BTreeMap::new();
+        for (number, table) in self.tables("tenants.overrides") {
+            let read =
+                tenants::overrides(table).and_then(|(name, own)| match overrides.insert(name.clone(), own) {
+                    None => Ok(()),
+                    Some(_) => Err(format!("there is another table for `{name}`")),
+                });
+            if let Err(what) = read {
+                self.fault("tenants.overrides", &format!("entry {number}: {what}"));
+            }
+        }
+        Tenants {
+            is_enabled: self.is_true("tenants.enabled"),
+            header: self.read("tenants.header", |text| {
+                let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+                match !text.is_empty() && text.bytes().all(is_name) {
+                    true => Ok(text.to_owned()),
+                    false => Err(format!("`{text}` is not the name of a header")),
+                }
+            }),
+            default: self.read("tenants.default", |text| match text {
+                "" => Ok(None),
+                name => TenantName::parse(name).map(Some),
+            }),
+            count_max: self.count("tenants.count"),
+            may_create: self.is_true("tenants.create"),
+            samples_per_second: self.number("tenants.samples_per_second"),
+            series_max: self.number("tenants.series"),
+            overrides,
+        }
+    }
+
     fn remote_read(&mut self) -> RemoteRead {
         RemoteRead {
             is_streaming: self.word("remote_read.streaming") != "off",
@@ -330,15 +375,41 @@ impl Reader<'_> {
     fn credentials(&mut self) -> Credentials {
         let mut credentials = Credentials::default();
         for key in ["auth.users", "auth.tokens"] {
-            if let Some(Raw::Tables(tables)) = self.effective.get(key).map(|given| &given.raw) {
-                for (index, table) in tables.iter().enumerate() {
-                    if let Err(what) = credentials::add(&mut credentials, key, table) {
-                        self.fault(key, &format!("entry {}: {what}", index + 1));
-                    }
+            for (number, table) in self.tables(key) {
+                if let Err(what) = credentials::add(&mut credentials, key, table) {
+                    self.fault(key, &format!("entry {number}: {what}"));
                 }
             }
         }
         credentials
+    }
+}
+
+impl Reader<'_> {
+    /// What does not fit together.
+    fn check_tenants(&mut self, config: &Config) {
+        for name in config.tenants.overrides.keys() {
+            if let Err(error) = config.options_of(name).check() {
+                self.fault("tenants.overrides", &format!("`{name}`: {error}"));
+            }
+            if config.http_of(name).body_bytes_max > config.http.in_flight_bytes {
+                let what =
+                    format!("`{name}`: one body may have more than all together (http.in_flight_bytes)");
+                self.fault("tenants.overrides", &what);
+            }
+        }
+        let is_bound = config.credentials.users.iter().any(|user| user.tenant.is_some());
+        if !config.tenants.is_enabled && is_bound {
+            self.fault("auth.users", "a user with a tenant needs tenants.enabled");
+        }
+        let is_bound = config
+            .credentials
+            .tokens
+            .iter()
+            .any(|token| token.tenant.is_some());
+        if !config.tenants.is_enabled && is_bound {
+            self.fault("auth.tokens", "a token with a tenant needs tenants.enabled");
+        }
     }
 }
 
@@ -360,6 +431,7 @@ fn read_all(effective: &Effective, faults: &mut Vec<String>) -> Option<Config> {
         durability,
         future_limit: nonzero(reader.duration("future_limit")),
         head_bytes: reader.buffer("head_bytes") as u64,
+        flush_samples: reader.number("flush_samples"),
         external_labels: reader.labels("external_labels"),
         log: reader.log_filter(),
         is_log_json: reader.word("log_format") == "json",
@@ -378,6 +450,7 @@ fn read_all(effective: &Effective, faults: &mut Vec<String>) -> Option<Config> {
             shutdown_timeout: reader.positive("http.shutdown_timeout"),
         },
         ingest: reader.ingest(),
+        tenants: reader.tenants(),
         remote_read: reader.remote_read(),
         tls: reader.tls(),
         credentials: reader.credentials(),
@@ -395,5 +468,6 @@ fn read_all(effective: &Effective, faults: &mut Vec<String>) -> Option<Config> {
             "is less than one body may have (http.body_bytes)",
         );
     }
+    reader.check_tenants(&config);
     reader.faults.is_empty().then_some(config)
 }

@@ -108,6 +108,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("durability_interval", Kind::Duration, "100ms", "How often the log is written to the disk when durability is interval."),
     setting("future_limit", Kind::Duration, "10m", "Samples further in the future are refused; 0 is no limit."),
     setting("head_bytes", Kind::Size, "4GiB", "Memory for recent samples; beyond it they are written to a segment early."),
+    setting("flush_samples", Kind::Number, "0", "Samples in memory at which they are written to a segment, however few hours they span; 0 leaves it to time and memory. It counts as 262,144 at least, and as 16 for each series in memory, since smaller segments cost more than they hold.")
+        .alias("MEMTABLE_THRESHOLD"),
     setting("external_labels", Kind::Map, "", "Labels that hold for every series, as Prometheus' external_labels: remote read adds them to what it returns."),
     setting("log", Kind::Text, "info", "What is logged to stderr: error, warn, info, debug or trace, also by module as in `info,narthex::engine=debug`.")
         .alias("RUST_LOG")
@@ -118,6 +120,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("ha.cluster_label", Kind::Text, "", "Label that names the cluster of a pair of senders that scrape the same targets; with ha.replica_label it turns election on: of each cluster one replica is stored.").reloads(),
     setting("ha.replica_label", Kind::Text, "", "Label that tells the senders of a cluster apart; it is taken off what is stored.").reloads(),
     setting("ha.timeout", Kind::Duration, "30s", "After this long without a sample of the elected replica another one takes its place.").reloads(),
+    setting("tenants.enabled", Kind::Choice(&["true", "false"]), "false", "Whether requests are parted by tenant, each with a database of its own (docs/tenants.md)."),
+    setting("tenants.header", Kind::Text, "X-Scope-OrgID", "The header of a request that names its tenant."),
+    setting("tenants.default", Kind::Text, "anonymous", "The tenant of requests without that header; empty refuses them with 401. The tenant `anonymous` has the database of a server without tenants.").reloads(),
+    setting("tenants.count", Kind::Count, "100", "Tenants that there may be beside `anonymous`; a write for one more gets 403.").reloads(),
+    setting("tenants.create", Kind::Choice(&["true", "false"]), "true", "Whether a write may create a tenant; if not, only those that tenants.overrides names.").reloads(),
+    setting("tenants.samples_per_second", Kind::Number, "0", "Samples that a tenant may write in a second, all its senders together, in the long run; beyond it requests get 429. 0 is no limit.").reloads(),
+    setting("tenants.series", Kind::Number, "0", "Series that a tenant may have in memory; samples of further ones are refused as `series_limit`. 0 is no limit."),
+    setting("tenants.overrides", Kind::Tables, "", "What holds for one tenant instead: tables with `name` and any of `samples_per_second`, `series`, `retention`, `retention_bytes`, `head_bytes` and `body_bytes` (http.body_bytes). A reload applies `samples_per_second` and `body_bytes`; the others hold from the next opening of the tenant on.").reloads(),
     setting("remote_read.streaming", Kind::Choice(&["on", "off"]), "on", "Whether remote read may answer as a stream of chunks; otherwise it answers in one message.").reloads(),
     setting("remote_read.samples", Kind::Number, "50000000", "Samples that a query may find when it is answered in one message; more get 400.").reloads(),
     setting("remote_read.concurrency", Kind::Count, "10", "Remote reads that are worked on at the same time; the others wait."),
@@ -137,6 +147,6 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("tls.certificate", Kind::Path, "", "Certificate chain in PEM; with tls.key it turns TLS on. Both files are read again by a reload.").reloads(),
     setting("tls.key", Kind::Path, "", "Private key in PEM.").reloads(),
     setting("tls.client_ca", Kind::Path, "", "Certificate authorities in PEM; with it clients must show a certificate that one of them signed.").reloads(),
-    setting("auth.users", Kind::Tables, "", "Users for basic authentication: tables with `name`, `password` (a bcrypt hash, see `narthex hash-password`) and `scopes`, a list of `read`, `write` and `admin`.").reloads(),
-    setting("auth.tokens", Kind::Tables, "", "Bearer tokens: tables with `name`, `sha256` (the token's SHA-256 in hexadecimal; the token must be random and long) and `scopes`.").reloads(),
+    setting("auth.users", Kind::Tables, "", "Users for basic authentication: tables with `name`, `password` (a bcrypt hash, see `narthex hash-password`) and `scopes`, a list of `read`, `write` and `admin`; with `tenant` for one tenant only.").reloads(),
+    setting("auth.tokens", Kind::Tables, "", "Bearer tokens: tables with `name`, `sha256` (the token's SHA-256 in hexadecimal; the token must be random and long), `scopes` and perhaps `tenant`.").reloads(),
 ];

@@ -112,6 +112,12 @@ impl Db {
         self.engine().options.clock.now_ms()
     }
 
+    /// Memory of recent samples beyond which they are flushed.
+    #[cfg(feature = "server")]
+    pub(crate) fn head_bytes_max(&self) -> u64 {
+        self.engine().options.head_bytes_max
+    }
+
     /// An empty batch.
     pub fn batch(&self) -> Batch {
         Batch::new(self.clone(), self.take_stage(), self.engine().options.durability)

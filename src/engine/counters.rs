@@ -1,6 +1,7 @@
 //! What a process has done to its database, in numbers that only grow.
 
 use crate::head::report::{CommitReport, Reject};
+use crate::wal::Syncs;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -34,6 +35,39 @@ pub struct Totals {
     pub log_syncs: u64,
     /// How long they took together.
     pub log_sync_time: Duration,
+    /// How many of them took at most so long, for each of some durations.
+    pub log_syncs_up_to: Vec<(Duration, u64)>,
+}
+
+#[cfg(feature = "server")]
+impl Totals {
+    /// Adds those of another database.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.batches += other.batches;
+        self.floats += other.floats;
+        self.histograms += other.histograms;
+        self.exemplars += other.exemplars;
+        self.metadata += other.metadata;
+        self.duplicates += other.duplicates;
+        self.corrections += other.corrections;
+        self.new_series += other.new_series;
+        self.flushes += other.flushes;
+        self.merges += other.merges;
+        self.log_syncs += other.log_syncs;
+        self.log_sync_time += other.log_sync_time;
+        add_by_key(&mut self.rejected, &other.rejected);
+        add_by_key(&mut self.log_syncs_up_to, &other.log_syncs_up_to);
+    }
+}
+
+#[cfg(feature = "server")]
+fn add_by_key<K: Copy + PartialEq>(to: &mut Vec<(K, u64)>, from: &[(K, u64)]) {
+    for (key, count) in from {
+        match to.iter_mut().find(|known| known.0 == *key) {
+            Some(known) => known.1 += count,
+            None => to.push((*key, *count)),
+        }
+    }
 }
 
 /// The counters behind [`Totals`].
@@ -75,8 +109,8 @@ impl Counters {
         }
     }
 
-    /// All of them at about one moment; `syncs` are those of the log and the time they took.
-    pub(super) fn totals(&self, syncs: (u64, Duration)) -> Totals {
+    /// All of them at about one moment; `syncs` are those of the log.
+    pub(super) fn totals(&self, syncs: Syncs) -> Totals {
         let of = |counter: &AtomicU64| counter.load(Relaxed);
         Totals {
             batches: of(&self.batches),
@@ -93,8 +127,9 @@ impl Counters {
                 .collect(),
             flushes: of(&self.flushes),
             merges: of(&self.merges),
-            log_syncs: syncs.0,
-            log_sync_time: syncs.1,
+            log_syncs: syncs.count,
+            log_sync_time: syncs.time,
+            log_syncs_up_to: syncs.up_to,
         }
     }
 }

@@ -99,6 +99,8 @@ struct Maintenance {
     checkpoint_bytes: u64,
     /// When the live generation was first seen with samples: its number and the time in milliseconds.
     live_since: (u64, i64),
+    /// It was said that flushes wait for more samples than the options ask for.
+    is_floor_told: bool,
     compaction: Compaction,
 }
 

@@ -92,6 +92,7 @@ pub struct Options {
     pub(crate) durability: Durability,
     pub(crate) segment_span: Duration,
     pub(crate) flush_samples_min: u64,
+    pub(crate) flush_samples_max: Option<u64>,
     pub(crate) head_bytes_max: u64,
     pub(crate) precision: Option<Precision>,
     pub(crate) background: bool,
@@ -140,6 +141,7 @@ impl Options {
             durability: Durability::Always,
             segment_span: Duration::from_secs(2 * 3600),
             flush_samples_min: 8 << 20,
+            flush_samples_max: None,
             head_bytes_max: 4 << 30,
             precision: None,
             background: true,
@@ -190,6 +192,14 @@ impl Options {
     #[must_use]
     pub fn flush_samples_min(mut self, samples: u64) -> Self {
         self.flush_samples_min = samples;
+        self
+    }
+
+    /// Samples at which the head is written whatever its span. Counts as 262,144 at least and as 16 a series of the head,
+    /// since smaller segments cost more than they hold. Default: span and memory decide.
+    #[must_use]
+    pub fn flush_samples_max(mut self, samples: u64) -> Self {
+        self.flush_samples_max = Some(samples);
         self
     }
 
@@ -401,7 +411,7 @@ impl Options {
     }
 
     /// What is wrong with the options, if anything is.
-    pub(super) fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self) -> Result<(), Error> {
         let floor = 4 * (self.wal_file_bytes + self.checkpoint_bytes_min);
         match self.retention_bytes {
             Some(bytes) if bytes < floor && self.dir.is_some() => Err(Error::InvalidOptions(format!(

@@ -48,6 +48,33 @@ pub struct Stats {
     pub poisoned: Option<String>,
 }
 
+#[cfg(feature = "server")]
+impl Stats {
+    /// Adds those of another database; bounds of time are joined.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.head_series += other.head_series;
+        self.head_samples += other.head_samples;
+        self.head_bounds = join(self.head_bounds, other.head_bounds);
+        self.segments += other.segments;
+        self.segment_series += other.segment_series;
+        self.segment_samples += other.segment_samples;
+        self.segment_bounds = join(self.segment_bounds, other.segment_bounds);
+        self.segment_bytes += other.segment_bytes;
+        self.wal_bytes += other.wal_bytes;
+        self.checkpoint_bytes += other.checkpoint_bytes;
+        self.manifest_bytes += other.manifest_bytes;
+        self.late_conflicts += other.late_conflicts;
+        self.quarantined += other.quarantined;
+        self.totals.add(&other.totals);
+        self.poisoned = self.poisoned.take().or_else(|| other.poisoned.clone());
+    }
+
+    /// What is on the disk.
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        self.segment_bytes + self.wal_bytes + self.checkpoint_bytes + self.manifest_bytes
+    }
+}
+
 /// How many series and values a label name or a metric has.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 #[non_exhaustive]

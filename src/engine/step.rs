@@ -13,6 +13,10 @@ const CHECKPOINT_PER_LOG: u64 = 8;
 /// What a sample in order and a series take in the head, for the budget. Late samples are counted byte by byte.
 const BYTES_PER_SAMPLE: u64 = 2;
 const BYTES_PER_SERIES: u64 = 400;
+/// Samples below which a wish for flushes by their number is not followed, in all and for each series: a segment repeats the
+/// labels of its series, and a thousand small ones take longer to merge than to write.
+const FLUSH_SAMPLES_FLOOR: u64 = 1 << 18;
+const FLUSH_SAMPLES_PER_SERIES: u64 = 16;
 /// Copies of label values that searches over segments may leave in memory.
 const CACHED_BYTES_MAX: usize = 64 << 20;
 /// Slabs whose stopped series are dropped in one step.
@@ -103,9 +107,28 @@ impl Engine {
         let bytes =
             samples * BYTES_PER_SAMPLE + live.late_bytes() + self.head.slots() as u64 * BYTES_PER_SERIES;
         (span >= segment_span && samples >= self.options.flush_samples_min)
+            || self.is_full_of_samples(samples, maintenance)
             || span >= segment_span.saturating_mul(SMALL_HEAD_SPANS)
             || (bytes >= self.options.head_bytes_max && samples > self.head.slots() as u64)
             || self.is_old_by_clock(live.number, maintenance)
+    }
+
+    /// Whether the head has as many samples as the options let it have. Below the floor it goes on; that is said once.
+    fn is_full_of_samples(&self, samples: u64, maintenance: &mut Maintenance) -> bool {
+        let Some(wanted) = self.options.flush_samples_max.filter(|wanted| samples >= *wanted) else {
+            return false;
+        };
+        let series = self.head.slots() as u64;
+        let floor = FLUSH_SAMPLES_FLOOR.max(series * FLUSH_SAMPLES_PER_SERIES);
+        if samples < floor && !std::mem::replace(&mut maintenance.is_floor_told, true) {
+            tracing::info!(
+                wanted,
+                floor,
+                series,
+                "flushes wait for more samples than was asked for"
+            );
+        }
+        samples >= floor
     }
 
     fn is_old_by_clock(&self, generation: u64, maintenance: &mut Maintenance) -> bool {

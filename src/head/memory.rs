@@ -46,6 +46,20 @@ impl HeadMemory {
         parts.map(|(name, bytes)| (name.to_owned(), bytes)).to_vec()
     }
 
+    /// Adds that of another head.
+    #[cfg(feature = "server")]
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.series += other.series;
+        self.series_bytes += other.series_bytes;
+        self.open_chunk_bytes += other.open_chunk_bytes;
+        self.sealed_bytes += other.sealed_bytes;
+        self.map_bytes += other.map_bytes;
+        self.index_text_bytes += other.index_text_bytes;
+        self.index_pair_bytes += other.index_pair_bytes;
+        self.index_posting_bytes += other.index_posting_bytes;
+        self.index_cache_bytes += other.index_cache_bytes;
+    }
+
     /// All parts together.
     pub fn total(&self) -> u64 {
         self.parts().iter().map(|part| part.1).sum()

@@ -6,8 +6,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::sync_times::{SyncTimes, Syncs};
 use super::{Lsn, WalError};
 use crate::io::{File, FsError};
 
@@ -18,8 +19,7 @@ pub(crate) struct GroupCommit {
     synced: Condvar,
     /// A copy of `Progress::durable` that is read without the lock.
     durable: AtomicU64,
-    syncs: AtomicU64,
-    sync_nanos: AtomicU64,
+    sync_times: SyncTimes,
 }
 
 #[derive(Debug)]
@@ -54,8 +54,7 @@ impl GroupCommit {
             }),
             synced: Condvar::new(),
             durable: AtomicU64::new(durable),
-            syncs: AtomicU64::new(0),
-            sync_nanos: AtomicU64::new(0),
+            sync_times: SyncTimes::default(),
         }
     }
 
@@ -71,9 +70,8 @@ impl GroupCommit {
     }
 
     /// How often the log was synced for those that waited, and how long that took.
-    pub(crate) fn syncs(&self) -> (u64, Duration) {
-        let nanos = self.sync_nanos.load(Ordering::Relaxed);
-        (self.syncs.load(Ordering::Relaxed), Duration::from_nanos(nanos))
+    pub(crate) fn syncs(&self) -> Syncs {
+        self.sync_times.syncs()
     }
 
     /// Whether the log still takes writes.
@@ -122,9 +120,7 @@ impl GroupCommit {
         drop(progress);
         let begun = Instant::now();
         let synced = file.sync_data();
-        let nanos = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.sync_nanos.fetch_add(nanos, Ordering::Relaxed);
-        self.syncs.fetch_add(1, Ordering::Relaxed);
+        self.sync_times.note(begun.elapsed());
         let mut progress = self.lock();
         progress.is_syncing = false;
         match synced {

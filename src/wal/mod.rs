@@ -26,6 +26,7 @@ mod frame;
 pub(crate) mod histogram;
 mod replay;
 mod scan;
+mod sync_times;
 mod tail;
 mod writer;
 
@@ -37,6 +38,7 @@ pub(crate) use checkpoint::{CheckpointWriter, read_checkpoint};
 pub(crate) use commit::GroupCommit;
 pub(crate) use frame::MAX_PAYLOAD_BYTES;
 pub(crate) use replay::{Gap, Record, ReplayError, ReplayFrom, Replayed, Visitor, replay};
+pub(crate) use sync_times::Syncs;
 pub(crate) use tail::{is_tail_name, restore_tails};
 pub(crate) use writer::{WalOptions, WalWriter};
 

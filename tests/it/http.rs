@@ -6,4 +6,5 @@ mod limits;
 mod reload;
 mod routes;
 pub(crate) mod served;
+mod tenants;
 mod tls;

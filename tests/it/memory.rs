@@ -188,3 +188,35 @@ fn the_background_thread_ends_with_the_database() {
     assert_eq!(play::read_all(&db).len(), 1);
     db.close().expect("a close");
 }
+
+#[test]
+fn a_number_of_samples_makes_a_flush_due_but_not_a_storm() {
+    const FLOOR: usize = 1 << 18;
+    let options = Options::in_memory().background(false);
+    for (wanted, due) in [
+        (None, usize::MAX),
+        (Some(1), FLOOR),
+        (Some(FLOOR + 5_000), FLOOR + 5_000),
+    ] {
+        let options = options.clone();
+        let options = match wanted {
+            Some(samples) => options.flush_samples_max(samples as u64),
+            None => options,
+        };
+        let db = Db::open(options).expect("it opens");
+        let mut written = 0;
+        for until in [FLOOR - 1, FLOOR, FLOOR + 4_999, FLOOR + 5_000] {
+            let mut batch = db.batch();
+            for number in written..until {
+                batch.push(&series(number % SERIES), number as i64, number as f64);
+            }
+            batch.commit().expect("a commit");
+            written = until;
+            settle(&db);
+            let stats = db.stats().expect("statistics");
+            let is_flushed = stats.segment_samples > 0;
+            assert_eq!(is_flushed, written >= due, "{wanted:?} at {written}");
+        }
+        assert_eq!(samples(&db), written as u64);
+    }
+}

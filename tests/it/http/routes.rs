@@ -141,7 +141,8 @@ fn flush_and_compact_return_when_the_work_is_done() {
 
 #[test]
 fn metrics_are_the_documented_ones() {
-    let served = Served::over(filled(), "").ready();
+    // With tenants, since some metrics are there with tenants only.
+    let served = Served::over(filled(), "[tenants]\nenabled = true\n").ready();
     let answer = get(served.address, "/metrics");
     assert_eq!(answer.status, 200);
     assert_eq!(
