@@ -8,6 +8,7 @@ pub mod svg;
 pub mod watch;
 pub mod world;
 
+use crate::peer::http::Client;
 use anyhow::Result;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -48,6 +49,28 @@ pub struct Counts {
     pub cut: AtomicU64,
     pub reads: AtomicU64,
     pub samples_read: AtomicU64,
+}
+
+/// A connection to the server's life of now.
+#[derive(Default)]
+pub struct Link {
+    /// With the epoch in which it was made.
+    made: Option<(u64, Client)>,
+}
+
+impl Link {
+    /// A connection that no kill has cut before `epoch`.
+    pub fn client(&mut self, shared: &Shared, epoch: u64) -> Result<&mut Client> {
+        self.made.take_if(|made| made.0 != epoch);
+        Ok(match &mut self.made {
+            Some((_, client)) => client,
+            none => &mut none.insert((epoch, Client::connect(shared.port)?)).1,
+        })
+    }
+
+    pub fn cut(&mut self) {
+        self.made = None;
+    }
 }
 
 /// Adds to a count.

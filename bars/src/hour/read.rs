@@ -2,7 +2,7 @@
 
 use super::judge::{Bounds, judge};
 use super::world::{SERIES_PER_HOST, Series, World, host_name, metric_and_unit, same_metric};
-use super::{SENDERS, Shared, add};
+use super::{Link, SENDERS, Shared, add};
 use crate::peer::http::Client;
 use crate::peer::remote_read::{self, Cell, Compare, Frames, Mode};
 use crate::rng::Rng;
@@ -132,12 +132,15 @@ pub fn ask(client: &mut Client, world: &World, query: &Query, mode: Mode) -> Res
 /// Reads until told to stop.
 pub fn run(shared: &Shared, mode: Mode) -> Result<()> {
     let mut rng = Rng::new(shared.world.seed ^ (mode as u64 + 1) << 32);
-    let mut client = None;
+    let mut link = Link::default();
     while !shared.is_over() {
         std::thread::sleep(PAUSE);
         let query = Query::draw(shared, &mut rng);
         let (epoch, acked) = (shared.epoch(), shared.acked());
-        match attempt(&mut client, shared, &query, mode) {
+        let asked = link
+            .client(shared, epoch)
+            .and_then(|client| ask(client, &shared.world, &query, mode));
+        match asked {
             Ok(answer) => {
                 let bounds = Bounds::of_read(shared, acked);
                 let samples = query.judge(&shared.world, &bounds, answer);
@@ -147,16 +150,8 @@ pub fn run(shared: &Shared, mode: Mode) -> Result<()> {
             }
             // A stream that a kill cuts off is an error, never a short answer.
             Err(error) if shared.was_up_since(epoch) => return Err(error.context(format!("{query:?}"))),
-            Err(_) => client = None,
+            Err(_) => link.cut(),
         }
     }
     Ok(())
-}
-
-fn attempt(client: &mut Option<Client>, shared: &Shared, query: &Query, mode: Mode) -> Result<Answer> {
-    let client = match client {
-        Some(client) => client,
-        none => none.insert(Client::connect(shared.port)?),
-    };
-    ask(client, &shared.world, query, mode)
 }

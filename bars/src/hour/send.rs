@@ -2,10 +2,10 @@
 //! acknowledged and now and then once more.
 
 use super::world::{SERIES_PER_HOST, Value};
-use super::{SENDERS, Shared, add};
+use super::{Link, SENDERS, Shared, add};
 use crate::adapter::Point;
 use crate::fleet::BATCH_SAMPLES;
-use crate::peer::http::Client;
+use crate::peer::http::Answer;
 use crate::peer::{remote_write, remote_write_v2};
 use crate::rng::mix;
 use anyhow::{Result, bail};
@@ -22,7 +22,7 @@ const TWICE_ONE_IN: u64 = 64;
 pub struct Sender<'a> {
     shared: &'a Shared,
     number: usize,
-    client: Option<Client>,
+    link: Link,
     v1: remote_write::Request,
     v2: remote_write_v2::Request,
     /// Labels of the hosts, under their names of now.
@@ -38,7 +38,7 @@ impl<'a> Sender<'a> {
         Self {
             shared,
             number,
-            client: None,
+            link: Link::default(),
             v1: remote_write::Request::default(),
             v2: remote_write_v2::Request::default(),
             labels: vec![(-1, Vec::new()); hosts],
@@ -153,7 +153,7 @@ impl<'a> Sender<'a> {
         let start = Instant::now();
         while start.elapsed() < GIVE_UP {
             let epoch = self.shared.epoch();
-            match self.attempt(headers, body) {
+            match self.attempt(epoch, headers, body) {
                 Ok(answer) if answer.status / 100 == 2 => return Ok(()),
                 Ok(answer) if answer.status == 503 => {}
                 Ok(answer) => {
@@ -164,7 +164,7 @@ impl<'a> Sender<'a> {
                     return Err(error.context("remote write to a server that was up"));
                 }
                 Err(_) => {
-                    self.client = None;
+                    self.link.cut();
                     add(&self.shared.counts.cut, 1);
                 }
             }
@@ -173,11 +173,8 @@ impl<'a> Sender<'a> {
         bail!("no acknowledgement within {GIVE_UP:?}")
     }
 
-    fn attempt(&mut self, headers: &str, body: &[u8]) -> Result<crate::peer::http::Answer> {
-        let client = match &mut self.client {
-            Some(client) => client,
-            none => none.insert(Client::connect(self.shared.port)?),
-        };
+    fn attempt(&mut self, epoch: u64, headers: &str, body: &[u8]) -> Result<Answer> {
+        let client = self.link.client(self.shared, epoch)?;
         client.send("POST", "/api/v1/write", headers, body)
     }
 }
