@@ -57,7 +57,9 @@ impl Watch {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             look.disk += bytes;
             look.wal += if name.starts_with("wal-") { bytes } else { 0 };
-            look.segments += usize::from(name.ends_with(".seg"));
+            // Those that a kill left unfinished are put aside in a folder of their own.
+            let is_aside = path.components().count() > 1;
+            look.segments += usize::from(name.ends_with(".seg") && !is_aside);
         })?;
         self.looks.push(look);
         Ok(())
