@@ -5,9 +5,10 @@
 //! than a day before now. The server takes its age from the newest sample plus a day, as it does with a clock that is
 //! ahead of all samples, so a retention of 30 hours keeps the last six.
 //!
-//! The bars: most RssAnon in the last quarter is at most 1.1 times that in the second, and so is the disk. All kills but
-//! the one at the end come in the first three fifths, so that one process lives through all of the last quarter and what
-//! it gathers with time shows; its own last third is compared with its second one, too.
+//! The bars: most RssAnon in the last quarter is at most 1.1 times that in the second, and so is the disk. Kills come in
+//! two bursts, before the second quarter and before the last, and at the end: so two processes live long enough to have
+//! all that a process gathers with its first merges and reads, and the quarters compare like with like. What one goes on
+//! gathering shows within its life: the last third of the last one is compared with the second, too.
 
 use super::Scale;
 use crate::adapter::{Setup, Store};
@@ -36,10 +37,9 @@ const LEAP_HOURS: i64 = 24;
 /// Hours in the samples' time that a soak has at least, so that segments come and go.
 const HOURS_MIN: f64 = 40.0;
 const GROWTH_MAX: f64 = 1.1;
-const KILLS: usize = 8;
 /// When kills come, in parts of the whole.
-const KILLS_FROM: f64 = 0.05;
-const KILLS_TO: f64 = 0.6;
+const BURSTS: [std::ops::Range<f64>; 2] = [0.03..0.2, 0.5..0.65];
+const BURST_KILLS: usize = 4;
 const SMALL_MINUTES: f64 = 0.2;
 const ROWS: usize = 24;
 
@@ -66,9 +66,12 @@ impl Play {
         let now_ms = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as i64;
         let base_ms = now_ms - (hours.ceil() as i64 + LEAP_HOURS + 2) * HOUR_MS;
         let mut rng = Rng::new(seed);
-        let mut kills_s: Vec<f64> = (0..scale.of(KILLS, 2))
-            .map(|_| (KILLS_FROM + (KILLS_TO - KILLS_FROM) * rng.unit()) * duration_s)
-            .collect();
+        let mut kills_s = Vec::new();
+        for burst in BURSTS {
+            let part = || burst.start + (burst.end - burst.start) * rng.unit();
+            let parts = std::iter::repeat_with(part).take(scale.of(BURST_KILLS, 1));
+            kills_s.extend(parts.map(|part| part * duration_s));
+        }
         kills_s.sort_by(f64::total_cmp);
         Ok(Self {
             duration: Duration::from_secs_f64(duration_s),
