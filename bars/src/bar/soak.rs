@@ -15,7 +15,7 @@ use crate::adapter::{Setup, Store};
 use crate::hour::judge::Bounds;
 use crate::hour::read::{self, Query};
 use crate::hour::send::Sender;
-use crate::hour::watch::{Look, MIB, Watch};
+use crate::hour::watch::{self, Look, MIB, Watch};
 use crate::hour::world::{SERIES_PER_HOST, World};
 use crate::hour::{SENDERS, Shared, svg};
 use crate::peer::http::Client;
@@ -41,7 +41,8 @@ const GROWTH_MAX: f64 = 1.1;
 const BURSTS: [std::ops::Range<f64>; 2] = [0.03..0.2, 0.5..0.65];
 const BURST_KILLS: usize = 4;
 const SMALL_MINUTES: f64 = 0.2;
-const ROWS: usize = 24;
+/// Rows of the table.
+const ROWS: f64 = 24.0;
 
 /// What is played.
 struct Play {
@@ -123,7 +124,6 @@ pub fn run(
     let shared = Shared::new(play.world.clone(), served.port, play.pace, WINDOW_HOURS * HOUR_MS);
     let mut watch = Watch::default();
     live(&play, &shared, &mut served, &mut watch)?;
-    println!("\n{}", watch.table(ROWS));
     if let Some(curves) = curves {
         std::fs::write(curves, svg::draw(&watch)).with_context(|| curves.display().to_string())?;
     }
@@ -160,7 +160,8 @@ fn live(play: &Play, shared: &Shared, served: &mut Served, watch: &mut Watch) ->
 
 fn supervise(play: &Play, shared: &Shared, served: &mut Served, watch: &mut Watch) -> Result<()> {
     let mut kills_s = play.kills_s.iter().peekable();
-    let mut next = Duration::ZERO;
+    let (mut next, mut row_s, row_length_s) = (Duration::ZERO, 0.0, play.duration.as_secs_f64() / ROWS);
+    println!("\n{}", watch::HEAD);
     while shared.start.elapsed() < play.duration && shared.complaints().is_empty() {
         let now = shared.start.elapsed();
         if kills_s.next_if(|at_s| **at_s <= now.as_secs_f64()).is_some() {
@@ -168,13 +169,19 @@ fn supervise(play: &Play, shared: &Shared, served: &mut Served, watch: &mut Watc
         } else if next <= now {
             watch.look(shared, served)?;
             next = shared.start.elapsed() + play.look;
+            if now.as_secs_f64() >= row_s + row_length_s {
+                watch.row(row_s).iter().for_each(|row| println!("{row}"));
+                row_s = now.as_secs_f64();
+            }
         } else {
             std::thread::sleep(Duration::from_millis(10));
         }
     }
     // Under load, like all the others; what was under way is sent again.
     watch.kill(shared, served)?;
-    watch.look(shared, served)
+    watch.look(shared, served)?;
+    watch.row(row_s).iter().for_each(|row| println!("{row}"));
+    Ok(())
 }
 
 fn judge_curves(watch: &Watch, report: &mut Report) {

@@ -4,10 +4,11 @@ use super::Shared;
 use crate::measure::{folder_sizes, memory_parts_of, process_cpu};
 use crate::peer::served::Served;
 use anyhow::{Context, Result};
-use std::fmt::Write;
 use std::sync::atomic::Ordering;
 
 pub const MIB: f64 = 1_048_576.0;
+/// The head of the table of [`Watch::row`]; sizes are MiB.
+pub const HEAD: &str = "   minute  RssAnon  RssShmem     disk      WAL  segments   samples/s  CPU server   and own  kills: ms to ready";
 
 /// One look.
 #[derive(Debug, Clone, Copy, Default)]
@@ -78,23 +79,23 @@ impl Watch {
         Ok(())
     }
 
-    /// The largest of a figure from one part of the time to another, both from 0 to 1.
+    /// The largest of a figure from one part of the time to another, both from 0 to 1. The time ends with the last kill.
     pub fn most(&self, (from, to): (f64, f64), of: impl Fn(&Look) -> f64) -> f64 {
-        let end_s = self.looks.last().map_or(0.0, |look| look.at_s);
+        let end_s = self.end_s();
         self.most_between((from * end_s, to * end_s), of)
     }
 
-    /// The same of the time since the last kill but the one at the end.
+    /// The same of the life that the last kill ended.
     pub fn most_of_last_life(&self, (from, to): (f64, f64), of: impl Fn(&Look) -> f64) -> f64 {
-        let end_s = self.looks.last().map_or(0.0, |look| look.at_s);
-        let former = self
-            .kills
-            .len()
-            .checked_sub(2)
-            .and_then(|last| self.kills.get(last));
+        let former = self.kills.len().checked_sub(2);
+        let former = former.and_then(|last| self.kills.get(last));
         let born_s = former.map_or(0.0, |kill| kill.at_s);
-        let at = |part| born_s + part * (end_s - born_s);
+        let at = |part| born_s + part * (self.end_s() - born_s);
         self.most_between((at(from), at(to)), of)
+    }
+
+    fn end_s(&self) -> f64 {
+        self.kills.last().map_or(0.0, |kill| kill.at_s)
     }
 
     fn most_between(&self, (from_s, to_s): (f64, f64), of: impl Fn(&Look) -> f64) -> f64 {
@@ -117,43 +118,28 @@ impl Watch {
             .collect()
     }
 
-    /// The curves as a table of `rows` equal parts of the time, each with its largest values.
-    pub fn table(&self, rows: usize) -> String {
-        let mut out = String::from(
-            "   minute  RssAnon  RssShmem     disk      WAL  segments   samples/s  CPU server  generator  kills: ms to ready\n",
-        );
-        let end_s = self.looks.last().map_or(0.0, |look| look.at_s);
-        for row in 0..rows {
-            let (from, to) = (row as f64 / rows as f64, (row + 1) as f64 / rows as f64);
-            let range = from * end_s..=to * end_s;
-            let within: Vec<_> = self
-                .looks
-                .iter()
-                .filter(|look| range.contains(&look.at_s))
-                .collect();
-            let (Some(first), Some(last)) = (within.first(), within.last()) else {
-                continue;
-            };
-            let time = (last.at_s - first.at_s).max(1e-9);
-            let most = |of: fn(&Look) -> u64| self.most((from, to), |look| of(look) as f64);
-            let kills = self.kills.iter().filter(|kill| range.contains(&kill.at_s));
-            let kills: Vec<_> = kills.map(|kill| format!("{:.0}", kill.restart_ms)).collect();
-            let _ = writeln!(
-                out,
-                "  {:>7.2} {:>8.1} {:>9.1} {:>8.1} {:>8.1} {:>9} {:>11.0} {:>10.1}% {:>9.1}%  {}",
-                to * end_s / 60.0,
-                most(|look| look.anon) / MIB,
-                most(|look| look.shmem) / MIB,
-                most(|look| look.disk) / MIB,
-                most(|look| look.wal) / MIB,
-                most(|look| look.segments as u64),
-                (last.samples - first.samples) as f64 / time,
-                (last.server_cpu_s - first.server_cpu_s) / time * 100.0,
-                (last.own_cpu_s - first.own_cpu_s) / time * 100.0,
-                kills.join(", "),
-            );
-        }
-        out
+    /// What was seen since `from_s`: the largest values, and means of rates.
+    pub fn row(&self, from_s: f64) -> Option<String> {
+        let since = |look: &&Look| look.at_s >= from_s;
+        let (first, last) = (self.looks.iter().find(since)?, self.looks.last()?);
+        let time = (last.at_s - first.at_s).max(1e-9);
+        let most = |of: fn(&Look) -> u64| self.looks.iter().filter(since).map(of).max().unwrap_or(0);
+        let mib = |bytes: u64| bytes as f64 / MIB;
+        let kills = self.kills.iter().filter(|kill| kill.at_s >= from_s);
+        let kills: Vec<_> = kills.map(|kill| format!("{:.0}", kill.restart_ms)).collect();
+        Some(format!(
+            "  {:>7.2} {:>8.1} {:>9.1} {:>8.1} {:>8.1} {:>9} {:>11.0} {:>10.1}% {:>9.1}%  {}",
+            last.at_s / 60.0,
+            mib(most(|look| look.anon)),
+            mib(most(|look| look.shmem)),
+            mib(most(|look| look.disk)),
+            mib(most(|look| look.wal)),
+            most(|look| look.segments as u64),
+            (last.samples - first.samples) as f64 / time,
+            (last.server_cpu_s - first.server_cpu_s) / time * 100.0,
+            (last.own_cpu_s - first.own_cpu_s) / time * 100.0,
+            kills.join(", "),
+        ))
     }
 }
 
@@ -183,6 +169,11 @@ mod tests {
         assert_eq!(watch.most((0.75, 1.0), anon), 100.0);
         assert_eq!(watch.most_of_last_life((0.0, 0.5), anon), 70.0);
         assert!(watch.throughput().iter().all(|point| point.1 == 7.0));
-        assert_eq!(watch.table(4).lines().count(), 5);
+        let row = watch.row(50.0).unwrap();
+        assert!(
+            row.starts_with("     1.67") && row.contains("          7 "),
+            "{row}"
+        );
+        assert_eq!(watch.row(101.0), None);
     }
 }
