@@ -322,9 +322,11 @@ fn check_closed(
         kept.insert(series, exemplars);
     }
     let world = &shared.world;
+    let oldest = kept.values().flatten().map(|exemplar| exemplar.timestamp).min();
+    let from_ms = oldest.map_or(bounds.horizon_ms, |oldest| oldest.min(bounds.horizon_ms));
+    let first = (world.ticks(from_ms - world.base_ms) - 2).max(0);
     for host in 0..world.hosts {
-        let acked = bounds.acked[host % SENDERS];
-        for tick in 0..=acked {
+        for tick in first..=bounds.acked[host % SENDERS] {
             let is_kept = world.time_ms(host, tick) >= bounds.horizon_ms;
             world.each_due(host, tick, &mut |series, of| {
                 let Some(sent) = world.exemplar(series, of) else {
