@@ -1,7 +1,8 @@
 //! A remote read of eight hours of 10,000 series at 15 s over HTTP, narthex beside Prometheus: what it costs the server,
 //! and how much memory it takes meanwhile.
 //!
-//! Both get the same samples by remote write, are killed, started again and left alone until they have nothing to do.
+//! Both get the same samples by remote write, are killed, started again and left alone until they have nothing to do;
+//! then they are asked in turns.
 //! The client only counts: it reads the counts in the chunks, and verifies the checksum of every sixteenth frame. An
 //! answer of one message is not even decompressed here.
 
@@ -24,21 +25,39 @@ const WATCH_EVERY: Duration = Duration::from_millis(2);
 
 pub fn run(scale: &Scale, narthex: Option<&Path>, prometheus: Option<&Path>) -> Result<bool> {
     let mut report = Report::new("remote read over HTTP, server on one core", scale.small);
-    let ours = measure(scale, Kind::Narthex, &http::narthex(narthex)?, &mut report)?;
+    let narthex = http::narthex(narthex)?;
+    let mut servers = vec![prepare(scale, Kind::Narthex, &narthex)?];
     if let Some(binary) = prometheus {
-        let theirs = measure(scale, Kind::Prometheus, binary, &mut report)?;
-        report.figure("streamed, narthex : Prometheus, CPU", theirs.0 / ours.0, "times");
-        report.figure(
-            "one message, narthex : Prometheus, CPU",
-            theirs.1 / ours.1,
-            "times",
-        );
+        servers.push(prepare(scale, Kind::Prometheus, binary)?);
+    }
+    for (mode, name) in [(Mode::Streamed, "streamed"), (Mode::Samples, "one message")] {
+        let costs = read(&servers, mode, &mut report)?;
+        for (server, cost) in servers.iter().zip(&costs) {
+            let kind = server.served.kind;
+            let bar = (kind == Kind::Narthex && mode == Mode::Streamed).then_some(BAR_GROWTH_MB);
+            tell(
+                &format!("{kind:?}, {name}"),
+                cost,
+                server.sent as f64,
+                bar,
+                &mut report,
+            );
+        }
+        if let [ours, theirs] = &costs[..] {
+            let times = median(theirs.cpu_s.clone()) / median(ours.cpu_s.clone());
+            report.figure(format!("{name}, narthex : Prometheus"), times, "times");
+        }
     }
     Ok(report.print())
 }
 
-/// Seconds of CPU of a streamed read and of one in one message.
-fn measure(scale: &Scale, kind: Kind, binary: &Path, report: &mut Report) -> Result<(f64, f64)> {
+/// A server with nothing to do, and how many samples it has.
+struct Prepared {
+    served: Served,
+    sent: u64,
+}
+
+fn prepare(scale: &Scale, kind: Kind, binary: &Path) -> Result<Prepared> {
     let mut served = Served::start(kind, binary, scale.folder()?, "interval")?;
     let (series, ticks) = (scale.of(10_000, 400), scale.of(8 * 240, 200));
     let sent = http::fill(&served, series, ticks).with_context(|| served.log())?;
@@ -50,80 +69,62 @@ fn measure(scale: &Scale, kind: Kind, binary: &Path, report: &mut Report) -> Res
     if !scale.small {
         served.settle()?;
     }
-    let streamed = read(&served, Mode::Streamed, sent, report)?;
-    let name = format!("{kind:?}, streamed");
-    tell(&name, &streamed, sent, report);
-    let growth = streamed.growth as f64 / 1e6;
-    match kind {
-        Kind::Narthex => report.bar(
-            format!("{name}, growth of RssAnon"),
-            growth,
-            "MB",
-            Bar::AtMost(BAR_GROWTH_MB),
-        ),
-        _ => report.figure(format!("{name}, growth of RssAnon"), growth, "MB"),
-    }
-    let message = read(&served, Mode::Samples, sent, report)?;
-    let name = format!("{kind:?}, one message");
-    tell(&name, &message, sent, report);
-    report.figure(
-        format!("{name}, growth of RssAnon"),
-        message.growth as f64 / 1e6,
-        "MB",
-    );
-    Ok((streamed.cpu_s, message.cpu_s))
+    Ok(Prepared { served, sent })
 }
 
-/// Medians of some reads, and the most memory that the first took.
+/// What reads took, and the memory that the first of them took at most.
+#[derive(Default)]
 struct Cost {
-    cpu_s: f64,
-    wall_s: f64,
+    cpu_s: Vec<f64>,
+    wall_s: Vec<f64>,
     bytes: u64,
-    growth: u64,
+    growth: Option<u64>,
 }
 
-fn tell(name: &str, cost: &Cost, samples: u64, report: &mut Report) {
-    let samples = samples as f64;
-    report.figure(format!("{name}, CPU of the server"), cost.cpu_s, "s");
-    report.figure(format!("{name}, wall"), cost.wall_s, "s");
-    report.figure(name, samples / cost.cpu_s / 1e6, "M samples/CPU-s");
+fn tell(name: &str, cost: &Cost, samples: f64, bar_mb: Option<f64>, report: &mut Report) {
+    let cpu_s = median(cost.cpu_s.clone());
+    report.figure(format!("{name}, CPU of the server"), cpu_s, "s");
+    report.figure(format!("{name}, wall"), median(cost.wall_s.clone()), "s");
+    report.figure(name, samples / cpu_s / 1e6, "M samples/CPU-s");
     report.figure(
         format!("{name}, bytes a sample"),
         cost.bytes as f64 / samples,
         "bytes",
     );
+    let growth_mb = cost.growth.unwrap_or(0) as f64 / 1e6;
+    let name = format!("{name}, growth of RssAnon");
+    match bar_mb {
+        Some(bar) => report.bar(name, growth_mb, "MB", Bar::AtMost(bar)),
+        None => report.figure(name, growth_mb, "MB"),
+    }
 }
 
-fn read(served: &Served, mode: Mode, sent: u64, report: &mut Report) -> Result<Cost> {
-    let (mut cpu, mut wall, mut bytes, mut growth) = (Vec::new(), Vec::new(), 0, 0);
-    for run in 0..RUNS {
-        let (before, start) = (served.cpu_s()?, Instant::now());
-        let is_over = AtomicBool::new(false);
-        let (answer, most) = std::thread::scope(|scope| {
-            let watcher = scope.spawn(|| watch(served.pid(), &is_over));
-            let answer = ask(served.port, mode);
-            is_over.store(true, Ordering::Release);
-            (answer, watcher.join())
-        });
-        wall.push(start.elapsed().as_secs_f64());
-        cpu.push(served.cpu_s()? - before);
-        let (samples, length) = answer?;
-        if run == 0 {
-            growth = most.map_err(|_| anyhow::anyhow!("the watcher panicked"))?;
+/// Reads from one server after the other, some times: what disturbs the machine then disturbs both.
+fn read(servers: &[Prepared], mode: Mode, report: &mut Report) -> Result<Vec<Cost>> {
+    let mut costs: Vec<Cost> = servers.iter().map(|_| Cost::default()).collect();
+    for _ in 0..RUNS {
+        for (Prepared { served, sent }, cost) in servers.iter().zip(&mut costs) {
+            let (before, start) = (served.cpu_s()?, Instant::now());
+            let is_over = AtomicBool::new(false);
+            let (answer, growth) = std::thread::scope(|scope| {
+                let watcher = scope.spawn(|| watch(served.pid(), &is_over));
+                let answer = ask(served.port, mode);
+                is_over.store(true, Ordering::Release);
+                (answer, watcher.join().unwrap_or(u64::MAX))
+            });
+            cost.wall_s.push(start.elapsed().as_secs_f64());
+            cost.cpu_s.push(served.cpu_s()? - before);
+            let (counted, bytes) = answer.with_context(|| served.log())?;
+            cost.bytes = bytes;
+            cost.growth.get_or_insert(growth);
+            let counted = counted.unwrap_or(*sent);
+            report.check(
+                counted == *sent,
+                format!("{:?}: {counted} samples of {sent}", served.kind),
+            );
         }
-        bytes = length;
-        let counted = samples.unwrap_or(sent);
-        report.check(
-            counted == sent,
-            format!("{:?}: {counted} samples of {sent}", served.kind),
-        );
     }
-    Ok(Cost {
-        cpu_s: median(cpu),
-        wall_s: median(wall),
-        bytes,
-        growth,
-    })
+    Ok(costs)
 }
 
 /// By how much the memory of a process grows at most.
