@@ -5,7 +5,7 @@
 
 use anyhow::{Result, ensure};
 use narthex as library;
-use narthex::{Histogram, Labels, Matcher, Series, Value};
+use narthex::{Exemplar, Histogram, Labels, Matcher, Series, Value};
 use std::ops::{ControlFlow, Range, RangeInclusive};
 use std::path::Path;
 use std::sync::Arc;
@@ -338,6 +338,11 @@ impl Store {
         })?;
         ensure!(summary.warnings.is_empty(), "{:?}", summary.warnings);
         Ok((summary.series, summary.samples))
+    }
+
+    /// The exemplars of every matching series that has any.
+    pub fn exemplars(&self, matchers: &[Matcher]) -> Result<Vec<(Labels, Vec<Exemplar>)>> {
+        Ok(self.db.exemplars(matchers, ..)?)
     }
 
     /// Finds matching series without reading a label or a sample: how many.

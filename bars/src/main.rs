@@ -15,6 +15,8 @@
 //! cargo run --release -p narthex-bars -- large
 //! cargo run --release -p narthex-bars -- simulation [--days 365]
 //! cargo run --release -p narthex-bars -- http [a|b|c|d|e|always|v2] [--prometheus BINARY] [--victoria BINARY]
+//! cargo run --release -p narthex-bars -- remote-read [--prometheus BINARY]
+//! cargo run --release -p narthex-bars -- soak [--minutes 60] [--curves FILE.svg]
 //! cargo run --release -p narthex-bars -- oracle-long
 //! cargo run --release -p narthex-bars -- all --small
 //! ```
@@ -43,12 +45,14 @@ mod adapter;
 mod bar;
 mod counted;
 mod fleet;
+mod hour;
 mod kubernetes;
 mod measure;
 mod peer;
 mod realdata;
 mod report;
 mod rng;
+
 mod steps;
 mod workload;
 mod year;
@@ -56,10 +60,10 @@ mod year;
 use anyhow::Result;
 use bar::{
     Scale, backfill, busy, cardinality, compacted, disk, http, ingest, k8s, large, latency, memory, oracle,
-    read, remote_read, restart, simulation,
+    read, remote_read, remote_read_http, restart, simulation, soak,
 };
 use clap::{Args, Parser, Subcommand};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 #[derive(Parser)]
@@ -119,8 +123,28 @@ enum Command {
         #[command(flatten)]
         given: Given,
     },
-    /// Samples per CPU second of a streamed remote read of eight hours, and the memory it takes.
-    RemoteRead,
+    /// Samples per CPU second of a remote read of eight hours, without HTTP and with it beside Prometheus, and the memory it
+    /// takes.
+    RemoteRead {
+        /// The server; by default the one beside this program.
+        #[arg(long, env = "NARTHEX_BINARY")]
+        narthex: Option<PathBuf>,
+        #[arg(long, env = "NARTHEX_PROMETHEUS")]
+        prometheus: Option<PathBuf>,
+    },
+    /// The server under load for an hour, killed now and then: nothing is lost, and nothing grows.
+    Soak {
+        #[arg(long, default_value_t = 60.0)]
+        minutes: f64,
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Where the curves are drawn.
+        #[arg(long)]
+        curves: Option<PathBuf>,
+        /// The server; by default the one beside this program.
+        #[arg(long, env = "NARTHEX_BINARY")]
+        narthex: Option<PathBuf>,
+    },
     /// Time to say how many distinct series there are over many segments, and what grew.
     Cardinality,
     /// Memory per series.
@@ -212,7 +236,15 @@ fn run(scale: &Scale, command: Command) -> Result<bool> {
         Command::Backfill { shapes, head_mib } => backfill::run(scale, &shapes, head_mib),
         Command::Latency => latency::run(scale),
         Command::Read { parts, given } => read::run(scale, &parts, given.realdata.as_deref()),
-        Command::RemoteRead => remote_read::run(scale),
+        Command::RemoteRead { narthex, prometheus } => {
+            remote_reads(scale, narthex.as_deref(), prometheus.as_deref())
+        }
+        Command::Soak {
+            minutes,
+            seed,
+            curves,
+            narthex,
+        } => soak::run(scale, minutes, seed, curves.as_deref(), narthex.as_deref()),
         Command::Cardinality => cardinality::run(scale),
         Command::Memory { ticks } => memory::run(scale, &ticks),
         Command::Restart { ticks, seed } => restart::run(scale, &ticks, seed),
@@ -264,11 +296,17 @@ fn all(scale: &Scale, given: &Given) -> Result<bool> {
     good &= latency::run(scale)?;
     good &= busy::run(scale)?;
     good &= read::run(scale, &[], given.realdata.as_deref())?;
-    good &= remote_read::run(scale)?;
+    good &= remote_reads(scale, None, given.prometheus.as_deref())?;
     good &= cardinality::run(scale)?;
     good &= memory::run(scale, &[6, 120])?;
     good &= restart::run(scale, &[6, 120, 480], 1)?;
     good &= large::run(scale)?;
     good &= simulation::run(scale, None)?;
+    good &= soak::run(scale, 60.0, 1, None, None)?;
     Ok(good)
+}
+
+fn remote_reads(scale: &Scale, narthex: Option<&Path>, prometheus: Option<&Path>) -> Result<bool> {
+    let function = remote_read::run(scale)?;
+    Ok(remote_read_http::run(scale, narthex, prometheus)? && function)
 }

@@ -47,8 +47,15 @@ impl Stopwatch {
 
 /// Memory a process holds for itself, in bytes: RssAnon + RssShmem. `None` once the process is gone.
 pub fn memory_of(pid: u32) -> Option<u64> {
+    let (anon, shmem) = memory_parts_of(pid)?;
+    Some(anon + shmem)
+}
+
+/// RssAnon and RssShmem of a process, in bytes.
+pub fn memory_parts_of(pid: u32) -> Option<(u64, u64)> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    Some(field_kib(&status, "RssAnon:")? * 1024 + field_kib(&status, "RssShmem:")? * 1024)
+    let field = |name| Some(field_kib(&status, name)? * 1024);
+    Some((field("RssAnon:")?, field("RssShmem:")?))
 }
 
 /// [`memory_of`] this process.
@@ -106,13 +113,17 @@ pub fn median(mut runs: Vec<f64>) -> f64 {
     runs.get(runs.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// Sums the sizes of all files below `folder`, each file given to `part` by its path relative to `folder`.
+/// Sums the sizes of all files below `folder`, each file given to `part` by its path relative to `folder`. A file that
+/// goes meanwhile does not count.
 pub fn folder_sizes(folder: &Path, part: &mut dyn FnMut(&Path, u64)) -> Result<()> {
     let mut folders = vec![folder.to_owned()];
     while let Some(next) = folders.pop() {
         for entry in std::fs::read_dir(&next).with_context(|| format!("reading {}", next.display()))? {
             let entry = entry?;
-            let metadata = entry.metadata()?;
+            let metadata = match entry.metadata() {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                metadata => metadata?,
+            };
             if metadata.is_dir() {
                 folders.push(entry.path());
             } else {

@@ -28,10 +28,6 @@ const FLUSHES: f64 = 3.0;
 /// Scrapes between two looks at the number of flushes.
 const LOOK_TICKS: i64 = 20;
 const LATE_TICKS: usize = 4;
-const HEADERS_V1: &str = "Content-Type: application/x-protobuf\r\nContent-Encoding: snappy\r\n\
-                          X-Prometheus-Remote-Write-Version: 0.1.0\r\n";
-const HEADERS_V2: &str = "Content-Type: application/x-protobuf;proto=io.prometheus.write.v2.Request\r\n\
-                          Content-Encoding: snappy\r\nX-Prometheus-Remote-Write-Version: 2.0.0\r\n";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Load {
@@ -96,10 +92,7 @@ pub fn run(scale: &Scale, loads: &[Load], binaries: &Binaries) -> Result<bool> {
     } else {
         loads
     };
-    let narthex = match &binaries.narthex {
-        Some(given) => given.clone(),
-        None => std::env::current_exe()?.with_file_name("narthex"),
-    };
+    let narthex = narthex(binaries.narthex.as_deref())?;
     let mut report = Report::new(
         "http: remote write, 4 senders, 2,000 samples a request",
         scale.small,
@@ -125,6 +118,14 @@ pub fn run(scale: &Scale, loads: &[Load], binaries: &Binaries) -> Result<bool> {
         }
     }
     Ok(report.print())
+}
+
+/// The server that was named, or the one beside this program.
+pub(super) fn narthex(given: Option<&Path>) -> Result<PathBuf> {
+    let beside = std::env::current_exe()?.with_file_name("narthex");
+    let binary = given.map_or(beside, Path::to_owned);
+    ensure!(binary.is_file(), "there is no {}", binary.display());
+    Ok(binary)
 }
 
 /// What a run cost.
@@ -212,6 +213,12 @@ fn check(served: Served, sent: u64, report: &mut Report) -> Result<()> {
         format!("{samples} samples of {sent} sent"),
     );
     store.close()
+}
+
+/// Fills a server with scrapes of 10,000 series, as load A does.
+pub(super) fn fill(served: &Served, series: usize, ticks: i64) -> Result<u64> {
+    let sent = send_all(Load::A, served, series, &Until::Ticks(ticks))?;
+    Ok(sent.iter().map(|one| one.samples).sum())
 }
 
 fn send_all(load: Load, served: &Served, series: usize, until: &Until<'_>) -> Result<Vec<Sent>> {
@@ -347,9 +354,9 @@ impl Sender {
 
     fn send(&mut self, count: usize) -> Result<()> {
         let (message, headers) = if self.load == Load::V2 {
-            (self.v2.take_message(), HEADERS_V2)
+            (self.v2.take_message(), remote_write_v2::HEADERS)
         } else {
-            (self.v1.take_message(), HEADERS_V1)
+            (self.v1.take_message(), remote_write::HEADERS)
         };
         let body = snap::raw::Encoder::new().compress_vec(&message)?;
         self.requests += 1;

@@ -14,8 +14,10 @@ pub mod memory;
 pub mod oracle;
 pub mod read;
 pub mod remote_read;
+pub mod remote_read_http;
 pub mod restart;
 pub mod simulation;
+pub mod soak;
 
 use crate::adapter::Store;
 use crate::fleet::{BATCH_SAMPLES, Fleet};

@@ -1,7 +1,10 @@
 //! A real Prometheus beside us: started on loopback in a folder of its own, given a workload by remote write, asked
 //! for a snapshot, and the snapshot's blocks measured.
 
+mod chunk;
 pub mod http;
+mod protobuf;
+pub mod remote_read;
 pub mod remote_write;
 pub mod remote_write_v2;
 pub mod served;
@@ -17,8 +20,6 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
-const WRITE_HEADERS: &str = "Content-Type: application/x-protobuf\r\nContent-Encoding: snappy\r\n\
-                             X-Prometheus-Remote-Write-Version: 0.1.0\r\n";
 
 /// Sizes of the blocks of a snapshot, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -90,9 +91,12 @@ impl Prometheus {
         if request.is_empty() {
             return Ok(());
         }
-        let answer = self
-            .client
-            .send("POST", "/api/v1/write", WRITE_HEADERS, &request.take_body()?)?;
+        let answer = self.client.send(
+            "POST",
+            "/api/v1/write",
+            remote_write::HEADERS,
+            &request.take_body()?,
+        )?;
         let text = String::from_utf8_lossy(&answer.body);
         ensure!(answer.status / 100 == 2, "remote write: {} {text}", answer.status);
         Ok(())

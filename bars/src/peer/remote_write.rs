@@ -1,11 +1,13 @@
 //! Encodes a batch as a Prometheus remote write 1.0 body: a protobuf message in one raw snappy block.
 //!
 //! Only the fields that are sent are written: WriteRequest.timeseries (1); TimeSeries.labels (1), .samples (2),
-//! .histograms (4); and of a histogram those of integer counts with positive buckets.
+//! .exemplars (3), .histograms (4); Exemplar.labels (1), .value (2), .timestamp (3); and of a histogram those of integer counts with positive buckets.
 
 use crate::adapter::Point;
-use narthex::{Counts, Histogram, Labels, Span};
+use narthex::{Counts, Exemplar, Histogram, Labels, Span};
 
+pub const HEADERS: &str = "Content-Type: application/x-protobuf\r\nContent-Encoding: snappy\r\n\
+                           X-Prometheus-Remote-Write-Version: 0.1.0\r\n";
 const VARINT: u64 = 0;
 const FIXED64: u64 = 1;
 const BYTES: u64 = 2;
@@ -21,12 +23,20 @@ pub struct Request {
 impl Request {
     /// Adds one sample of one series.
     pub fn push(&mut self, labels: &Labels, timestamp_ms: i64, point: Point<'_>) {
+        self.push_with(labels, timestamp_ms, point, None);
+    }
+
+    /// Adds one sample of one series, and maybe an exemplar.
+    pub fn push_with(
+        &mut self,
+        labels: &Labels,
+        timestamp_ms: i64,
+        point: Point<'_>,
+        exemplar: Option<&Exemplar>,
+    ) {
         self.series.clear();
         for (name, value) in labels {
-            self.part.clear();
-            bytes(&mut self.part, 1, name.as_bytes());
-            bytes(&mut self.part, 2, value.as_bytes());
-            bytes(&mut self.series, 1, &self.part);
+            label(&mut self.series, &mut self.part, name, value);
         }
         self.part.clear();
         let field = match point {
@@ -41,6 +51,15 @@ impl Request {
             }
         };
         bytes(&mut self.series, field, &self.part);
+        if let Some(exemplar) = exemplar {
+            let mut message = Vec::with_capacity(64);
+            for (name, value) in &exemplar.labels {
+                label(&mut message, &mut self.part, name, value);
+            }
+            double(&mut message, 2, exemplar.value);
+            integer(&mut message, 3, exemplar.timestamp as u64);
+            bytes(&mut self.series, 3, &message);
+        }
         bytes(&mut self.message, 1, &self.series);
     }
 
@@ -59,7 +78,16 @@ impl Request {
     }
 }
 
-fn histogram(out: &mut Vec<u8>, timestamp_ms: i64, histogram: &Histogram) {
+/// A label as field 1, put together in `part`.
+fn label(out: &mut Vec<u8>, part: &mut Vec<u8>, name: &str, value: &str) {
+    part.clear();
+    bytes(part, 1, name.as_bytes());
+    bytes(part, 2, value.as_bytes());
+    bytes(out, 1, part);
+}
+
+/// The same in both versions of the protocol.
+pub(super) fn histogram(out: &mut Vec<u8>, timestamp_ms: i64, histogram: &Histogram) {
     let Counts::Int {
         count,
         zero_count,

@@ -33,64 +33,69 @@ pub struct Served {
     pub kind: Kind,
     pub port: u16,
     folder: tempfile::TempDir,
+    /// What starts it.
+    words: Vec<String>,
 }
 
 impl Served {
     /// Starts a server on loopback and waits until it is ready. `durability` is narthex' own setting.
     pub fn start(kind: Kind, binary: &Path, folder: tempfile::TempDir, durability: &str) -> Result<Self> {
+        let own = ["--retention", "0", "--durability", durability];
+        let own = own.map(str::to_owned);
+        let settings: &[String] = if kind == Kind::Narthex { &own } else { &[] };
+        Self::start_with(kind, binary, folder, settings, Some(CORE))
+    }
+
+    /// The same with these settings, on one core or on all.
+    pub fn start_with(
+        kind: Kind,
+        binary: &Path,
+        folder: tempfile::TempDir,
+        settings: &[String],
+        core: Option<&str>,
+    ) -> Result<Self> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let listen = format!("127.0.0.1:{port}");
-        let data = folder.path().join("data").display().to_string();
-        let mut command = Command::new("taskset");
-        command.args(["-c", CORE]).arg(binary);
-        match kind {
-            Kind::Narthex => command
-                .args(["serve", "--listen", &listen, "--data", &data])
-                .args(["--retention", "0", "--durability", durability]),
-            Kind::Prometheus => {
-                let config = folder.path().join("prometheus.yml");
-                std::fs::write(&config, "scrape_configs: []\n")?;
-                command
-                    .arg(format!("--config.file={}", config.display()))
-                    .arg(format!("--storage.tsdb.path={data}"))
-                    .arg(format!("--web.listen-address={listen}"))
-                    .args([
-                        "--storage.tsdb.retention.time=10y",
-                        "--web.enable-remote-write-receiver",
-                    ])
-            }
-            Kind::VictoriaMetrics => command
-                .arg(format!("-storageDataPath={data}"))
-                .arg(format!("-httpListenAddr={listen}"))
-                .arg("-retentionPeriod=10y"),
+        let mut words: Vec<String> = match core {
+            Some(core) => ["taskset", "-c", core].map(str::to_owned).to_vec(),
+            None => Vec::new(),
         };
-        let log = std::fs::File::create(folder.path().join("log"))?;
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .with_context(|| format!("starting {}", binary.display()))?;
+        words.push(binary.display().to_string());
+        words.extend(arguments(kind, folder.path(), port)?);
+        words.extend_from_slice(settings);
         let mut served = Self {
-            child,
+            child: spawn(&words, folder.path())?,
             kind,
             port,
             folder,
+            words,
         };
-        match served.wait_until_ready() {
-            Ok(()) => Ok(served),
-            Err(error) => Err(error.context(served.log())),
-        }
+        served.wait_until_ready()?;
+        Ok(served)
+    }
+
+    /// Ends it as `kill -9` does.
+    pub fn kill(&mut self) {
+        super::stop(&mut self.child);
+    }
+
+    /// Starts it again where it was, after [`Served::kill`], and waits until it is ready.
+    pub fn again(&mut self) -> Result<()> {
+        self.child = spawn(&self.words, self.folder.path())?;
+        self.wait_until_ready()
     }
 
     fn wait_until_ready(&mut self) -> Result<()> {
+        self.poll_until_ready().with_context(|| self.log())
+    }
+
+    fn poll_until_ready(&mut self) -> Result<()> {
         let path = match self.kind {
             Kind::VictoriaMetrics => "/health",
             _ => "/-/ready",
         };
         let end = Instant::now() + READY_TIMEOUT;
         while Instant::now() < end {
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::sleep(Duration::from_millis(5));
             if let Some(status) = self.child.try_wait()? {
                 bail!("{:?} ended with {status}", self.kind);
             }
@@ -158,4 +163,46 @@ impl Drop for Served {
     fn drop(&mut self) {
         super::stop(&mut self.child);
     }
+}
+
+/// What tells a server where to listen and where its data is.
+fn arguments(kind: Kind, folder: &Path, port: u16) -> Result<Vec<String>> {
+    let listen = format!("127.0.0.1:{port}");
+    let data = folder.join("data").display().to_string();
+    let config = folder.join("prometheus.yml");
+    Ok(match kind {
+        Kind::Narthex => ["serve", "--listen", &listen, "--data", &data]
+            .map(str::to_owned)
+            .to_vec(),
+        Kind::Prometheus => {
+            std::fs::write(&config, "scrape_configs: []\n")?;
+            vec![
+                format!("--config.file={}", config.display()),
+                format!("--storage.tsdb.path={data}"),
+                format!("--web.listen-address={listen}"),
+                "--storage.tsdb.retention.time=10y".to_owned(),
+                "--web.enable-remote-write-receiver".to_owned(),
+            ]
+        }
+        Kind::VictoriaMetrics => vec![
+            format!("-storageDataPath={data}"),
+            format!("-httpListenAddr={listen}"),
+            "-retentionPeriod=10y".to_owned(),
+        ],
+    })
+}
+
+fn spawn(words: &[String], folder: &Path) -> Result<Child> {
+    let log = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(folder.join("log"))?;
+    let (program, arguments) = words.split_first().context("BUG: nothing to start")?;
+    Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .with_context(|| format!("starting {}", words.join(" ")))
 }
