@@ -1,6 +1,8 @@
 //! PromQL as Prometheus 3.14 has it: from the text of a query to its answer. Pure and synchronous.
 
+pub(crate) mod annotations;
 pub(crate) mod ast;
+pub(crate) mod civil;
 pub(crate) mod error;
 pub(crate) mod limits;
 pub(crate) mod operators;
