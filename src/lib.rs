@@ -37,6 +37,8 @@ pub(crate) mod head;
 pub(crate) mod index;
 pub(crate) mod io;
 pub(crate) mod model;
+#[expect(dead_code, reason = "the database does not evaluate yet")]
+pub(crate) mod promql;
 #[cfg(feature = "server")]
 pub(crate) mod remote;
 pub(crate) mod segment;

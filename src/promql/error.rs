@@ -1,0 +1,38 @@
+//! What is wrong with a query's text, with its place, in Prometheus' words.
+
+use crate::promql::ast::Span;
+
+/// A query that is none. Displayed as `1:3: parse error: unexpected ...`, line and column counted from one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{line}:{column}: parse error: {message}")]
+pub(crate) struct ParseError {
+    /// The line of the fault.
+    pub(crate) line: usize,
+    /// The column of the fault, in bytes.
+    pub(crate) column: usize,
+    /// The fault's place.
+    pub(crate) span: Span,
+    /// What is wrong.
+    pub(crate) message: String,
+}
+
+impl ParseError {
+    /// A fault at `span` of `text`.
+    pub(crate) fn new(text: &str, span: Span, message: impl Into<String>) -> Self {
+        let (line, column) = line_and_column(text, span.start);
+        Self {
+            line,
+            column,
+            span,
+            message: message.into(),
+        }
+    }
+}
+
+/// The line and the column of byte `at`, counted from one.
+pub(crate) fn line_and_column(text: &str, at: usize) -> (usize, usize) {
+    let before = &text.as_bytes()[..at.min(text.len())];
+    let line = 1 + memchr::memchr_iter(b'\n', before).count();
+    let line_start = memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1);
+    (line, 1 + before.len() - line_start)
+}
