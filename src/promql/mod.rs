@@ -1,10 +1,17 @@
 //! PromQL as Prometheus 3.14 has it: from the text of a query to its answer. Pure and synchronous.
 
+pub(crate) mod annotations;
 pub(crate) mod ast;
+mod civil;
 pub(crate) mod error;
+pub(crate) mod eval;
+pub(crate) mod functions;
 pub(crate) mod limits;
 pub(crate) mod operators;
 pub(crate) mod signature;
+pub(crate) mod source;
+pub(crate) mod value;
+pub(crate) mod window;
 
 /// Which experimental parts of the language are allowed. All of them by default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

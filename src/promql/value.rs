@@ -1,6 +1,6 @@
 //! Values of expressions. Inside the evaluator a series is a row over all steps; a query's result has points with times.
 
-use crate::model::float_histogram::FloatHistogram;
+use crate::model::float_histogram::{Buckets, FloatHistogram};
 use crate::model::labels::Labels;
 use std::sync::Arc;
 
@@ -28,12 +28,31 @@ impl Cell {
         }
     }
 
+    fn weight(&self) -> usize {
+        match self {
+            Self::Empty => 0,
+            Self::Float(_) => 1,
+            Self::Histogram(histogram) => histogram_weight(histogram),
+        }
+    }
+
     pub(crate) fn as_histogram(&self) -> Option<&Arc<FloatHistogram>> {
         match self {
             Self::Histogram(histogram) => Some(histogram),
             _ => None,
         }
     }
+}
+
+/// What a histogram takes without its buckets.
+const HISTOGRAM_BYTES: usize = 160;
+
+/// How many floats with their timestamps take the space of a histogram with its own.
+pub(crate) fn histogram_weight(histogram: &FloatHistogram) -> usize {
+    let buckets = |buckets: &Buckets| 8 * (buckets.spans().len() + buckets.counts().len());
+    let values =
+        buckets(&histogram.positive) + buckets(&histogram.negative) + 8 * histogram.custom_values.len();
+    (HISTOGRAM_BYTES + values + 8) / 16
 }
 
 impl From<FloatHistogram> for Cell {
@@ -56,6 +75,11 @@ impl Row {
     pub(crate) fn is_empty(&self) -> bool {
         self.cells.iter().all(Cell::is_empty)
     }
+
+    /// How many samples the row counts as: a histogram as many as floats take its space.
+    pub(crate) fn weight(&self) -> usize {
+        self.cells.iter().map(Cell::weight).sum()
+    }
 }
 
 /// The steps of an evaluation: `count` timestamps, `step_ms` apart. An instant query has one.
@@ -71,6 +95,19 @@ impl Steps {
     pub(crate) fn at(&self, step: usize) -> i64 {
         self.start_ms
             .saturating_add(self.step_ms.saturating_mul(step as i64))
+    }
+
+    /// The first step alone.
+    pub(crate) fn first(self) -> Self {
+        Self {
+            count: self.count.min(1),
+            ..self
+        }
+    }
+
+    /// Whether there is one step, as in an instant query.
+    pub(crate) fn is_instant(&self) -> bool {
+        self.count == 1
     }
 
     pub(crate) fn end_ms(&self) -> i64 {
