@@ -121,7 +121,7 @@ impl Steps {
 
 /// The result of a query.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Value {
+pub enum QueryValue {
     /// A number without labels.
     Scalar {
         /// When, in milliseconds.
@@ -137,25 +137,25 @@ pub enum Value {
         value: String,
     },
     /// Series with one sample each, all at one time. The order means something after `sort` and the like.
-    Vector(Vec<Sample>),
+    Vector(Vec<QuerySample>),
     /// Series with samples, in label order.
-    Matrix(Vec<Series>),
+    Matrix(Vec<QuerySeries>),
 }
 
 /// A series of a vector.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Sample {
+pub struct QuerySample {
     /// The labels.
     pub labels: Labels,
     /// When, in milliseconds.
     pub timestamp_ms: i64,
     /// What it is.
-    pub value: SampleValue,
+    pub value: QueryPoint,
 }
 
 /// A float or a histogram.
 #[derive(Debug, Clone, PartialEq)]
-pub enum SampleValue {
+pub enum QueryPoint {
     /// A float.
     Float(f64),
     /// A native histogram.
@@ -164,7 +164,7 @@ pub enum SampleValue {
 
 /// A series of a matrix.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Series {
+pub struct QuerySeries {
     /// The labels.
     pub labels: Labels,
     /// The floats with their timestamps in milliseconds, ascending.

@@ -19,6 +19,7 @@ mod read;
 mod result;
 mod selector;
 mod sets;
+mod smoothed;
 
 use self::budget::{Budget, CancelFlag, Held};
 use self::error::EvalError;

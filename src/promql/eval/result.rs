@@ -10,12 +10,12 @@ use crate::promql::eval::Set;
 use crate::promql::functions::extended::edge_samples;
 use crate::promql::signature::ValueType;
 use crate::promql::source::Source;
-use crate::promql::value::{Cell, Row, Sample, SampleValue, Series, Steps, Value};
+use crate::promql::value::{Cell, QueryPoint, QuerySample, QuerySeries, QueryValue, Row, Steps};
 
 /// What a query came to.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    pub(crate) value: Result<Value, EvalError>,
+    pub(crate) value: Result<QueryValue, EvalError>,
     pub(crate) annotations: Annotations,
     /// How many samples were read from the source.
     pub(crate) samples_read: u64,
@@ -48,31 +48,31 @@ pub(crate) fn evaluate(
 }
 
 impl Evaluator<'_> {
-    fn range_query(&self, expr: &Expr, steps: Steps) -> Result<Value, EvalError> {
+    fn range_query(&self, expr: &Expr, steps: Steps) -> Result<QueryValue, EvalError> {
         if expr.value_type() == ValueType::Scalar {
             let values = self.scalar(expr, steps)?;
             let floats = steps.timestamps().zip(values).collect();
-            return Ok(Value::Matrix(vec![Series {
+            return Ok(QueryValue::Matrix(vec![QuerySeries {
                 floats,
-                ..Series::default()
+                ..QuerySeries::default()
             }]));
         }
         let rows = self.collect(expr, steps)?;
         let rows = merge_rows(rows.rows.into_iter().map(finished).collect())?;
-        Ok(Value::Matrix(sorted(
+        Ok(QueryValue::Matrix(sorted(
             rows.into_iter().map(|row| series_of(row, steps)).collect(),
         )))
     }
 
-    fn instant_query(&self, expr: &Expr, steps: Steps) -> Result<Value, EvalError> {
+    fn instant_query(&self, expr: &Expr, steps: Steps) -> Result<QueryValue, EvalError> {
         let timestamp_ms = steps.start_ms;
         match expr.value_type() {
             ValueType::Scalar => {
                 let values = self.scalar(expr, steps)?;
                 let value = values.first().copied().unwrap_or(f64::NAN);
-                Ok(Value::Scalar { timestamp_ms, value })
+                Ok(QueryValue::Scalar { timestamp_ms, value })
             }
-            ValueType::String => Ok(Value::String {
+            ValueType::String => Ok(QueryValue::String {
                 timestamp_ms,
                 value: self.string(expr)?.to_owned(),
             }),
@@ -80,7 +80,7 @@ impl Evaluator<'_> {
                 let rows = self.collect(expr, steps)?;
                 let rows: Vec<Row> = rows.rows.into_iter().map(finished).collect();
                 check_distinct(rows.iter().map(|row| row.labels.hash().0))?;
-                Ok(Value::Vector(
+                Ok(QueryValue::Vector(
                     rows.into_iter()
                         .filter_map(|row| sample_of(row, timestamp_ms))
                         .collect(),
@@ -91,7 +91,7 @@ impl Evaluator<'_> {
     }
 
     /// A range vector is its samples as they are.
-    fn samples_of_windows(&self, expr: &Expr, steps: Steps) -> Result<Value, EvalError> {
+    fn samples_of_windows(&self, expr: &Expr, steps: Steps) -> Result<QueryValue, EvalError> {
         let mut all = Vec::new();
         let mut held = self.budget.hold();
         self.windows(expr, steps, &mut |series, frame| {
@@ -106,9 +106,9 @@ impl Evaluator<'_> {
             } else {
                 series.labels.clone()
             };
-            let mut result = Series {
+            let mut result = QuerySeries {
                 labels,
-                ..Series::default()
+                ..QuerySeries::default()
             };
             (result.floats, result.histograms) = edge_samples(&window)?;
             if !(result.floats.is_empty() && result.histograms.is_empty()) {
@@ -117,7 +117,7 @@ impl Evaluator<'_> {
             Ok(())
         })?;
         check_distinct(all.iter().map(|series| series.labels.hash().0))?;
-        Ok(Value::Matrix(sorted(all)))
+        Ok(QueryValue::Matrix(sorted(all)))
     }
 }
 
@@ -140,28 +140,28 @@ fn check_distinct(hashes: impl Iterator<Item = u128>) -> Result<(), EvalError> {
     Ok(())
 }
 
-fn sorted(mut series: Vec<Series>) -> Vec<Series> {
+fn sorted(mut series: Vec<QuerySeries>) -> Vec<QuerySeries> {
     series.sort_by(|a, b| a.labels.cmp(&b.labels));
     series
 }
 
-fn sample_of(row: Row, timestamp_ms: i64) -> Option<Sample> {
+fn sample_of(row: Row, timestamp_ms: i64) -> Option<QuerySample> {
     let value = match row.cells.into_iter().next()? {
         Cell::Empty => return None,
-        Cell::Float(value) => SampleValue::Float(value),
-        Cell::Histogram(histogram) => SampleValue::Histogram(histogram),
+        Cell::Float(value) => QueryPoint::Float(value),
+        Cell::Histogram(histogram) => QueryPoint::Histogram(histogram),
     };
-    Some(Sample {
+    Some(QuerySample {
         labels: row.labels,
         timestamp_ms,
         value,
     })
 }
 
-fn series_of(row: Row, steps: Steps) -> Series {
-    let mut series = Series {
+fn series_of(row: Row, steps: Steps) -> QuerySeries {
+    let mut series = QuerySeries {
         labels: row.labels,
-        ..Series::default()
+        ..QuerySeries::default()
     };
     for (cell, timestamp_ms) in row.cells.into_iter().zip(steps.timestamps()) {
         match cell {

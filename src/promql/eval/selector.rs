@@ -2,11 +2,9 @@
 
 use super::error::EvalError;
 use super::plan::References;
-use super::read::drop_stale;
 use super::{Evaluator, Sink};
 use crate::model::sample::STALE_NAN_BITS;
 use crate::promql::ast::VectorSelector;
-use crate::promql::functions::interpolate::{interpolate, interpolate_histograms};
 use crate::promql::source::{Select, SeriesSamples};
 use crate::promql::value::{Cell, Row, Steps};
 
@@ -142,77 +140,4 @@ impl Evaluator<'_> {
             Ok(())
         })
     }
-
-    /// With `smoothed`: values at the steps are interpolated between the samples round them.
-    fn select_smoothed(
-        &self,
-        selector: &VectorSelector,
-        steps: Steps,
-        sink: Sink<'_>,
-    ) -> Result<(), EvalError> {
-        let select = self.instant_select(selector, steps, self.hints());
-        let references = selector.references(steps);
-        self.read(&select, &mut |series| {
-            drop_stale(series);
-            let cells = self.smoothed_cells(series, references, steps)?;
-            let row = Row {
-                labels: series.labels.clone(),
-                drop_name: false,
-                cells,
-            };
-            if row.is_empty() { Ok(()) } else { sink(row) }
-        })
-    }
-
-    fn smoothed_cells(
-        &self,
-        series: &SeriesSamples,
-        references: References,
-        steps: Steps,
-    ) -> Result<Vec<Cell>, EvalError> {
-        let lookback_ms = self.options.lookback_ms;
-        let (floats, histograms) = (&series.floats, &series.histograms);
-        let mut cells = Vec::with_capacity(steps.count);
-        for step in 0..steps.count {
-            let moment_ms = references.at(step);
-            let float = round_moment(&floats.timestamps_ms, moment_ms, lookback_ms);
-            let histogram = round_moment(&histograms.timestamps_ms, moment_ms, lookback_ms);
-            cells.push(match (float, histogram) {
-                (Some(_), Some(_)) => {
-                    return Err(EvalError::execution(
-                        "smoothed modifier does not work with a mix of floats and native histograms",
-                    ));
-                }
-                (Some((left, Some(right))), None) => {
-                    let point = |index: usize| (floats.timestamps_ms[index], floats.values[index]);
-                    Cell::Float(interpolate(point(left), point(right), moment_ms, false))
-                }
-                (Some((left, None)), None) => Cell::Float(floats.values[left]),
-                (None, Some((left, Some(right)))) => {
-                    let point = |index: usize| (histograms.timestamps_ms[index], &*histograms.values[index]);
-                    interpolate_histograms(point(left), point(right), moment_ms, false)
-                        .map_or(Cell::Empty, |(histogram, _)| histogram.into())
-                }
-                (None, Some((left, None))) => Cell::Histogram(histograms.values[left].clone()),
-                (None, None) => Cell::Empty,
-            });
-        }
-        Ok(cells)
-    }
-}
-
-/// The last sample at or before a moment and, unless it is right at the moment, the first behind it; both within the
-/// lookback.
-fn round_moment(timestamps_ms: &[i64], moment_ms: i64, lookback_ms: i64) -> Option<(usize, Option<usize>)> {
-    let behind = timestamps_ms.partition_point(|timestamp| *timestamp <= moment_ms);
-    let left = behind.checked_sub(1)?;
-    if timestamps_ms[left] <= moment_ms.saturating_sub(lookback_ms) {
-        return None;
-    }
-    let is_exact = timestamps_ms[left] == moment_ms;
-    let within = |timestamp: &i64| *timestamp <= moment_ms.saturating_add(lookback_ms);
-    let right = timestamps_ms
-        .get(behind)
-        .filter(|timestamp| !is_exact && within(timestamp));
-    Some((left, right.map(|_| behind)))
 }
