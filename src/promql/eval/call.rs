@@ -162,9 +162,13 @@ impl Evaluator<'_> {
         let drops_name = call.function.names == NameEffect::Drops;
         let mut names = NameRemoval::new(self.options.delayed_name_removal);
         let steps = context.steps;
+        let is_counted = matches!(name, "rate" | "increase");
         let mut noted = String::new();
         self.windows(argument, steps, &mut |series, frame| {
             let mut windows = Windows::new(series, frame);
+            if is_counted {
+                windows = windows.with_falls();
+            }
             let cells = (0..steps.count).map(|step| {
                 let window = windows.at(step);
                 window.map_or(Cell::Empty, |window| of_window(context, step, &window))
@@ -178,7 +182,7 @@ impl Evaluator<'_> {
             if row.is_empty() {
                 return Ok(());
             }
-            if matches!(name, "rate" | "increase") {
+            if is_counted {
                 self.note_no_counter(&row, context, &mut noted);
             }
             if drops_name {

@@ -9,7 +9,7 @@ use crate::promql::ast::{Expr, SubqueryExpr};
 use crate::promql::signature::ValueType;
 use crate::promql::source::SeriesSamples;
 use crate::promql::value::{Cell, Row, Steps};
-use crate::promql::window::{Floats, Histograms, Window, WindowKind};
+use crate::promql::window::{Falls, Floats, Histograms, Window, WindowKind};
 use std::sync::Arc;
 
 /// Where the windows of an expression lie.
@@ -29,6 +29,9 @@ pub(super) struct Windows<'s> {
     frame: Frame,
     floats: Reach,
     histograms: Reach,
+    /// Where floats fall, as indexes; those from `falls_from` on may be in the window.
+    falls: Option<Vec<usize>>,
+    falls_from: usize,
 }
 
 /// Which samples are in the window: from the first up to, not including, the last index.
@@ -71,11 +74,34 @@ impl<'s> Windows<'s> {
             frame,
             floats: Reach::default(),
             histograms: Reach::default(),
+            falls: None,
+            falls_from: 0,
         }
     }
 
+    /// Finds out once where the values of a counter fall, instead of in each window.
+    pub(super) fn with_falls(mut self) -> Self {
+        let floats = &self.series.floats;
+        if floats.starts_ms.is_empty() {
+            let pairs = floats.values.windows(2).enumerate();
+            let falls = pairs.filter(|(_, pair)| pair[1] < pair[0]).map(|(index, _)| index + 1);
+            self.falls = Some(falls.collect());
+        }
+        self
+    }
+
+    /// The falls between samples of the current window.
+    fn falls(&mut self) -> Option<(usize, usize)> {
+        let all = self.falls.as_ref()?;
+        while all.get(self.falls_from).is_some_and(|at| *at <= self.floats.from) {
+            self.falls_from += 1;
+        }
+        let behind = all[self.falls_from..].iter().take_while(|at| **at < self.floats.to).count();
+        Some((self.falls_from, self.falls_from + behind))
+    }
+
     /// The window of a step, or `None` when it is empty. Steps come in order.
-    pub(super) fn at(&mut self, step: usize) -> Option<Window<'s>> {
+    pub(super) fn at(&mut self, step: usize) -> Option<Window<'_>> {
         let frame = self.frame;
         let end_ms = frame.references.at(step);
         let start_ms = end_ms.saturating_sub(frame.range_ms);
@@ -91,12 +117,18 @@ impl<'s> Windows<'s> {
         self.floats.advance(&floats.timestamps_ms, open_start_ms, last_ms);
         self.histograms
             .advance(&histograms.timestamps_ms, open_start_ms, last_ms);
+        let falls = self.falls();
+        let falls = falls.zip(self.falls.as_ref()).map(|((from, to), all)| Falls {
+            at: &all[from..to],
+            first: self.floats.from,
+        });
         let window = Window {
             labels: &self.series.labels,
             floats: Floats {
                 timestamps_ms: self.floats.of(&floats.timestamps_ms),
                 values: self.floats.of(&floats.values),
                 starts_ms: self.floats.of(&floats.starts_ms),
+                falls,
             },
             histograms: Histograms {
                 timestamps_ms: self.histograms.of(&histograms.timestamps_ms),

@@ -95,7 +95,8 @@ impl Evaluator<'_> {
         let mut all = Vec::new();
         let mut held = self.budget.hold();
         self.windows(expr, steps, &mut |series, frame| {
-            let Some(window) = Windows::new(series, frame).at(0) else {
+            let mut windows = Windows::new(series, frame);
+            let Some(window) = windows.at(0) else {
                 return Ok(());
             };
             let (floats, histograms) = (window.floats, window.histograms);
