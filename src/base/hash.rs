@@ -4,7 +4,7 @@
 use std::hash::{BuildHasher, RandomState};
 #[cfg(feature = "server")]
 use std::sync::OnceLock;
-use xxhash_rust::xxh3;
+use xxhash_rust::{xxh3, xxh64};
 
 /// Checksum of a section, record or group.
 #[inline]
@@ -22,6 +22,22 @@ pub(crate) fn checksum_seeded(bytes: &[u8], seed: u64) -> u64 {
 #[inline]
 pub(crate) fn hash_128(bytes: &[u8]) -> u128 {
     xxh3::xxh3_128(bytes)
+}
+
+/// Hash of a label set as Prometheus makes it: XXH64 of names and values, each behind its length.
+pub(crate) fn prometheus_64<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>) -> u64 {
+    let mut bytes = Vec::new();
+    for text in labels.flat_map(|(name, value)| [name, value]) {
+        match u8::try_from(text.len()) {
+            Ok(length) if length < u8::MAX => bytes.push(length),
+            _ => {
+                bytes.push(u8::MAX);
+                bytes.extend_from_slice(&(text.len() as u32).to_le_bytes()[..3]);
+            }
+        }
+        bytes.extend_from_slice(text.as_bytes());
+    }
+    xxh64::xxh64(&bytes, 0)
 }
 
 /// Hash of text from outside, with a key that is drawn once per process: who sends it cannot make two texts meet. Not for

@@ -2,11 +2,16 @@
 
 pub(crate) mod annotations;
 pub(crate) mod ast;
-pub(crate) mod civil;
+mod civil;
 pub(crate) mod error;
+pub(crate) mod eval;
+pub(crate) mod functions;
 pub(crate) mod limits;
 pub(crate) mod operators;
 pub(crate) mod signature;
+pub(crate) mod source;
+pub(crate) mod value;
+pub(crate) mod window;
 
 /// Which experimental parts of the language are allowed. All of them by default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

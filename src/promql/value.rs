@@ -1,6 +1,6 @@
 //! Values of expressions. Inside the evaluator a series is a row over all steps; a query's result has points with times.
 
-use crate::model::float_histogram::FloatHistogram;
+use crate::model::float_histogram::{Buckets, FloatHistogram};
 use crate::model::labels::Labels;
 use std::sync::Arc;
 
@@ -28,12 +28,31 @@ impl Cell {
         }
     }
 
+    fn weight(&self) -> usize {
+        match self {
+            Self::Empty => 0,
+            Self::Float(_) => 1,
+            Self::Histogram(histogram) => histogram_weight(histogram),
+        }
+    }
+
     pub(crate) fn as_histogram(&self) -> Option<&Arc<FloatHistogram>> {
         match self {
             Self::Histogram(histogram) => Some(histogram),
             _ => None,
         }
     }
+}
+
+/// What a histogram takes without its buckets.
+const HISTOGRAM_BYTES: usize = 160;
+
+/// How many floats with their timestamps take the space of a histogram with its own.
+pub(crate) fn histogram_weight(histogram: &FloatHistogram) -> usize {
+    let buckets = |buckets: &Buckets| 8 * (buckets.spans().len() + buckets.counts().len());
+    let values =
+        buckets(&histogram.positive) + buckets(&histogram.negative) + 8 * histogram.custom_values.len();
+    (HISTOGRAM_BYTES + values + 8) / 16
 }
 
 impl From<FloatHistogram> for Cell {
@@ -56,6 +75,11 @@ impl Row {
     pub(crate) fn is_empty(&self) -> bool {
         self.cells.iter().all(Cell::is_empty)
     }
+
+    /// How many samples the row counts as: a histogram as many as floats take its space.
+    pub(crate) fn weight(&self) -> usize {
+        self.cells.iter().map(Cell::weight).sum()
+    }
 }
 
 /// The steps of an evaluation: `count` timestamps, `step_ms` apart. An instant query has one.
@@ -73,6 +97,19 @@ impl Steps {
             .saturating_add(self.step_ms.saturating_mul(step as i64))
     }
 
+    /// The first step alone.
+    pub(crate) fn first(self) -> Self {
+        Self {
+            count: self.count.min(1),
+            ..self
+        }
+    }
+
+    /// Whether there is one step, as in an instant query.
+    pub(crate) fn is_instant(&self) -> bool {
+        self.count == 1
+    }
+
     pub(crate) fn end_ms(&self) -> i64 {
         self.at(self.count.saturating_sub(1))
     }
@@ -84,7 +121,7 @@ impl Steps {
 
 /// The result of a query.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Value {
+pub enum QueryValue {
     /// A number without labels.
     Scalar {
         /// When, in milliseconds.
@@ -100,25 +137,25 @@ pub enum Value {
         value: String,
     },
     /// Series with one sample each, all at one time. The order means something after `sort` and the like.
-    Vector(Vec<Sample>),
+    Vector(Vec<QuerySample>),
     /// Series with samples, in label order.
-    Matrix(Vec<Series>),
+    Matrix(Vec<QuerySeries>),
 }
 
 /// A series of a vector.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Sample {
+pub struct QuerySample {
     /// The labels.
     pub labels: Labels,
     /// When, in milliseconds.
     pub timestamp_ms: i64,
     /// What it is.
-    pub value: SampleValue,
+    pub value: QueryPoint,
 }
 
 /// A float or a histogram.
 #[derive(Debug, Clone, PartialEq)]
-pub enum SampleValue {
+pub enum QueryPoint {
     /// A float.
     Float(f64),
     /// A native histogram.
@@ -127,7 +164,7 @@ pub enum SampleValue {
 
 /// A series of a matrix.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Series {
+pub struct QuerySeries {
     /// The labels.
     pub labels: Labels,
     /// The floats with their timestamps in milliseconds, ascending.

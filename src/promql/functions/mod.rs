@@ -3,7 +3,18 @@
 //! The evaluator does the walking: it evaluates the arguments, cuts the windows, and calls the implementation for each
 //! cell, row, window or vector. It also removes the name of the metric, where the table of functions says so.
 
-use super::annotations::Annotations;
+pub(crate) mod absent;
+mod changes;
+pub(crate) mod extended;
+mod histogram_rate;
+pub(crate) mod histogram_sums;
+pub(crate) mod interpolate;
+mod over_time;
+mod rate;
+mod regression;
+pub(crate) mod sums;
+
+use super::annotations::{Annotation, Annotations};
 use super::ast::Span;
 use super::eval::error::EvalError;
 use super::value::{Cell, Row, Steps};
@@ -37,6 +48,12 @@ pub(crate) struct Call<'a> {
     /// With delayed name removal names are still on the labels (see [`Row::drop_name`]).
     pub(crate) delayed_name_removal: bool,
     pub(crate) annotations: &'a RefCell<Annotations>,
+    /// Which argument the windows, cells or rows come from.
+    pub(crate) series_argument: usize,
+    /// What ends the query, see [`Call::fail`].
+    pub(crate) failure: RefCell<Option<EvalError>>,
+    /// Memory for values that have to be sorted.
+    pub(crate) scratch: RefCell<Vec<f64>>,
 }
 
 /// An argument of a call.
@@ -57,7 +74,63 @@ pub(crate) enum ArgumentValue {
     Series,
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
+    pub(crate) fn new(
+        arguments: &'a [Argument],
+        steps: Steps,
+        delayed_name_removal: bool,
+        annotations: &'a RefCell<Annotations>,
+    ) -> Self {
+        let is_series = |argument: &Argument| matches!(argument.value, ArgumentValue::Series);
+        Self {
+            steps,
+            arguments,
+            delayed_name_removal,
+            annotations,
+            series_argument: arguments.iter().position(is_series).unwrap_or(0),
+            failure: RefCell::default(),
+            scratch: RefCell::default(),
+        }
+    }
+
+    /// Adds an annotation to the query's result.
+    pub(crate) fn annotate(&self, annotation: Annotation, span: Span) {
+        self.annotations.borrow_mut().add(annotation, span);
+    }
+
+    /// The same for an annotation that names the metric of a window.
+    pub(crate) fn note_metric(
+        &self,
+        window: &Window<'_>,
+        span: Span,
+        annotation: impl FnOnce(String) -> Annotation,
+    ) {
+        self.annotate(annotation(window.labels.metric_name().to_owned()), span);
+    }
+
+    /// Ends the query with an error, as soon as the implementation returns.
+    pub(crate) fn fail(&self, error: EvalError) {
+        self.failure.borrow_mut().get_or_insert(error);
+    }
+
+    /// The error that an implementation ended the query with.
+    pub(crate) fn check(&self) -> Result<(), EvalError> {
+        self.failure.borrow_mut().take().map_or(Ok(()), Err)
+    }
+
+    /// Where the argument stands that the series come from.
+    pub(crate) fn window_span(&self) -> Span {
+        self.span(self.series_argument)
+    }
+
+    /// Works on a copy of values, in memory that is used again.
+    pub(crate) fn with_scratch(&self, values: &[f64], work: impl FnOnce(&mut [f64]) -> f64) -> f64 {
+        let mut scratch = self.scratch.borrow_mut();
+        scratch.clear();
+        scratch.extend_from_slice(values);
+        work(&mut scratch)
+    }
+
     /// The number that an argument is at a step, or `None` when the argument was left out.
     pub(crate) fn scalar(&self, argument: usize, step: usize) -> Option<f64> {
         match &self.arguments.get(argument)?.value {
@@ -84,6 +157,44 @@ impl Call<'_> {
 
     /// The metric's name for an annotation: known only while names are kept.
     pub(crate) fn name_for_annotation<'l>(&self, labels: &'l Labels) -> &'l str {
-        if self.delayed_name_removal { labels.metric_name() } else { "" }
+        if self.delayed_name_removal {
+            labels.metric_name()
+        } else {
+            ""
+        }
     }
+}
+
+/// The implementation of a function that the evaluator does not do itself.
+pub(crate) fn implementation(name: &str) -> Option<Implementation> {
+    use Implementation::Window;
+    Some(match name {
+        "avg_over_time" => Window(over_time::avg),
+        "changes" => Window(changes::changes),
+        "count_over_time" => Window(over_time::count),
+        "delta" => Window(rate::delta),
+        "deriv" => Window(regression::deriv),
+        "double_exponential_smoothing" => Window(regression::double_exponential_smoothing),
+        "first_over_time" => Window(over_time::first),
+        "idelta" => Window(changes::idelta),
+        "increase" => Window(rate::increase),
+        "irate" => Window(changes::irate),
+        "last_over_time" => Window(over_time::last),
+        "mad_over_time" => Window(over_time::mad),
+        "max_over_time" => Window(over_time::max),
+        "min_over_time" => Window(over_time::min),
+        "predict_linear" => Window(regression::predict_linear),
+        "present_over_time" => Window(over_time::present),
+        "quantile_over_time" => Window(over_time::quantile_over_time),
+        "rate" => Window(rate::rate),
+        "resets" => Window(changes::resets),
+        "stddev_over_time" => Window(over_time::stddev),
+        "stdvar_over_time" => Window(over_time::stdvar),
+        "sum_over_time" => Window(over_time::sum),
+        "ts_of_first_over_time" => Window(over_time::ts_of_first),
+        "ts_of_last_over_time" => Window(over_time::ts_of_last),
+        "ts_of_max_over_time" => Window(over_time::ts_of_max),
+        "ts_of_min_over_time" => Window(over_time::ts_of_min),
+        _ => return None,
+    })
 }
