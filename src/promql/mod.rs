@@ -1,9 +1,16 @@
 //! PromQL as Prometheus 3.14 has it: from the text of a query to its answer. Pure and synchronous.
 
 pub(crate) mod ast;
+mod check;
+pub(crate) mod durations;
 pub(crate) mod error;
+mod lex;
 pub(crate) mod limits;
 pub(crate) mod operators;
+pub(crate) mod parse;
+pub(crate) mod preprocess;
+pub(crate) mod print;
+pub(crate) mod quote;
 pub(crate) mod signature;
 
 /// Which experimental parts of the language are allowed. All of them by default.
