@@ -2,12 +2,20 @@
 
 pub(crate) mod annotations;
 pub(crate) mod ast;
+mod check;
 mod civil;
+pub(crate) mod durations;
 pub(crate) mod error;
 pub(crate) mod eval;
 pub(crate) mod functions;
+mod lex;
 pub(crate) mod limits;
 pub(crate) mod operators;
+pub(crate) mod parse;
+pub(crate) mod preprocess;
+pub(crate) mod print;
+pub(crate) mod query;
+pub(crate) mod quote;
 pub(crate) mod signature;
 pub(crate) mod source;
 pub(crate) mod value;
