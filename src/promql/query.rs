@@ -120,7 +120,11 @@ pub fn query(
     time_ms: i64,
     options: &QueryOptions,
 ) -> Result<QueryAnswer, QueryError> {
-    let steps = Steps { start_ms: time_ms, step_ms: 1, count: 1 };
+    let steps = Steps {
+        start_ms: time_ms,
+        step_ms: 1,
+        count: 1,
+    };
     answer(source, text, steps, false, options)
 }
 
@@ -133,17 +137,33 @@ pub fn query_range(
     options: &QueryOptions,
 ) -> Result<QueryAnswer, QueryError> {
     if step_ms <= 0 {
-        return Err(QueryError::Range("the step of a range query must be longer than zero".to_owned()));
+        return Err(QueryError::Range(
+            "the step of a range query must be longer than zero".to_owned(),
+        ));
     }
     let length_ms = end_ms.checked_sub(start_ms).filter(|length_ms| *length_ms >= 0);
     let Some(length_ms) = length_ms else {
-        return Err(QueryError::Range("the end of a range query is before its start".to_owned()));
+        return Err(QueryError::Range(
+            "the end of a range query is before its start".to_owned(),
+        ));
     };
-    let count = usize::try_from(length_ms / step_ms).unwrap_or(usize::MAX).saturating_add(1);
+    let count = usize::try_from(length_ms / step_ms)
+        .unwrap_or(usize::MAX)
+        .saturating_add(1);
     if count > options.samples_max {
         return Err(EvalError::TooManySamples.into());
     }
-    answer(source, text, Steps { start_ms, step_ms, count }, true, options)
+    answer(
+        source,
+        text,
+        Steps {
+            start_ms,
+            step_ms,
+            count,
+        },
+        true,
+        options,
+    )
 }
 
 fn answer(
