@@ -2,14 +2,22 @@
 
 pub(crate) mod annotations;
 pub(crate) mod ast;
+mod check;
 mod civil;
+pub(crate) mod durations;
 pub(crate) mod error;
 pub(crate) mod eval;
 pub(crate) mod functions;
+mod lex;
 pub(crate) mod limits;
 pub(crate) mod operators;
+pub(crate) mod parse;
+pub(crate) mod print;
+pub(crate) mod quote;
 pub(crate) mod signature;
 pub(crate) mod source;
+#[cfg(test)]
+pub(crate) mod testing;
 pub(crate) mod value;
 pub(crate) mod window;
 
