@@ -67,8 +67,10 @@ pub(crate) struct NumberLiteral {
 /// A string, unquoted.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct StringLiteral {
-    /// The text.
+    /// The text; where escapes make bytes that are no UTF-8, with replacement characters.
     pub(crate) value: String,
+    /// The bytes, when they are no UTF-8.
+    pub(crate) bytes: Option<Vec<u8>>,
     /// Its place, with the quotes.
     pub(crate) span: Span,
 }
@@ -94,7 +96,7 @@ pub(crate) struct UnaryExpr {
 }
 
 /// A binary operation.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct BinaryExpr {
     /// The operator.
     pub(crate) op: BinaryOp,
@@ -106,6 +108,8 @@ pub(crate) struct BinaryExpr {
     pub(crate) matching: Option<VectorMatching>,
     /// A comparison answers 0 or 1 instead of filtering.
     pub(crate) return_bool: bool,
+    /// Where the operator stands.
+    pub(crate) op_start: usize,
     /// Its place, from the left operand to the right one.
     pub(crate) span: Span,
 }
@@ -278,6 +282,17 @@ pub(crate) enum DurationKind {
 }
 
 impl Expr {
+    const LEAF: Self = Self::Number(NumberLiteral {
+        value: 0.0,
+        is_duration: false,
+        span: Span { start: 0, end: 0 },
+    });
+
+    /// Takes the expression out, and leaves a number in its place.
+    pub(crate) fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::LEAF)
+    }
+
     /// The expression's place.
     pub(crate) fn span(&self) -> Span {
         match self {
@@ -356,26 +371,38 @@ impl BinaryExpr {
             _ => None,
         })
     }
+
+    fn with_lhs(&self, lhs: Expr) -> Self {
+        Self {
+            op: self.op,
+            lhs: Box::new(lhs),
+            rhs: self.rhs.clone(),
+            matching: self.matching.clone(),
+            return_bool: self.return_bool,
+            op_start: self.op_start,
+            span: self.span,
+        }
+    }
 }
 
 /// A chain of operators is taken apart by a loop: it may be longer than the stack is deep.
 impl Drop for BinaryExpr {
     fn drop(&mut self) {
-        fn take(expr: &mut Box<Expr>) -> Expr {
-            let leaf = NumberLiteral {
-                value: 0.0,
-                is_duration: false,
-                span: Span::default(),
-            };
-            std::mem::replace(&mut **expr, Expr::Number(leaf))
-        }
-        if !matches!(*self.lhs, Expr::Binary(_)) {
-            return;
-        }
-        let mut left = take(&mut self.lhs);
+        let mut left = self.lhs.take();
         while let Expr::Binary(operation) = &mut left {
-            let inner = take(&mut operation.lhs);
-            left = inner;
+            left = operation.lhs.take();
         }
+    }
+}
+
+/// By a loop, as the drop.
+impl Clone for BinaryExpr {
+    fn clone(&self) -> Self {
+        let chain: Vec<&Self> = self.spine().collect();
+        let mut left = chain.last().map_or(Expr::LEAF, |first| (*first.lhs).clone());
+        for operation in chain.iter().skip(1).rev() {
+            left = Expr::Binary(operation.with_lhs(left));
+        }
+        self.with_lhs(left)
     }
 }

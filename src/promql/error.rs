@@ -36,3 +36,27 @@ pub(crate) fn line_and_column(text: &str, at: usize) -> (usize, usize) {
     let line_start = memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1);
     (line, 1 + before.len() - line_start)
 }
+
+/// A fault of a text that is not at hand.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub(super) span: Span,
+    pub(super) message: String,
+}
+
+/// A query whose parts are right but cannot be evaluated: a computed duration that is none. Displayed with the first and
+/// last byte of its place, `3:9: division by zero`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}:{}: {message}", span.start, span.end)]
+pub(crate) struct QueryFault {
+    /// The fault's place.
+    pub(crate) span: Span,
+    /// What is wrong.
+    pub(crate) message: &'static str,
+}
+
+impl QueryFault {
+    pub(crate) fn new(span: Span, message: &'static str) -> Self {
+        Self { span, message }
+    }
+}

@@ -112,6 +112,14 @@ impl UnaryOp {
             Self::Minus => "-",
         }
     }
+
+    /// The number with this sign before it.
+    pub(crate) fn apply(self, value: f64) -> f64 {
+        match self {
+            Self::Plus => value,
+            Self::Minus => -value,
+        }
+    }
 }
 
 impl BinaryOp {
@@ -136,6 +144,25 @@ impl BinaryOp {
             Self::And => "and",
             Self::Or => "or",
             Self::Unless => "unless",
+        }
+    }
+
+    /// How tight the operator binds: the larger, the tighter.
+    pub(crate) fn precedence(self) -> u8 {
+        match self {
+            Self::Or => 1,
+            Self::And | Self::Unless => 2,
+            Self::Eq
+            | Self::Ne
+            | Self::Gt
+            | Self::Lt
+            | Self::Ge
+            | Self::Le
+            | Self::TrimUpper
+            | Self::TrimLower => 3,
+            Self::Add | Self::Sub => 4,
+            Self::Mul | Self::Div | Self::Mod | Self::Atan2 => 5,
+            Self::Pow => 6,
         }
     }
 

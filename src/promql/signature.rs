@@ -13,6 +13,33 @@ pub(crate) enum ValueType {
     String,
 }
 
+impl ValueType {
+    /// The short name.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Scalar => "scalar",
+            Self::Vector => "vector",
+            Self::Matrix => "matrix",
+            Self::String => "string",
+        }
+    }
+
+    /// The name that the documentation uses.
+    pub(crate) fn documented(self) -> &'static str {
+        match self {
+            Self::Scalar => "scalar",
+            Self::Vector => "instant vector",
+            Self::Matrix => "range vector",
+            Self::String => "string",
+        }
+    }
+
+    /// Operators take it.
+    pub(crate) fn is_operand(self) -> bool {
+        matches!(self, Self::Scalar | Self::Vector)
+    }
+}
+
 /// What a function does to the names of the series it answers with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NameEffect {
