@@ -2,9 +2,11 @@
 
 use super::ParseOptions;
 use super::annotations::Annotations;
+use super::durations::QueryTimes;
 use super::eval::error::EvalError;
 use super::eval::{EvalOptions, Outcome, evaluate};
 use super::parse::{parse, parse_metric};
+use super::preprocess::preprocess;
 use super::source::{Select, SeriesSamples, SeriesSet, Source, SourceError};
 use super::value::{QueryPoint, QueryValue, Steps};
 use crate::index::LabelMatcher;
@@ -30,7 +32,10 @@ impl Table {
         for (index, value) in values.iter().enumerate() {
             let Some(value) = value else { continue };
             series.floats.timestamps_ms.push(index as i64 * step_s * 1000);
-            series.floats.values.push(if value.is_nan() { stale_nan() } else { *value });
+            series
+                .floats
+                .values
+                .push(if value.is_nan() { stale_nan() } else { *value });
         }
         self
     }
@@ -52,20 +57,31 @@ impl Source for Table {
         let matchers = LabelMatcher::compile_all(&select.matchers);
         let matchers = matchers.map_err(|error| SourceError(error.to_string()))?;
         let matches = |labels: &Labels| {
-            matchers.iter().all(|matcher| matcher.matches(labels.get(matcher.name()).unwrap_or("")))
+            matchers
+                .iter()
+                .all(|matcher| matcher.matches(labels.get(matcher.name()).unwrap_or("")))
         };
         let within = |series: &SeriesSamples| {
             let times = &series.floats.timestamps_ms;
             let from = times.partition_point(|at| *at < select.start_ms);
             let to = times.partition_point(|at| *at <= select.end_ms);
-            let mut cut = SeriesSamples { labels: series.labels.clone(), ..SeriesSamples::default() };
+            let mut cut = SeriesSamples {
+                labels: series.labels.clone(),
+                ..SeriesSamples::default()
+            };
             cut.floats.timestamps_ms = times[from..to].to_vec();
             cut.floats.values = series.floats.values[from..to].to_vec();
             cut
         };
-        let found = self.series.values().filter(|series| matches(&series.labels)).map(within);
+        let found = self
+            .series
+            .values()
+            .filter(|series| matches(&series.labels))
+            .map(within);
         let found: Vec<SeriesSamples> = found.filter(|series| !series.is_empty()).collect();
-        Ok(Box::new(Found { series: found.into_iter() }))
+        Ok(Box::new(Found {
+            series: found.into_iter(),
+        }))
     }
 }
 
@@ -94,11 +110,31 @@ pub(crate) fn options() -> EvalOptions {
 
 /// Evaluates a query over `count` steps; with one it is an instant query.
 pub(crate) fn run(table: &Table, query: &str, start_s: i64, step_s: i64, count: usize) -> Outcome {
-    run_with(table, &options(), query, Steps { start_ms: start_s * 1000, step_ms: step_s * 1000, count })
+    run_with(
+        table,
+        &options(),
+        query,
+        Steps {
+            start_ms: start_s * 1000,
+            step_ms: step_s * 1000,
+            count,
+        },
+    )
 }
 
 pub(crate) fn run_with(table: &Table, options: &EvalOptions, query: &str, steps: Steps) -> Outcome {
-    let expr = parse(query, ParseOptions::default()).unwrap();
+    let mut expr = parse(query, ParseOptions::default()).unwrap();
+    let (start_ms, end_ms) = (steps.start_ms, steps.end_ms());
+    let step_ms = if start_ms == end_ms { 0 } else { steps.step_ms };
+    preprocess(
+        &mut expr,
+        &QueryTimes {
+            start_ms,
+            end_ms,
+            step_ms,
+        },
+    )
+    .unwrap();
     evaluate(table, options, &expr, steps, steps.count > 1)
 }
 
@@ -112,7 +148,8 @@ pub(crate) fn instant(table: &Table, query: &str, time_s: i64) -> Result<Vec<Str
         QueryValue::Scalar { value, .. } => vec![value.to_string()],
         QueryValue::String { value, .. } => vec![value],
         QueryValue::Vector(samples) => {
-            let line = |sample: &super::value::QuerySample| format!("{} {}", sample.labels, point(&sample.value));
+            let line =
+                |sample: &super::value::QuerySample| format!("{} {}", sample.labels, point(&sample.value));
             samples.iter().map(line).collect()
         }
         QueryValue::Matrix(series) => {
