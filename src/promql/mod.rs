@@ -20,6 +20,8 @@ pub(crate) mod quote;
 pub(crate) mod series_desc;
 pub(crate) mod signature;
 pub(crate) mod source;
+#[cfg(test)]
+pub(crate) mod testing;
 pub(crate) mod value;
 pub(crate) mod window;
 

@@ -20,6 +20,8 @@ mod result;
 mod selector;
 mod sets;
 mod smoothed;
+#[cfg(test)]
+mod tests;
 
 use self::budget::{Budget, CancelFlag, Held};
 use self::error::EvalError;
