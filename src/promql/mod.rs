@@ -14,7 +14,6 @@ pub(crate) mod operators;
 pub(crate) mod parse;
 pub(crate) mod preprocess;
 pub(crate) mod print;
-pub(crate) mod query;
 pub(crate) mod quote;
 pub(crate) mod signature;
 pub(crate) mod source;

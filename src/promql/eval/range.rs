@@ -84,7 +84,9 @@ impl<'s> Windows<'s> {
         let floats = &self.series.floats;
         if floats.starts_ms.is_empty() {
             let pairs = floats.values.windows(2).enumerate();
-            let falls = pairs.filter(|(_, pair)| pair[1] < pair[0]).map(|(index, _)| index + 1);
+            let falls = pairs
+                .filter(|(_, pair)| pair[1] < pair[0])
+                .map(|(index, _)| index + 1);
             self.falls = Some(falls.collect());
         }
         self
@@ -96,7 +98,10 @@ impl<'s> Windows<'s> {
         while all.get(self.falls_from).is_some_and(|at| *at <= self.floats.from) {
             self.falls_from += 1;
         }
-        let behind = all[self.falls_from..].iter().take_while(|at| **at < self.floats.to).count();
+        let behind = all[self.falls_from..]
+            .iter()
+            .take_while(|at| **at < self.floats.to)
+            .count();
         Some((self.falls_from, self.falls_from + behind))
     }
 
