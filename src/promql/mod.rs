@@ -12,10 +12,12 @@ mod lex;
 pub(crate) mod limits;
 pub(crate) mod operators;
 pub(crate) mod parse;
+pub(crate) mod pinned;
 pub(crate) mod preprocess;
 pub(crate) mod print;
 pub(crate) mod query;
 pub(crate) mod quote;
+pub(crate) mod series_desc;
 pub(crate) mod signature;
 pub(crate) mod source;
 #[cfg(test)]
