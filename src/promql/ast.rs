@@ -9,11 +9,11 @@ use crate::promql::signature::{Function, ValueType};
 
 /// A place in the text of a query: bytes from `start` up to, not including, `end`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub(crate) struct Span {
+pub struct Span {
     /// The first byte.
-    pub(crate) start: usize,
+    pub start: usize,
     /// The byte behind the last one.
-    pub(crate) end: usize,
+    pub end: usize,
 }
 
 impl Span {

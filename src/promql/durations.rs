@@ -20,7 +20,7 @@ const UNITS: [(&str, i64); 7] = [
 const DURATION_MS_MAX: i64 = i64::MAX / 1_000_000;
 
 /// Reads a duration like `1h30m`: each unit once at most, in falling order.
-pub(crate) fn parse_duration_ms(text: &str) -> Result<i64, String> {
+pub fn parse_duration_ms(text: &str) -> Result<i64, String> {
     match text {
         "" => return Err("empty duration string".to_owned()),
         "0" => return Ok(0),

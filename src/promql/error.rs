@@ -5,15 +5,15 @@ use crate::promql::ast::Span;
 /// A query that is none. Displayed as `1:3: parse error: unexpected ...`, line and column counted from one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{line}:{column}: parse error: {message}")]
-pub(crate) struct ParseError {
+pub struct ParseError {
     /// The line of the fault.
-    pub(crate) line: usize,
+    pub line: usize,
     /// The column of the fault, in bytes.
-    pub(crate) column: usize,
+    pub column: usize,
     /// The fault's place.
-    pub(crate) span: Span,
+    pub span: Span,
     /// What is wrong.
-    pub(crate) message: String,
+    pub message: String,
 }
 
 impl ParseError {
@@ -48,11 +48,11 @@ pub(super) struct Fault {
 /// last byte of its place, `3:9: division by zero`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}:{}: {message}", span.start, span.end)]
-pub(crate) struct QueryFault {
+pub struct QueryFault {
     /// The fault's place.
-    pub(crate) span: Span,
+    pub span: Span,
     /// What is wrong.
-    pub(crate) message: &'static str,
+    pub message: &'static str,
 }
 
 impl QueryFault {

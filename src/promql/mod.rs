@@ -12,11 +12,15 @@ mod lex;
 pub(crate) mod limits;
 pub(crate) mod operators;
 pub(crate) mod parse;
+pub(crate) mod pinned;
 pub(crate) mod preprocess;
 pub(crate) mod print;
 pub(crate) mod quote;
+pub(crate) mod series_desc;
 pub(crate) mod signature;
 pub(crate) mod source;
+#[cfg(test)]
+pub(crate) mod testing;
 pub(crate) mod value;
 pub(crate) mod window;
 

@@ -4,6 +4,7 @@
 use super::ast::{At, BinaryExpr, Call, DurationExpr, Expr, NumberLiteral, SubqueryExpr, VectorSelector};
 use super::durations::{QueryTimes, compute_ms};
 use super::error::QueryFault;
+use super::signature::Function;
 
 /// Functions whose answer depends on the step though their arguments do not.
 const STEP_FUNCTIONS: [&str; 11] = [
@@ -105,6 +106,12 @@ fn time_of_query(expr: &Expr, times: &QueryTimes) -> Option<NumberLiteral> {
         is_duration: false,
         span: call.span,
     })
+}
+
+/// Whether a function's answer depends on the step or the times of the query, though its arguments do not.
+pub(super) fn depends_on_step(function: &Function) -> bool {
+    let times = ["start", "end", "range", "step"];
+    STEP_FUNCTIONS.contains(&function.name) || times.contains(&function.name)
 }
 
 fn strip_parens(expr: &mut Expr) {

@@ -1,7 +1,9 @@
 //! A query from its text to its answer, on any source of samples.
 
+use super::ParseOptions;
 use super::annotations::MAX_SHOWN;
-use super::error::ParseError;
+use super::durations::QueryTimes;
+use super::error::{ParseError, QueryFault};
 use super::eval::budget::CancelFlag;
 use super::eval::error::EvalError;
 use super::eval::{EvalOptions, evaluate};
@@ -10,7 +12,6 @@ use super::preprocess::preprocess;
 use super::signature::ValueType;
 use super::source::Source;
 use super::value::{QueryValue, Steps};
-use super::{ParseOptions, check};
 use std::time::Duration;
 
 /// How queries are evaluated. The defaults are those of Prometheus.
@@ -105,6 +106,9 @@ pub enum QueryError {
     /// The text is no query.
     #[error(transparent)]
     Parse(#[from] ParseError),
+    /// A duration of the query is none, at these times.
+    #[error(transparent)]
+    Times(#[from] QueryFault),
     /// The query cannot be asked over a range, or the range is none.
     #[error("{0}")]
     Range(String),
@@ -120,8 +124,17 @@ pub fn query(
     time_ms: i64,
     options: &QueryOptions,
 ) -> Result<QueryAnswer, QueryError> {
-    let steps = Steps { start_ms: time_ms, step_ms: 1, count: 1 };
-    answer(source, text, steps, false, options)
+    let steps = Steps {
+        start_ms: time_ms,
+        step_ms: 1,
+        count: 1,
+    };
+    let times = QueryTimes {
+        start_ms: time_ms,
+        end_ms: time_ms,
+        step_ms: 0,
+    };
+    answer(source, text, (steps, times), false, options)
 }
 
 /// Answers a query at each step from `start_ms` to `end_ms`, both included.
@@ -133,23 +146,39 @@ pub fn query_range(
     options: &QueryOptions,
 ) -> Result<QueryAnswer, QueryError> {
     if step_ms <= 0 {
-        return Err(QueryError::Range("the step of a range query must be longer than zero".to_owned()));
+        return Err(QueryError::Range(
+            "the step of a range query must be longer than zero".to_owned(),
+        ));
     }
     let length_ms = end_ms.checked_sub(start_ms).filter(|length_ms| *length_ms >= 0);
     let Some(length_ms) = length_ms else {
-        return Err(QueryError::Range("the end of a range query is before its start".to_owned()));
+        return Err(QueryError::Range(
+            "the end of a range query is before its start".to_owned(),
+        ));
     };
-    let count = usize::try_from(length_ms / step_ms).unwrap_or(usize::MAX).saturating_add(1);
+    let count = usize::try_from(length_ms / step_ms)
+        .unwrap_or(usize::MAX)
+        .saturating_add(1);
     if count > options.samples_max {
         return Err(EvalError::TooManySamples.into());
     }
-    answer(source, text, Steps { start_ms, step_ms, count }, true, options)
+    let steps = Steps {
+        start_ms,
+        step_ms,
+        count,
+    };
+    let times = QueryTimes {
+        start_ms,
+        end_ms,
+        step_ms,
+    };
+    answer(source, text, (steps, times), true, options)
 }
 
 fn answer(
     source: &dyn Source,
     text: &str,
-    steps: Steps,
+    (steps, times): (Steps, QueryTimes),
     is_range: bool,
     options: &QueryOptions,
 ) -> Result<QueryAnswer, QueryError> {
@@ -161,7 +190,7 @@ fn answer(
             value_type.as_str()
         )));
     }
-    preprocess(&mut expr, text, steps)?;
+    preprocess(&mut expr, &times)?;
     let outcome = evaluate(source, &options.eval(), &expr, steps, is_range);
     let shown = outcome.annotations.texts(text, MAX_SHOWN);
     Ok(QueryAnswer {

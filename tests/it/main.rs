@@ -26,6 +26,7 @@ mod ordering;
 mod peers;
 mod play;
 mod process;
+mod promql;
 mod reading;
 mod records;
 mod regressions;

@@ -13,6 +13,7 @@ pub(crate) mod error;
 mod info;
 pub(crate) mod labels;
 mod matching;
+mod pairs;
 mod plan;
 mod range;
 mod read;
@@ -20,6 +21,8 @@ mod result;
 mod selector;
 mod sets;
 mod smoothed;
+#[cfg(test)]
+mod tests;
 
 use self::budget::{Budget, CancelFlag, Held};
 use self::error::EvalError;
