@@ -1,6 +1,4 @@
-//! Numbers and strings as Go prints them: Prometheus' answers, labels and messages are made of these.
-
-use std::fmt::Write;
+//! Numbers as Go prints them: Prometheus' answers, labels and messages are made of these.
 
 /// `strconv.FormatFloat(x, 'f', -1, 64)`: the shortest digits that read back as `x`, never with an exponent.
 pub(crate) fn float_f(x: f64) -> String {
@@ -99,51 +97,6 @@ fn exponent_form(text: &str) -> String {
     format!("{mantissa}e{sign}{:02}", exponent.unsigned_abs())
 }
 
-/// `strconv.Quote`: a string in double quotes, with what is not printable escaped.
-pub(crate) fn quote(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => quoted.push_str("\\\""),
-            '\\' => quoted.push_str("\\\\"),
-            '\x07' => quoted.push_str("\\a"),
-            '\x08' => quoted.push_str("\\b"),
-            '\x0c' => quoted.push_str("\\f"),
-            '\n' => quoted.push_str("\\n"),
-            '\r' => quoted.push_str("\\r"),
-            '\t' => quoted.push_str("\\t"),
-            '\x0b' => quoted.push_str("\\v"),
-            c if is_printable(c) => quoted.push(c),
-            c => push_escape(&mut quoted, u32::from(c)),
-        }
-    }
-    quoted.push('"');
-    quoted
-}
-
-fn push_escape(quoted: &mut String, code: u32) {
-    let result = match code {
-        0..=0x7f => write!(quoted, "\\x{code:02x}"),
-        0x80..=0xffff => write!(quoted, "\\u{code:04x}"),
-        _ => write!(quoted, "\\U{code:08x}"),
-    };
-    result.expect("BUG: writing to a string cannot fail");
-}
-
-fn is_printable(c: char) -> bool {
-    if c.is_ascii() {
-        return (' '..='~').contains(&c);
-    }
-    // Behind another character a combining mark is not escaped, as in Go; alone Rust would escape it.
-    !['a', c]
-        .iter()
-        .collect::<String>()
-        .escape_debug()
-        .to_string()
-        .contains('\\')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,22 +156,5 @@ mod tests {
             [1.0, 0.0, 0.99, 1e30, -1.0, f64::NAN, f64::INFINITY].map(float_open_metrics),
             ["1.0", "0.0", "0.99", "1e+30", "-1.0", "NaN", "+Inf"]
         );
-    }
-
-    #[test]
-    fn strings_are_quoted() {
-        let table = [
-            ("a\"b\\c", r#""a\"b\\c""#),
-            ("\x07\x08\x0c\n\r\t\x0b", r#""\a\b\f\n\r\t\v""#),
-            ("\x00\x1b\x7f", r#""\x00\x1b\x7f""#),
-            ("é日本e\u{301}", "\"é日本e\u{301}\""),
-            (
-                "\u{85}\u{a0}\u{200b}\u{e0001}",
-                r#""\u0085\u00a0\u200b\U000e0001""#,
-            ),
-        ];
-        for (text, quoted) in table {
-            assert_eq!(quote(text), quoted);
-        }
     }
 }

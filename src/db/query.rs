@@ -102,7 +102,11 @@ impl Unit {
     fn from_ms(self, timestamp_ms: i64) -> i64 {
         let (units, ms) = self.scale();
         let floor = timestamp_ms.div_euclid(ms);
-        let first = if timestamp_ms.rem_euclid(ms) > 0 { floor.saturating_add(1) } else { floor };
+        let first = if timestamp_ms.rem_euclid(ms) > 0 {
+            floor.saturating_add(1)
+        } else {
+            floor
+        };
         first.saturating_mul(units)
     }
 
@@ -141,20 +145,31 @@ impl SeriesSet for Cursor {
             floats.timestamps_ms.extend_from_slice(series.float_timestamps());
         } else {
             let timestamps = series.float_timestamps().iter();
-            floats.timestamps_ms.extend(timestamps.map(|timestamp| unit.to_ms(*timestamp)));
+            floats
+                .timestamps_ms
+                .extend(timestamps.map(|timestamp| unit.to_ms(*timestamp)));
         }
-        floats.values.extend(series.float_bits().iter().map(|bits| f64::from_bits(*bits)));
+        floats
+            .values
+            .extend(series.float_bits().iter().map(|bits| f64::from_bits(*bits)));
         for (timestamp, histogram) in series.histograms() {
             out.histograms.timestamps_ms.push(unit.to_ms(*timestamp));
-            out.histograms.values.push(Arc::new(FloatHistogram::from(&**histogram)));
+            out.histograms
+                .values
+                .push(Arc::new(FloatHistogram::from(&**histogram)));
         }
         if self.with_starts
             && let Some(start_of) = series.starts()
         {
-            let starts = series.float_timestamps().iter().map(|timestamp| start_of(*timestamp));
+            let starts = series
+                .float_timestamps()
+                .iter()
+                .map(|timestamp| start_of(*timestamp));
             floats.starts_ms.extend(starts.map(|start| unit.to_ms(start)));
             let starts = series.histograms().iter().map(|sample| start_of(sample.0));
-            out.histograms.starts_ms.extend(starts.map(|start| unit.to_ms(start)));
+            out.histograms
+                .starts_ms
+                .extend(starts.map(|start| unit.to_ms(start)));
         }
         Ok(true)
     }
@@ -182,7 +197,11 @@ mod tests {
         ];
         for (precision, first_ms, last_ms, wanted) in cases {
             let unit = Unit(precision);
-            assert_eq!((unit.from_ms(first_ms), unit.from_last_ms(last_ms)), wanted, "{precision:?}");
+            assert_eq!(
+                (unit.from_ms(first_ms), unit.from_last_ms(last_ms)),
+                wanted,
+                "{precision:?}"
+            );
         }
         assert_eq!(Unit(Precision::Seconds).to_ms(3), 3000);
         assert_eq!(Unit(Precision::Nanoseconds).to_ms(-1), -1);

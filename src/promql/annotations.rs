@@ -2,7 +2,8 @@
 
 use super::ast::Span;
 use super::error::line_and_column;
-use crate::base::go_text::{float_g, float_g_digits, quote};
+use super::quote::quote;
+use crate::base::go_text::{float_g, float_g_digits};
 use std::collections::HashMap;
 use std::fmt;
 

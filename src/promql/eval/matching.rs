@@ -59,11 +59,11 @@ fn compared(matching: &VectorMatching, labels: &Labels) -> Labels {
 }
 
 /// One side of an operation: rows with the numbers of their signatures.
-struct Side<'r> {
-    rows: &'r [Row],
-    ordinals: Vec<usize>,
+pub(super) struct Side<'r> {
+    pub(super) rows: &'r [Row],
+    pub(super) ordinals: Vec<usize>,
     /// The value of a series that is missing on this side.
-    fill: Option<f64>,
+    pub(super) fill: Option<f64>,
 }
 
 impl Side<'_> {
@@ -121,6 +121,9 @@ impl<'a> Evaluator<'a> {
         };
         let is_swapped = matching.cardinality == Cardinality::OneToMany;
         let (many, one) = if is_swapped { (right, left) } else { (left, right) };
+        if let Some(results) = self.match_pairs(operation, matching, (&many, &one), signatures.count()) {
+            return Ok(results);
+        }
         let mut join = Join {
             evaluator: self,
             operation,
@@ -256,6 +259,11 @@ impl Join<'_, '_> {
         Ok(())
     }
 
+    fn labels(&self, many: &Labels, one: &Labels) -> Labels {
+        let delayed = self.evaluator.options.delayed_name_removal;
+        result_labels(self.operation, self.matching, delayed, many, one)
+    }
+
     /// Where the result of two rows goes.
     fn result_of(&mut self, pair: (usize, usize), steps: usize) -> usize {
         if let Some(known) = self.by_pair.get(&pair) {
@@ -264,13 +272,13 @@ impl Join<'_, '_> {
         let labels = match pair {
             (FILLED, one) => {
                 let one = &self.one.rows[one].labels;
-                self.result_labels(&compared(self.matching, one), one)
+                self.labels(&compared(self.matching, one), one)
             }
             (many, FILLED) => {
                 let many = &self.many.rows[many].labels;
-                self.result_labels(many, &compared(self.matching, many))
+                self.labels(many, &compared(self.matching, many))
             }
-            (many, one) => self.result_labels(&self.many.rows[many].labels, &self.one.rows[one].labels),
+            (many, one) => self.labels(&self.many.rows[many].labels, &self.one.rows[one].labels),
         };
         let many = self.many.rows.get(pair.0);
         let drop_name = self.operation.return_bool || many.is_some_and(|row| row.drop_name);
@@ -287,29 +295,35 @@ impl Join<'_, '_> {
         self.by_pair.insert(pair, result);
         result
     }
+}
 
-    fn result_labels(&self, many: &Labels, one: &Labels) -> Labels {
-        let matching = self.matching;
-        let changes_meaning = changes_meaning(self.operation.op);
-        let is_one_to_one = matching.cardinality == Cardinality::OneToOne;
-        let mut labels = kept(many, |name| {
-            let is_named = || matching.labels.iter().any(|label| label == name);
-            let stays = !is_one_to_one || is_named() == matching.on;
-            stays && !(changes_meaning && is_metadata(name))
-        });
-        if !matching.include.is_empty() {
-            let included: Vec<(&str, &str)> = matching
-                .include
-                .iter()
-                .map(|name| (name.as_str(), one.get(name).unwrap_or("")))
-                .collect();
-            labels = with(&labels, &included);
-        }
-        if self.operation.return_bool && !self.evaluator.options.delayed_name_removal {
-            labels = without_metadata(&labels);
-        }
-        labels
+/// The labels of the result of two series.
+pub(super) fn result_labels(
+    operation: &BinaryExpr,
+    matching: &VectorMatching,
+    delayed_name_removal: bool,
+    many: &Labels,
+    one: &Labels,
+) -> Labels {
+    let changes_meaning = changes_meaning(operation.op);
+    let is_one_to_one = matching.cardinality == Cardinality::OneToOne;
+    let mut labels = kept(many, |name| {
+        let is_named = || matching.labels.iter().any(|label| label == name);
+        let stays = !is_one_to_one || is_named() == matching.on;
+        stays && !(changes_meaning && is_metadata(name))
+    });
+    if !matching.include.is_empty() {
+        let included: Vec<(&str, &str)> = matching
+            .include
+            .iter()
+            .map(|name| (name.as_str(), one.get(name).unwrap_or("")))
+            .collect();
+        labels = with(&labels, &included);
     }
+    if operation.return_bool && !delayed_name_removal {
+        labels = without_metadata(&labels);
+    }
+    labels
 }
 
 fn cell_at(side: &Side<'_>, row: usize, step: usize) -> Cell {

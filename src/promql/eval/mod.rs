@@ -13,6 +13,7 @@ pub(crate) mod error;
 mod info;
 pub(crate) mod labels;
 mod matching;
+mod pairs;
 mod plan;
 mod range;
 mod read;

@@ -5,22 +5,32 @@
 
 pub(crate) mod absent;
 mod changes;
+mod classic;
 pub(crate) mod extended;
+mod histogram;
 mod histogram_rate;
 pub(crate) mod histogram_sums;
 pub(crate) mod interpolate;
+mod labels;
+mod math;
+mod native;
 mod over_time;
 mod rate;
 mod regression;
+mod sort;
 pub(crate) mod sums;
+#[cfg(test)]
+mod testing;
+mod time;
 
 use super::annotations::{Annotation, Annotations};
 use super::ast::Span;
 use super::eval::error::EvalError;
 use super::value::{Cell, Row, Steps};
 use super::window::Window;
+use crate::index::rewrite::Rewriter;
 use crate::model::labels::Labels;
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 
 /// An implementation of a function.
 #[derive(Clone, Copy)]
@@ -54,6 +64,8 @@ pub(crate) struct Call<'a> {
     pub(crate) failure: RefCell<Option<EvalError>>,
     /// Memory for values that have to be sorted.
     pub(crate) scratch: RefCell<Vec<f64>>,
+    /// The regular expression of `label_replace`, compiled once, or why it is refused.
+    pub(crate) rewriter: OnceCell<Result<Rewriter, String>>,
 }
 
 /// An argument of a call.
@@ -90,6 +102,7 @@ impl<'a> Call<'a> {
             series_argument: arguments.iter().position(is_series).unwrap_or(0),
             failure: RefCell::default(),
             scratch: RefCell::default(),
+            rewriter: OnceCell::new(),
         }
     }
 
@@ -195,6 +208,15 @@ pub(crate) fn implementation(name: &str) -> Option<Implementation> {
         "ts_of_last_over_time" => Window(over_time::ts_of_last),
         "ts_of_max_over_time" => Window(over_time::ts_of_max),
         "ts_of_min_over_time" => Window(over_time::ts_of_min),
-        _ => return None,
+        _ => {
+            let others = [
+                histogram::implementation,
+                labels::implementation,
+                math::implementation,
+                sort::implementation,
+                time::implementation,
+            ];
+            return others.iter().find_map(|implementation| implementation(name));
+        }
     })
 }

@@ -2,11 +2,12 @@
 
 use super::groups::{Grouping, Groups};
 use super::param_of;
-use crate::base::go_text::{float_f, quote};
+use crate::base::go_text::float_f;
 use crate::promql::ast::AggregateExpr;
 use crate::promql::eval::error::EvalError;
 use crate::promql::eval::labels::with;
 use crate::promql::eval::{Evaluator, Sink};
+use crate::promql::quote::quote;
 use crate::promql::value::{Cell, Row, Steps};
 
 impl Evaluator<'_> {
