@@ -15,6 +15,7 @@ pub(crate) mod parse;
 pub(crate) mod pinned;
 pub(crate) mod preprocess;
 pub(crate) mod print;
+pub(crate) mod query;
 pub(crate) mod quote;
 pub(crate) mod series_desc;
 pub(crate) mod signature;
