@@ -314,8 +314,8 @@ mod tests {
     fn durations_that_are_none_are_faults() {
         let cases = [
             ("a[step() - 5]", "2:12: duration must be greater than 0"),
-            ("a[1m / (step() - 5)]", "2:19: division by zero"),
-            ("a[1m % (step() - 5)]", "2:19: modulo by zero"),
+            ("a[1m / (step() - 5)]", "2:18: division by zero"),
+            ("a[1m % (step() - 5)]", "2:18: modulo by zero"),
             ("a[10 ^ 30]", "2:9: duration is out of range"),
         ];
         for (text, message) in cases {
