@@ -53,6 +53,9 @@ pub(crate) enum Implementation {
 
 /// A call: the function's arguments and surroundings.
 pub(crate) struct Call<'a> {
+    /// Where the call stands in the query.
+    pub(crate) own_span: Span,
+
     pub(crate) steps: Steps,
     pub(crate) arguments: &'a [Argument],
     /// With delayed name removal names are still on the labels (see [`Row::drop_name`]).
@@ -95,6 +98,7 @@ impl<'a> Call<'a> {
     ) -> Self {
         let is_series = |argument: &Argument| matches!(argument.value, ArgumentValue::Series);
         Self {
+            own_span: Span::default(),
             steps,
             arguments,
             delayed_name_removal,
