@@ -6,7 +6,7 @@ use super::range::Windows;
 use super::{Evaluator, NameRemoval, Sink, mistyped};
 use crate::model::labels::Labels;
 use crate::promql::annotations::Annotation;
-use crate::promql::ast::{self, Expr};
+use crate::promql::ast::{self, Expr, VectorSelector};
 use crate::promql::functions::absent::absent_labels;
 use crate::promql::functions::{self, Argument, ArgumentValue, Call, Implementation};
 use crate::promql::signature::{NameEffect, ValueType};
@@ -33,6 +33,7 @@ impl Evaluator<'_> {
             "absent_over_time" => return self.absent_over_time(call, steps, sink),
             "info" => return self.info(call, steps, sink),
             "timestamp" => return self.timestamp(call, steps, sink),
+            "start_timestamp" => return self.start_timestamp(call, steps, sink),
             _ => {}
         }
         let implementation = functions::implementation(name)
@@ -224,11 +225,7 @@ impl Evaluator<'_> {
             names.apply(&mut row)?;
             sink(row)
         };
-        let unwrapped = match argument.unwrap_parens() {
-            Expr::StepInvariant(inner) => inner.unwrap_parens(),
-            other => other,
-        };
-        if let Expr::Vector(selector) = unwrapped {
+        if let Some(selector) = selector_of(argument) {
             return self.select_timestamps(selector, steps, &mut emit);
         }
         self.vector(argument, steps, &mut |mut row| {
@@ -239,6 +236,22 @@ impl Evaluator<'_> {
             }
             emit(row)
         })
+    }
+
+    /// The start timestamps of samples. An expression has none.
+    fn start_timestamp(&self, call: &ast::Call, steps: Steps, sink: Sink<'_>) -> Result<(), EvalError> {
+        let argument = call.args.first().ok_or_else(|| mistyped("a call"))?;
+        self.set_hints(call.function.name, &[], false);
+        let mut names = NameRemoval::new(self.options.delayed_name_removal);
+        match selector_of(argument) {
+            Some(selector) if self.options.start_timestamps => {
+                self.select_starts(selector, steps, &mut |mut row| {
+                    names.apply(&mut row)?;
+                    sink(row)
+                })
+            }
+            _ => self.vector(argument, steps, &mut |_| Ok(())),
+        }
     }
 
     fn absent(&self, call: &ast::Call, steps: Steps, sink: Sink<'_>) -> Result<(), EvalError> {
@@ -266,6 +279,15 @@ impl Evaluator<'_> {
             Ok(())
         })?;
         absent_row(argument, &present, sink)
+    }
+}
+
+/// The selector that an argument is.
+fn selector_of(argument: &Expr) -> Option<&VectorSelector> {
+    match argument.unwrap_parens() {
+        Expr::StepInvariant(inner) => selector_of(inner),
+        Expr::Vector(selector) => Some(selector),
+        _ => None,
     }
 }
 
