@@ -50,7 +50,11 @@ pub const TARGETS: &[Target] = &[
     target("read_request", read_request, requests::read_requests),
     target("replay", replay, seeds::replay),
     target("segment", segment, seeds::segment),
-    target("series_description", series_description, queries::series_descriptions),
+    target(
+        "series_description",
+        series_description,
+        queries::series_descriptions,
+    ),
     target("series_state", series_state, seeds::series_state),
     target("sketch", sketch, seeds::sketch),
     target("time_columns", time_columns, seeds::time_columns),

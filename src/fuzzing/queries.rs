@@ -49,5 +49,7 @@ pub(super) fn series_descriptions() -> Vec<Vec<u8>> {
         "h {{schema:-53 sum:1 count:2 custom_values:[1 2.5] buckets:[1 1] counter_reset_hint:gauge}}x3",
         "h {{schema:1 count:1 buckets:[1] offset:-2 n_buckets:[1] n_offset:1 z_bucket:2 z_bucket_w:0.5}}+{{schema:1 count:1}}x2",
     ];
-    descriptions.map(|description| description.as_bytes().to_vec()).to_vec()
+    descriptions
+        .map(|description| description.as_bytes().to_vec())
+        .to_vec()
 }

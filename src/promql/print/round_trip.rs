@@ -62,13 +62,15 @@ fn modifiers() -> impl Strategy<Value = String> {
 }
 
 fn series() -> impl Strategy<Value = String> {
-    (prop::option::of("[a-z:]{1,5}_[a-z]"), prop::collection::vec(matcher(), 0..3)).prop_map(|(name, matchers)| {
-        match name {
+    (
+        prop::option::of("[a-z:]{1,5}_[a-z]"),
+        prop::collection::vec(matcher(), 0..3),
+    )
+        .prop_map(|(name, matchers)| match name {
             Some(name) if matchers.is_empty() => name,
             Some(name) => format!("{name}{{{}}}", matchers.join(",")),
             None => format!("{{\"a name\",{}}}", matchers.join(", ")),
-        }
-    })
+        })
 }
 
 fn labels() -> impl Strategy<Value = String> {
@@ -83,7 +85,12 @@ fn matching() -> impl Strategy<Value = String> {
     ];
     let tag = prop::sample::select(vec!["on", "ignoring"]);
     let matched = (tag, labels(), group).prop_map(|(tag, labels, group)| format!("{tag} ({labels}){group}"));
-    let fill = prop::sample::select(vec!["", " fill(0)", " fill_left(-1)", " fill_right(NaN) fill_left(2)"]);
+    let fill = prop::sample::select(vec![
+        "",
+        " fill(0)",
+        " fill_left(-1)",
+        " fill_right(NaN) fill_left(2)",
+    ]);
     (prop_oneof![Just(String::new()), matched], fill).prop_map(|(matched, fill)| format!("{matched}{fill}"))
 }
 
@@ -91,10 +98,14 @@ fn matching() -> impl Strategy<Value = String> {
 fn vector() -> impl Strategy<Value = String> {
     let selector = (series(), modifiers()).prop_map(|(series, modifiers)| format!("{series}{modifiers}"));
     selector.prop_recursive(5, 40, 3, |inner| {
-        let arithmetic = prop::sample::select(vec!["+", "-", "*", "/", "%", "^", "atan2", ">", "<= bool", "</", ">/"]);
+        let arithmetic = prop::sample::select(vec![
+            "+", "-", "*", "/", "%", "^", "atan2", ">", "<= bool", "</", ">/",
+        ]);
         let sets = prop::sample::select(vec!["and", "or", "unless"]);
         let number = prop_oneof![
-            any::<f64>().prop_filter("no sign", |value| value.is_sign_positive()).prop_map(|value| value.to_string()),
+            any::<f64>()
+                .prop_filter("no sign", |value| value.is_sign_positive())
+                .prop_map(|value| value.to_string()),
             Just("1h30m".to_owned()),
         ];
         prop_oneof![
@@ -106,7 +117,8 @@ fn vector() -> impl Strategy<Value = String> {
             inner.clone().prop_map(|a| format!("({a})")),
             inner.clone().prop_map(|a| format!("-{a}")),
             (inner.clone(), labels()).prop_map(|(a, labels)| format!("sum by ({labels}) ({a})")),
-            (inner.clone(), labels(), number).prop_map(|(a, labels, k)| format!("topk({k}, {a}) without ({labels})")),
+            (inner.clone(), labels(), number)
+                .prop_map(|(a, labels, k)| format!("topk({k}, {a}) without ({labels})")),
             inner.clone().prop_map(|a| format!("count_values(\"v\\n\", {a})")),
             inner.clone().prop_map(|a| format!("clamp_max({a}, 5)")),
             (series(), duration()).prop_map(|(series, range)| format!("rate({series}[{range}])")),
@@ -123,7 +135,11 @@ fn tree(expr: &Expr) -> String {
     let debug = format!("{expr:?}");
     let mut out = String::new();
     let mut rest = &*debug;
-    while let Some(at) = ["start: ", "end: "].iter().filter_map(|key| rest.find(key).map(|at| at + key.len())).min() {
+    while let Some(at) = ["start: ", "end: "]
+        .iter()
+        .filter_map(|key| rest.find(key).map(|at| at + key.len()))
+        .min()
+    {
         out.push_str(&rest[..at]);
         rest = rest[at..].trim_start_matches(|digit: char| digit.is_ascii_digit());
     }
@@ -138,7 +154,10 @@ fn sorted(mut expr: Expr) -> Expr {
 fn sort_matchers(expr: &mut Expr) {
     match expr {
         Expr::Vector(selector) => selector.matchers.sort_by_key(|matcher| format!("{matcher:?}")),
-        Expr::Matrix(matrix) => matrix.vector.matchers.sort_by_key(|matcher| format!("{matcher:?}")),
+        Expr::Matrix(matrix) => matrix
+            .vector
+            .matchers
+            .sort_by_key(|matcher| format!("{matcher:?}")),
         Expr::Paren(paren) => sort_matchers(&mut paren.expr),
         Expr::Unary(unary) => sort_matchers(&mut unary.expr),
         Expr::Subquery(subquery) => sort_matchers(&mut subquery.expr),
