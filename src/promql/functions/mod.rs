@@ -182,6 +182,20 @@ impl<'a> Call<'a> {
     }
 }
 
+/// Whether a function needs no buckets of the histograms below it: then resets are found sample by sample. `None` when it leaves
+/// that to the functions round it.
+pub(crate) fn asks_only_for_counts(name: &str) -> Option<bool> {
+    match name {
+        "histogram_avg" | "histogram_count" | "histogram_sum" => Some(true),
+        "histogram_fraction"
+        | "histogram_quantile"
+        | "histogram_quantiles"
+        | "histogram_stddev"
+        | "histogram_stdvar" => Some(false),
+        _ => None,
+    }
+}
+
 /// The implementation of a function that the evaluator does not do itself.
 pub(crate) fn implementation(name: &str) -> Option<Implementation> {
     use Implementation::Window;
