@@ -41,7 +41,7 @@ pub enum SequenceValue {
 }
 
 /// How often a value may be repeated.
-const REPEATED_MAX: usize = 1_000_000;
+const REPEATED_MAX: usize = 20_000;
 
 /// Reads the description of a series.
 pub fn parse_series_description(text: &str) -> Result<SeriesDescription, ParseError> {

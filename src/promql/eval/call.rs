@@ -39,7 +39,7 @@ impl Evaluator<'_> {
         let implementation = functions::implementation(name)
             .ok_or_else(|| EvalError::execution(format!("BUG: no implementation of {name}")))?;
         let arguments = self.arguments(call, steps)?;
-        let context = self.context(&arguments, steps);
+        let context = self.context(call, &arguments, steps);
         self.set_hints(name, &[], false);
         match implementation {
             Implementation::Cell(of_cell) => self.call_of_cells(call, &context, of_cell, sink),
@@ -77,7 +77,7 @@ impl Evaluator<'_> {
         let implementation = functions::implementation(name)
             .ok_or_else(|| EvalError::execution(format!("BUG: no implementation of {name}")))?;
         let arguments = self.arguments(call, steps)?;
-        let context = self.context(&arguments, steps);
+        let context = self.context(call, &arguments, steps);
         self.set_hints(name, &[], false);
         let values = match implementation {
             Implementation::Scalar(of_step) => (0..steps.count).map(|step| of_step(&context, step)).collect(),
@@ -91,13 +91,11 @@ impl Evaluator<'_> {
         Ok(values)
     }
 
-    fn context<'c>(&'c self, arguments: &'c [Argument], steps: Steps) -> Call<'c> {
-        Call::new(
-            arguments,
-            steps,
-            self.options.delayed_name_removal,
-            &self.annotations,
-        )
+    fn context<'c>(&'c self, call: &ast::Call, arguments: &'c [Argument], steps: Steps) -> Call<'c> {
+        let delayed = self.options.delayed_name_removal;
+        let mut context = Call::new(arguments, steps, delayed, &self.annotations);
+        context.own_span = call.span;
+        context
     }
 
     fn arguments(&self, call: &ast::Call, steps: Steps) -> Result<Vec<Argument>, EvalError> {

@@ -431,4 +431,6 @@ fn fits(expr: &Expr) -> bool {
 }
 
 #[cfg(test)]
+mod round_trip;
+#[cfg(test)]
 mod tests;
