@@ -6,9 +6,10 @@ use super::range::Windows;
 use super::{Evaluator, NameRemoval, Sink, mistyped};
 use crate::model::labels::Labels;
 use crate::promql::annotations::Annotation;
-use crate::promql::ast::{self, Expr, VectorSelector};
+use crate::promql::ast::{self, Expr, StringLiteral, VectorSelector};
 use crate::promql::functions::absent::absent_labels;
 use crate::promql::functions::{self, Argument, ArgumentValue, Call, Implementation};
+use crate::promql::quote::quote_bytes;
 use crate::promql::signature::{NameEffect, ValueType};
 use crate::promql::value::{Cell, Row, Steps};
 use crate::promql::window::{Window, WindowKind};
@@ -102,7 +103,10 @@ impl Evaluator<'_> {
         let evaluate = |argument: &Expr| {
             let value = match argument.value_type() {
                 ValueType::Scalar => ArgumentValue::Scalar(self.scalar(argument, steps)?),
-                ValueType::String => ArgumentValue::String(self.string(argument)?.to_owned()),
+                ValueType::String => {
+                    refuse_bytes(call.function.name, argument)?;
+                    ArgumentValue::String(self.string(argument)?.to_owned())
+                }
                 ValueType::Vector | ValueType::Matrix => ArgumentValue::Series,
             };
             Ok(Argument {
@@ -186,6 +190,8 @@ impl Evaluator<'_> {
             }
             if drops_name {
                 names.apply_strictly(&mut row)?;
+            } else {
+                row.drop_name = frame.drops_name();
             }
             sink(row)
         })
@@ -279,6 +285,21 @@ impl Evaluator<'_> {
             Ok(())
         })?;
         absent_row(argument, &present, sink)
+    }
+}
+
+/// Labels are text: a name or value whose escapes make bytes that are no UTF-8 is refused.
+fn refuse_bytes(function: &str, argument: &Expr) -> Result<(), EvalError> {
+    match argument.unwrap_parens() {
+        Expr::String(StringLiteral {
+            bytes: Some(bytes), ..
+        }) => {
+            let text = quote_bytes(bytes);
+            Err(EvalError::execution(format!(
+                "invalid label name in {function}(): {text}"
+            )))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -17,6 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The labels that say what an info series is about.
 const IDENTIFYING: [&str; 2] = ["instance", "job"];
 const TARGET_INFO: &str = "target_info";
+/// How info metrics are named.
+const ANY_INFO: &str = ".+_info";
 
 /// The second argument: which info series, and which of their labels.
 struct Wanted {
@@ -59,15 +61,21 @@ impl Wanted {
                     .push(compiled);
             }
         }
-        if wanted.names.is_empty() {
-            let name = Matcher::eq(METRIC_NAME, TARGET_INFO);
-            // A selector that names no info metric does not keep its series from being enriched.
-            if call.args.len() < 2 {
-                wanted.names.push(compile(&name)?);
-                wanted.names_any = true;
+        let default = match (wanted.names.is_empty(), wanted.names_any) {
+            (true, _) => Matcher::eq(METRIC_NAME, TARGET_INFO),
+            // What is only said not to be meant is an info metric all the same.
+            (false, false) => Matcher::re(METRIC_NAME, ANY_INFO),
+            (false, true) => {
+                wanted.matchers = matchers;
+                return Ok(wanted);
             }
-            matchers.push(name);
+        };
+        // A selector that names no info metric does not keep its series from being enriched.
+        if call.args.len() < 2 || !wanted.names.is_empty() {
+            wanted.names.push(compile(&default)?);
+            wanted.names_any = true;
         }
+        matchers.push(default);
         wanted.matchers = matchers;
         Ok(wanted)
     }
