@@ -5,6 +5,7 @@ use crate::engine::error::Error;
 use crate::engine::options::Precision;
 use crate::engine::select::{Series, SeriesCursor};
 use crate::model::float_histogram::FloatHistogram;
+use crate::model::histogram::ResetHint;
 use crate::promql::query::{self, QueryAnswer, QueryError, QueryOptions};
 use crate::promql::source::{Select, SeriesSamples, SeriesSet, Source, SourceError};
 use std::sync::Arc;
@@ -153,10 +154,13 @@ impl SeriesSet for Cursor {
             .values
             .extend(series.float_bits().iter().map(|bits| f64::from_bits(*bits)));
         for (timestamp, histogram) in series.histograms() {
+            let mut histogram = FloatHistogram::from(&**histogram);
+            let before = out.histograms.values.last();
+            if before.is_some_and(|before| follows(before, &histogram)) {
+                histogram.reset_hint = ResetHint::NotReset;
+            }
             out.histograms.timestamps_ms.push(unit.to_ms(*timestamp));
-            out.histograms
-                .values
-                .push(Arc::new(FloatHistogram::from(&**histogram)));
+            out.histograms.values.push(Arc::new(histogram));
         }
         if self.with_starts
             && let Some(start_of) = series.starts()
@@ -181,6 +185,16 @@ impl SeriesSet for Cursor {
         };
         self.cursor.warnings().iter().map(in_words).collect()
     }
+}
+
+/// Whether it is certain that no reset lies between two histograms. Prometheus knows it of histograms in one chunk, which
+/// are those of one shape whose counts only grow; queries answer with what is known.
+fn follows(before: &FloatHistogram, histogram: &FloatHistogram) -> bool {
+    let has_shape = histogram.schema == before.schema
+        && histogram.zero_threshold == before.zero_threshold
+        && histogram.custom_values == before.custom_values;
+    let is_counter = histogram.reset_hint == ResetHint::Unknown && before.reset_hint != ResetHint::Gauge;
+    has_shape && is_counter && !before.is_stale() && !histogram.is_stale() && !histogram.is_reset_from(before)
 }
 
 #[cfg(test)]

@@ -41,6 +41,10 @@ pub(crate) fn exp(x: f64) -> f64 {
     for _ in 0..3 {
         y *= y + 2.0;
     }
+    if k >= 1024.0 {
+        // Above some 709.44 Go gives up, though the number would still fit.
+        return f64::INFINITY;
+    }
     ldexp(y.mul_add(y + 2.0, 1.0), k as i32)
 }
 

@@ -21,7 +21,8 @@ pub(crate) fn sinh(x: f64) -> f64 {
     let result = if size > 21.0 {
         exp(size) / 2.0
     } else if size > 0.5 {
-        (exp(size) - exp(-size)) / 2.0
+        let power = exp(size);
+        (power - 1.0 / power) * 0.5
     } else {
         let square = size * size;
         polynomial(square, &UPPER) * size / polynomial(square, &LOWER)
@@ -35,7 +36,8 @@ pub(crate) fn cosh(x: f64) -> f64 {
     if size > 21.0 {
         return exp(size) / 2.0;
     }
-    (exp(size) + exp(-size)) / 2.0
+    let power = exp(size);
+    (power + 1.0 / power) * 0.5
 }
 
 /// The hyperbolic tangent; a rational function of Cody and Waite near zero.

@@ -1,7 +1,7 @@
 //! Logarithms: `ln` and `log1p` are fdlibm's, the other bases are multiples of them.
 
 use super::{NAN, frexp, polynomial};
-use std::f64::consts::{FRAC_1_SQRT_2, LOG2_E, LOG10_2};
+use std::f64::consts::{FRAC_1_SQRT_2, LOG2_E, LOG10_E};
 
 pub(super) const LN_2_HIGH: f64 = 0.6931471803691238;
 pub(super) const LN_2_LOW: f64 = 1.9082149292705877e-10;
@@ -63,7 +63,7 @@ pub(crate) fn log2(x: f64) -> f64 {
 
 /// The decimal logarithm.
 pub(crate) fn log10(x: f64) -> f64 {
-    log2(x) * LOG10_2
+    ln(x) * LOG10_E
 }
 
 /// `ln(1 + x)`

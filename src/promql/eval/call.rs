@@ -6,9 +6,10 @@ use super::range::Windows;
 use super::{Evaluator, NameRemoval, Sink, mistyped};
 use crate::model::labels::Labels;
 use crate::promql::annotations::Annotation;
-use crate::promql::ast::{self, Expr};
+use crate::promql::ast::{self, Expr, StringLiteral, VectorSelector};
 use crate::promql::functions::absent::absent_labels;
 use crate::promql::functions::{self, Argument, ArgumentValue, Call, Implementation};
+use crate::promql::quote::quote_bytes;
 use crate::promql::signature::{NameEffect, ValueType};
 use crate::promql::value::{Cell, Row, Steps};
 use crate::promql::window::{Window, WindowKind};
@@ -33,12 +34,13 @@ impl Evaluator<'_> {
             "absent_over_time" => return self.absent_over_time(call, steps, sink),
             "info" => return self.info(call, steps, sink),
             "timestamp" => return self.timestamp(call, steps, sink),
+            "start_timestamp" => return self.start_timestamp(call, steps, sink),
             _ => {}
         }
         let implementation = functions::implementation(name)
             .ok_or_else(|| EvalError::execution(format!("BUG: no implementation of {name}")))?;
         let arguments = self.arguments(call, steps)?;
-        let context = self.context(&arguments, steps);
+        let context = self.context(call, &arguments, steps);
         self.set_hints(name, &[], false);
         match implementation {
             Implementation::Cell(of_cell) => self.call_of_cells(call, &context, of_cell, sink),
@@ -76,7 +78,7 @@ impl Evaluator<'_> {
         let implementation = functions::implementation(name)
             .ok_or_else(|| EvalError::execution(format!("BUG: no implementation of {name}")))?;
         let arguments = self.arguments(call, steps)?;
-        let context = self.context(&arguments, steps);
+        let context = self.context(call, &arguments, steps);
         self.set_hints(name, &[], false);
         let values = match implementation {
             Implementation::Scalar(of_step) => (0..steps.count).map(|step| of_step(&context, step)).collect(),
@@ -90,20 +92,21 @@ impl Evaluator<'_> {
         Ok(values)
     }
 
-    fn context<'c>(&'c self, arguments: &'c [Argument], steps: Steps) -> Call<'c> {
-        Call::new(
-            arguments,
-            steps,
-            self.options.delayed_name_removal,
-            &self.annotations,
-        )
+    fn context<'c>(&'c self, call: &ast::Call, arguments: &'c [Argument], steps: Steps) -> Call<'c> {
+        let delayed = self.options.delayed_name_removal;
+        let mut context = Call::new(arguments, steps, delayed, &self.annotations);
+        context.own_span = call.span;
+        context
     }
 
     fn arguments(&self, call: &ast::Call, steps: Steps) -> Result<Vec<Argument>, EvalError> {
         let evaluate = |argument: &Expr| {
             let value = match argument.value_type() {
                 ValueType::Scalar => ArgumentValue::Scalar(self.scalar(argument, steps)?),
-                ValueType::String => ArgumentValue::String(self.string(argument)?.to_owned()),
+                ValueType::String => {
+                    refuse_bytes(call.function.name, argument)?;
+                    ArgumentValue::String(self.string(argument)?.to_owned())
+                }
                 ValueType::Vector | ValueType::Matrix => ArgumentValue::Series,
             };
             Ok(Argument {
@@ -187,6 +190,8 @@ impl Evaluator<'_> {
             }
             if drops_name {
                 names.apply_strictly(&mut row)?;
+            } else {
+                row.drop_name = frame.drops_name();
             }
             sink(row)
         })
@@ -226,11 +231,7 @@ impl Evaluator<'_> {
             names.apply(&mut row)?;
             sink(row)
         };
-        let unwrapped = match argument.unwrap_parens() {
-            Expr::StepInvariant(inner) => inner.unwrap_parens(),
-            other => other,
-        };
-        if let Expr::Vector(selector) = unwrapped {
+        if let Some(selector) = selector_of(argument) {
             return self.select_timestamps(selector, steps, &mut emit);
         }
         self.vector(argument, steps, &mut |mut row| {
@@ -241,6 +242,22 @@ impl Evaluator<'_> {
             }
             emit(row)
         })
+    }
+
+    /// The start timestamps of samples. An expression has none.
+    fn start_timestamp(&self, call: &ast::Call, steps: Steps, sink: Sink<'_>) -> Result<(), EvalError> {
+        let argument = call.args.first().ok_or_else(|| mistyped("a call"))?;
+        self.set_hints(call.function.name, &[], false);
+        let mut names = NameRemoval::new(self.options.delayed_name_removal);
+        match selector_of(argument) {
+            Some(selector) if self.options.start_timestamps => {
+                self.select_starts(selector, steps, &mut |mut row| {
+                    names.apply(&mut row)?;
+                    sink(row)
+                })
+            }
+            _ => self.vector(argument, steps, &mut |_| Ok(())),
+        }
     }
 
     fn absent(&self, call: &ast::Call, steps: Steps, sink: Sink<'_>) -> Result<(), EvalError> {
@@ -268,6 +285,30 @@ impl Evaluator<'_> {
             Ok(())
         })?;
         absent_row(argument, &present, sink)
+    }
+}
+
+/// Labels are text: a name or value whose escapes make bytes that are no UTF-8 is refused.
+fn refuse_bytes(function: &str, argument: &Expr) -> Result<(), EvalError> {
+    match argument.unwrap_parens() {
+        Expr::String(StringLiteral {
+            bytes: Some(bytes), ..
+        }) => {
+            let text = quote_bytes(bytes);
+            Err(EvalError::execution(format!(
+                "invalid label name in {function}(): {text}"
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The selector that an argument is.
+fn selector_of(argument: &Expr) -> Option<&VectorSelector> {
+    match argument.unwrap_parens() {
+        Expr::StepInvariant(inner) => selector_of(inner),
+        Expr::Vector(selector) => Some(selector),
+        _ => None,
     }
 }
 

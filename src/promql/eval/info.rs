@@ -8,7 +8,7 @@ use super::{Evaluator, Sink, mistyped};
 use crate::index::LabelMatcher;
 use crate::model::labels::{Labels, METRIC_NAME};
 use crate::model::matcher::{MatchOp, Matcher};
-use crate::promql::ast::{self, At, Expr, VectorSelector};
+use crate::promql::ast::{self, At, BinaryExpr, Expr};
 use crate::promql::eval::Map;
 use crate::promql::source::{Hints, Select, SeriesSamples};
 use crate::promql::value::{Cell, Row, Steps};
@@ -17,11 +17,15 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The labels that say what an info series is about.
 const IDENTIFYING: [&str; 2] = ["instance", "job"];
 const TARGET_INFO: &str = "target_info";
+/// How info metrics are named.
+const ANY_INFO: &str = ".+_info";
 
 /// The second argument: which info series, and which of their labels.
 struct Wanted {
     /// Conditions on the name of info series.
     names: Vec<LabelMatcher>,
+    /// Whether one of them says what the name is, not only what it is not.
+    names_any: bool,
     /// Conditions by label; with any, only these labels are taken.
     data: BTreeMap<String, Vec<LabelMatcher>>,
     /// All of them, for the source.
@@ -37,6 +41,7 @@ impl Wanted {
         };
         let mut wanted = Self {
             names: Vec::new(),
+            names_any: false,
             data: BTreeMap::new(),
             matchers: Vec::new(),
         };
@@ -46,6 +51,7 @@ impl Wanted {
         for matcher in &matchers {
             let compiled = compile(matcher)?;
             if matcher.name == METRIC_NAME {
+                wanted.names_any |= !compiled.is_negated();
                 wanted.names.push(compiled);
             } else {
                 wanted
@@ -55,14 +61,21 @@ impl Wanted {
                     .push(compiled);
             }
         }
-        if wanted.names.is_empty() {
-            let name = Matcher::eq(METRIC_NAME, TARGET_INFO);
-            // A selector that names no info metric does not keep its series from being enriched.
-            if call.args.len() < 2 {
-                wanted.names.push(compile(&name)?);
+        let default = match (wanted.names.is_empty(), wanted.names_any) {
+            (true, _) => Matcher::eq(METRIC_NAME, TARGET_INFO),
+            // What is only said not to be meant is an info metric all the same.
+            (false, false) => Matcher::re(METRIC_NAME, ANY_INFO),
+            (false, true) => {
+                wanted.matchers = matchers;
+                return Ok(wanted);
             }
-            matchers.push(name);
+        };
+        // A selector that names no info metric does not keep its series from being enriched.
+        if call.args.len() < 2 || !wanted.names.is_empty() {
+            wanted.names.push(compile(&default)?);
+            wanted.names_any = true;
         }
+        matchers.push(default);
         wanted.matchers = matchers;
         Ok(wanted)
     }
@@ -70,7 +83,7 @@ impl Wanted {
     /// Whether a series is one of the info series itself.
     fn is_info(&self, labels: &Labels) -> bool {
         let name = labels.metric_name();
-        !self.names.is_empty() && self.names.iter().all(|matcher| matcher.matches(name))
+        self.names_any && self.names.iter().all(|matcher| matcher.matches(name))
     }
 
     fn takes(&self, label: &str) -> bool {
@@ -138,35 +151,31 @@ impl Evaluator<'_> {
             .iter()
             .map(|(name, values)| Matcher::new(*name, MatchOp::Regex, alternatives(values)));
         let matchers: Vec<Matcher> = identity.chain(wanted.matchers.iter().cloned()).collect();
-        self.info_timestamps(matchers, first_selector(base), steps)
+        self.info_timestamps(matchers, base, steps)
     }
 
     fn info_timestamps(
         &self,
         matchers: Vec<Matcher>,
-        selector: Option<&VectorSelector>,
+        base: &Expr,
         steps: Steps,
     ) -> Result<Vec<Row>, EvalError> {
-        let (mut start_ms, mut end_ms) = (steps.start_ms, steps.end_ms());
-        let offset_ms = selector.map_or(0, |selector| selector.offset_ms);
-        if let Some(At::TimestampMs(moment_ms)) = selector.and_then(|selector| selector.at) {
-            (start_ms, end_ms) = (moment_ms, moment_ms);
-        }
-        let lookback_ms = self.options.lookback_ms;
+        let (at_ms, offset_ms) = reference_of(base).unwrap_or((None, 0));
+        let references = References::new(steps, at_ms.map(At::TimestampMs), offset_ms);
+        let hints = Hints {
+            step_ms: steps.step_ms,
+            function: "info".to_owned(),
+            ..Hints::default()
+        };
         let select = Select {
             matchers,
-            start_ms: start_ms
-                .saturating_sub(lookback_ms)
-                .saturating_add(1)
-                .saturating_sub(offset_ms),
-            end_ms: end_ms.saturating_sub(offset_ms),
-            hints: Hints {
-                step_ms: steps.step_ms,
-                function: "info".to_owned(),
-                ..Hints::default()
-            },
+            start_ms: references
+                .first()
+                .saturating_sub(self.options.lookback_ms)
+                .saturating_add(1),
+            end_ms: references.last(),
+            hints,
         };
-        let references = References::new(steps, None, 0);
         let mut rows = Vec::new();
         self.newest_rows(&select, references, steps, &newest_time, &mut |row| {
             if row.cells.iter().any(|cell| cell.as_histogram().is_some()) {
@@ -190,24 +199,41 @@ fn newest_time(series: &SeriesSamples, newest: Newest) -> Cell {
     }
 }
 
-/// The first selector of an expression: when it looks elsewhere in time, so do the info series.
-fn first_selector(expr: &Expr) -> Option<&VectorSelector> {
+/// Where the first selector of an expression looks: at a moment, or at the step, and how much before. The info series
+/// are looked up there, too.
+fn reference_of(expr: &Expr) -> Option<(Option<i64>, i64)> {
     match expr {
         Expr::Number(_) | Expr::String(_) => None,
-        Expr::Paren(inner) => first_selector(&inner.expr),
-        Expr::Unary(inner) => first_selector(&inner.expr),
+        Expr::Paren(inner) => reference_of(&inner.expr),
+        Expr::Unary(inner) => reference_of(&inner.expr),
         Expr::Binary(inner) => {
-            let leftmost = inner.spine().last().map_or(&*inner.lhs, |last| &*last.lhs);
-            let rights = inner.spine().map(|operation| &*operation.rhs);
-            let rights: Vec<&Expr> = rights.collect();
-            first_selector(leftmost).or_else(|| rights.into_iter().rev().find_map(first_selector))
+            let chain: Vec<&BinaryExpr> = inner.spine().collect();
+            let first = chain.last().map_or(&*inner.lhs, |last| &*last.lhs);
+            let mut rights = chain.iter().rev().map(|operation| &*operation.rhs);
+            reference_of(first).or_else(|| rights.find_map(reference_of))
         }
-        Expr::Aggregate(inner) => first_selector(&inner.expr),
-        Expr::Call(inner) => inner.args.iter().find_map(first_selector),
-        Expr::Vector(selector) => Some(selector),
-        Expr::Matrix(selector) => Some(&selector.vector),
-        Expr::Subquery(inner) => first_selector(&inner.expr),
-        Expr::StepInvariant(inner) => first_selector(inner),
+        Expr::Aggregate(inner) => reference_of(&inner.expr),
+        Expr::Call(inner) => inner.args.iter().find_map(reference_of),
+        Expr::Vector(selector) => Some((moment_of(selector.at), selector.offset_ms)),
+        Expr::Matrix(selector) => Some((moment_of(selector.vector.at), selector.vector.offset_ms)),
+        Expr::Subquery(subquery) => {
+            let (at_ms, offset_ms) = reference_of(&subquery.expr)?;
+            match at_ms {
+                Some(_) => Some((at_ms, offset_ms)),
+                None => Some((
+                    moment_of(subquery.at),
+                    offset_ms.saturating_add(subquery.offset_ms),
+                )),
+            }
+        }
+        Expr::StepInvariant(inner) => reference_of(inner),
+    }
+}
+
+fn moment_of(at: Option<At>) -> Option<i64> {
+    match at {
+        Some(At::TimestampMs(moment_ms)) => Some(moment_ms),
+        _ => None,
     }
 }
 

@@ -120,7 +120,22 @@ impl<'a> Evaluator<'a> {
             fill: matching.fill_right,
         };
         let is_swapped = matching.cardinality == Cardinality::OneToMany;
-        let (many, one) = if is_swapped { (right, left) } else { (left, right) };
+        let (many, one) = if is_swapped {
+            // As upstream: the values to fill in do not change sides.
+            let (many_fill, one_fill) = (left.fill, right.fill);
+            (
+                Side {
+                    fill: many_fill,
+                    ..right
+                },
+                Side {
+                    fill: one_fill,
+                    ..left
+                },
+            )
+        } else {
+            (left, right)
+        };
         if let Some(results) = self.match_pairs(operation, matching, (&many, &one), signatures.count()) {
             return Ok(results);
         }
@@ -199,8 +214,8 @@ impl Join<'_, '_> {
                     "found duplicate series for the match group {} on the {side} hand-side of the operation: [{}, {}]\
                      ;many-to-many matching not allowed: matching labels must be unique on one side",
                     in_braces(&compared(self.matching, &row.labels)),
-                    in_braces(&row.labels),
                     in_braces(&self.one.rows[place.1].labels),
+                    in_braces(&row.labels),
                 )));
             }
             *place = (step, index);

@@ -30,10 +30,11 @@ use self::labels::{Distinct, merge_rows, without_metadata};
 use self::read::Shared;
 use super::annotations::Annotations;
 use super::ast::{Expr, UnaryExpr};
+use super::functions;
 use super::operators::UnaryOp;
 use super::source::{Hints, Source};
 use super::value::{Cell, Row, Steps};
-use std::cell::RefCell;
+use std::cell::{Cell as Flag, RefCell};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,6 +75,8 @@ pub(crate) struct Evaluator<'a> {
     shared: RefCell<Shared>,
     /// What stands round the selector that is read next.
     hints: RefCell<Hints>,
+    /// Of histograms only count and sum are asked for, see [`read::reveal_resets`].
+    only_counts: Flag<bool>,
 }
 
 /// Rows in memory, counted while they are kept.
@@ -91,6 +94,7 @@ impl<'a> Evaluator<'a> {
             budget: Budget::new(options.samples_max, options.timeout, options.cancel.clone()),
             shared: RefCell::default(),
             hints: RefCell::default(),
+            only_counts: Flag::new(false),
         }
     }
 
@@ -116,14 +120,26 @@ impl<'a> Evaluator<'a> {
             Expr::Paren(inner) => self.vector(&inner.expr, steps, sink),
             Expr::StepInvariant(inner) => self.invariant(inner, steps, sink),
             Expr::Unary(unary) => self.unary(unary, steps, sink),
-            Expr::Binary(binary) => self.binary(binary, steps, sink),
+            Expr::Binary(binary) => self.with_only_counts(Some(false), || self.binary(binary, steps, sink)),
             Expr::Aggregate(aggregate) => self.aggregate(aggregate, steps, sink),
-            Expr::Call(call) => self.call(call, steps, sink),
+            Expr::Call(call) => {
+                let only_counts = functions::asks_only_for_counts(call.function.name);
+                self.with_only_counts(only_counts, || self.call(call, steps, sink))
+            }
             Expr::Vector(selector) => self.select_instant(selector, steps, sink),
             Expr::Number(_) | Expr::String(_) | Expr::Matrix(_) | Expr::Subquery(_) => {
                 Err(mistyped("a vector"))
             }
         }
+    }
+
+    /// Evaluates what stands below a function that does or does not look at buckets.
+    fn with_only_counts<T>(&self, only_counts: Option<bool>, evaluate: impl FnOnce() -> T) -> T {
+        let before = self.only_counts.get();
+        self.only_counts.set(only_counts.unwrap_or(before));
+        let result = evaluate();
+        self.only_counts.set(before);
+        result
     }
 
     /// Evaluates a scalar: a number for each step.

@@ -2,6 +2,8 @@
 
 use super::Evaluator;
 use super::error::EvalError;
+use crate::model::float_histogram::FloatHistogram;
+use crate::model::histogram::ResetHint;
 use crate::model::matcher::Matcher;
 use crate::model::sample::STALE_NAN_BITS;
 use crate::promql::annotations::Annotation;
@@ -10,6 +12,7 @@ use crate::promql::eval::Map;
 use crate::promql::source::{FloatColumn, HistogramColumn, Select, SeriesSamples};
 use crate::promql::value::histogram_weight;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// What tells one select from another: all but the hints.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -67,9 +70,16 @@ impl Evaluator<'_> {
         if select.end_ms < select.start_ms {
             return Ok(());
         }
+        let only_counts = self.only_counts.get();
+        let mut each = |series: &mut SeriesSamples| {
+            if only_counts {
+                reveal_resets(&mut series.histograms);
+            }
+            each(series)
+        };
         let key = SelectKey::of(select);
         if !self.shared.borrow().reads.contains_key(&key) {
-            return self.read_source(select, each);
+            return self.read_source(select, &mut each);
         }
         let known = self
             .shared
@@ -134,6 +144,30 @@ impl Evaluator<'_> {
                 .add(Annotation::Source(warning), Span::default());
         }
         Ok(())
+    }
+}
+
+/// Finds out for each histogram whether there was a reset, where that is not known. Prometheus does so while it reads histograms
+/// for their counts only.
+pub(super) fn reveal_resets(histograms: &mut HistogramColumn) {
+    let mut before: Option<Arc<FloatHistogram>> = None;
+    for value in &mut histograms.values {
+        if value.is_stale() {
+            continue;
+        }
+        let known = Arc::clone(value);
+        if value.reset_hint == ResetHint::Unknown
+            && let Some(before) = &before
+        {
+            let is_reset = value.is_reset_from(before);
+            let hint = if is_reset {
+                ResetHint::Reset
+            } else {
+                ResetHint::NotReset
+            };
+            Arc::make_mut(value).reset_hint = hint;
+        }
+        before = Some(known);
     }
 }
 

@@ -5,7 +5,7 @@ use super::plan::References;
 use super::{Evaluator, Sink};
 use crate::model::sample::STALE_NAN_BITS;
 use crate::promql::ast::VectorSelector;
-use crate::promql::source::{Select, SeriesSamples};
+use crate::promql::source::{Hints, Select, SeriesSamples};
 use crate::promql::value::{Cell, Row, Steps};
 
 /// The newest sample at a step: when it is from, and what it is.
@@ -106,6 +106,28 @@ impl Evaluator<'_> {
                 Newest::Histogram(index) => series.histograms.timestamps_ms[index],
             };
             Cell::Float(timestamp_ms as f64 / 1000.0)
+        };
+        self.newest_rows(&select, selector.references(steps), steps, &seconds, sink)
+    }
+
+    /// The start timestamps of the newest samples, in seconds, instead of their values.
+    pub(super) fn select_starts(
+        &self,
+        selector: &VectorSelector,
+        steps: Steps,
+        sink: Sink<'_>,
+    ) -> Result<(), EvalError> {
+        let hints = Hints {
+            start_timestamps: true,
+            ..self.hints()
+        };
+        let select = self.instant_select(selector, steps, hints);
+        let seconds = |series: &SeriesSamples, newest| {
+            let start_ms = match newest {
+                Newest::Float(index) => series.floats.starts_ms.get(index),
+                Newest::Histogram(index) => series.histograms.starts_ms.get(index),
+            };
+            Cell::Float(start_ms.copied().unwrap_or(0) as f64 / 1000.0)
         };
         self.newest_rows(&select, selector.references(steps), steps, &seconds, sink)
     }

@@ -54,6 +54,10 @@ impl Evaluator<'_> {
             return Cell::Histogram(histograms.values[left].clone());
         };
         let point = |index: usize| (histograms.timestamps_ms[index], &*histograms.values[index]);
+        if histograms.values[left].has_custom_buckets() != histograms.values[right].has_custom_buckets() {
+            note(Annotation::MixedExponentialCustom { metric: metric() });
+            return Cell::Empty;
+        }
         let is_counter = histograms.values[right].reset_hint != ResetHint::Gauge;
         let Ok((between, reconciled)) =
             interpolate_histograms(point(left), point(right), moment_ms, is_counter)

@@ -8,7 +8,7 @@ use crate::base::math::NAN;
 use crate::model::float_histogram::FloatHistogram;
 use crate::model::labels::Labels;
 use crate::promql::annotations::Annotation;
-use crate::promql::ast::Span;
+
 use crate::promql::eval::Map;
 use crate::promql::eval::error::EvalError;
 use crate::promql::eval::labels::{kept, with};
@@ -51,12 +51,9 @@ fn histogram_fraction(call: &Call<'_>, rows: Vec<Row>) -> Result<Vec<Row>, EvalE
         group.answers(call, |step, value| {
             let [lower, upper] = limits(step);
             match value {
-                Histogram::Native(histogram) => note(
-                    call,
-                    &group.labels,
-                    native::fraction(lower, upper, histogram),
-                    call.span(0),
-                ),
+                Histogram::Native(histogram) => {
+                    note(call, &group.labels, native::fraction(lower, upper, histogram))
+                }
                 Histogram::Classic(buckets) => classic::fraction(lower, upper, buckets),
             }
         })
@@ -66,11 +63,7 @@ fn histogram_fraction(call: &Call<'_>, rows: Vec<Row>) -> Result<Vec<Row>, EvalE
 
 fn histogram_quantile(call: &Call<'_>, rows: Vec<Row>) -> Result<Vec<Row>, EvalError> {
     let groups = groups(call, &rows);
-    let quantile = Quantile {
-        argument: 0,
-        series: call.span(1),
-        native: call.span(0),
-    };
+    let quantile = Quantile { argument: 0 };
     quantile.check(call);
     Ok(groups
         .iter()
@@ -88,11 +81,7 @@ fn histogram_quantiles(call: &Call<'_>, rows: Vec<Row>) -> Result<Vec<Row>, Eval
     let groups = groups(call, &rows);
     let mut answers = Vec::new();
     for argument in 2..call.arguments.len() {
-        let quantile = Quantile {
-            argument,
-            series: call.span(0),
-            native: call.span(0),
-        };
+        let quantile = Quantile { argument };
         quantile.check(call);
         for group in &groups {
             push_by_quantile(
@@ -128,11 +117,9 @@ fn push_by_quantile(call: &Call<'_>, label: &str, argument: usize, row: Row, ans
     answers.extend(by_text.into_values());
 }
 
-/// A quantile that is asked for, and where to say what.
+/// A quantile that is asked for.
 struct Quantile {
     argument: usize,
-    series: Span,
-    native: Span,
 }
 
 impl Quantile {
@@ -152,14 +139,17 @@ impl Quantile {
         group.answers(call, |step, value| match value {
             Histogram::Native(histogram) => {
                 let judged = native::quantile(self.at(call, step), histogram);
-                note(call, &group.labels, judged, self.native)
+                note(call, &group.labels, judged)
             }
             Histogram::Classic(buckets) => {
                 let time_ms = call.steps.at(step);
                 let (answer, forced) = classic::quantile(self.at(call, step), time_ms, buckets);
                 if let Some(extent) = forced {
                     let metric = call.name_for_annotation(&group.labels).to_owned();
-                    call.annotate(Annotation::ForcedMonotonicity { metric, extent }, self.series);
+                    call.annotate(
+                        Annotation::ForcedMonotonicity { metric, extent },
+                        call.window_span(),
+                    );
                 }
                 answer
             }
@@ -168,9 +158,12 @@ impl Quantile {
 }
 
 /// The answer; its doubt goes to the annotations.
-fn note(call: &Call<'_>, labels: &Labels, (answer, doubt): Judged, span: Span) -> f64 {
+fn note(call: &Call<'_>, labels: &Labels, (answer, doubt): Judged) -> f64 {
     if let Some(doubt) = doubt {
-        call.annotate(doubt(call.name_for_annotation(labels).to_owned()), span);
+        call.annotate(
+            doubt(call.name_for_annotation(labels).to_owned()),
+            call.window_span(),
+        );
     }
     answer
 }

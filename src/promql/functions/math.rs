@@ -38,6 +38,8 @@ pub(super) fn implementation(name: &str) -> Option<Implementation> {
         "ln" => float_function!(math::ln),
         "log10" => float_function!(math::log10),
         "log2" => float_function!(math::log2),
+        "max_of" => Implementation::Scalar(|call, step| of_two(call, step, math::max)),
+        "min_of" => Implementation::Scalar(|call, step| of_two(call, step, math::min)),
         "pi" => Implementation::Scalar(|_, _| PI),
         "rad" => float_function!(|x| x * PI / 180.0),
         "round" => Implementation::Cell(|call, step, _, cell| round(call, step, cell)),
@@ -49,6 +51,11 @@ pub(super) fn implementation(name: &str) -> Option<Implementation> {
         "tanh" => float_function!(math::tanh),
         _ => return None,
     })
+}
+
+fn of_two(call: &Call<'_>, step: usize, function: fn(f64, f64) -> f64) -> f64 {
+    let [a, b] = [0, 1].map(|argument| call.scalar(argument, step).unwrap_or(math::NAN));
+    function(a, b)
 }
 
 /// Nothing at all when the limits leave nothing.

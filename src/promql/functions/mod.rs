@@ -53,6 +53,9 @@ pub(crate) enum Implementation {
 
 /// A call: the function's arguments and surroundings.
 pub(crate) struct Call<'a> {
+    /// Where the call stands in the query.
+    pub(crate) own_span: Span,
+
     pub(crate) steps: Steps,
     pub(crate) arguments: &'a [Argument],
     /// With delayed name removal names are still on the labels (see [`Row::drop_name`]).
@@ -95,6 +98,7 @@ impl<'a> Call<'a> {
     ) -> Self {
         let is_series = |argument: &Argument| matches!(argument.value, ArgumentValue::Series);
         Self {
+            own_span: Span::default(),
             steps,
             arguments,
             delayed_name_removal,
@@ -175,6 +179,20 @@ impl<'a> Call<'a> {
         } else {
             ""
         }
+    }
+}
+
+/// Whether a function needs no buckets of the histograms below it: then resets are found sample by sample. `None` when it leaves
+/// that to the functions round it.
+pub(crate) fn asks_only_for_counts(name: &str) -> Option<bool> {
+    match name {
+        "histogram_avg" | "histogram_count" | "histogram_sum" => Some(true),
+        "histogram_fraction"
+        | "histogram_quantile"
+        | "histogram_quantiles"
+        | "histogram_stddev"
+        | "histogram_stdvar" => Some(false),
+        _ => None,
     }
 }
 

@@ -1,22 +1,31 @@
 //! Functions that order a vector. Over a range they only drop histograms: its answer is in order of labels.
 
 use super::{Call, Implementation};
+use crate::promql::annotations::Annotation;
 use crate::promql::eval::error::EvalError;
 use crate::promql::value::{Cell, Row};
 use std::cmp::Ordering;
 
 pub(super) fn implementation(name: &str) -> Option<Implementation> {
     Some(match name {
-        "sort" => Implementation::Rows(|_, rows| Ok(by_value(rows, |a, b| a.total_cmp(&b)))),
-        "sort_desc" => Implementation::Rows(|_, rows| Ok(by_value(rows, |a, b| b.total_cmp(&a)))),
+        "sort" => Implementation::Rows(|call, rows| Ok(by_value(call, rows, |a, b| a.total_cmp(&b)))),
+        "sort_desc" => Implementation::Rows(|call, rows| Ok(by_value(call, rows, |a, b| b.total_cmp(&a)))),
         "sort_by_label" => Implementation::Rows(|call, rows| by_labels(call, rows, |order| order)),
         "sort_by_label_desc" => Implementation::Rows(|call, rows| by_labels(call, rows, Ordering::reverse)),
         _ => return None,
     })
 }
 
+/// Says that the order of a vector means nothing over a range.
+fn note_range(call: &Call<'_>) {
+    if call.steps.count > 1 {
+        call.annotate(Annotation::SortInRangeQuery, call.own_span);
+    }
+}
+
 /// NaN comes last in both orders.
-fn by_value(mut rows: Vec<Row>, compare: impl Fn(f64, f64) -> Ordering) -> Vec<Row> {
+fn by_value(call: &Call<'_>, mut rows: Vec<Row>, compare: impl Fn(f64, f64) -> Ordering) -> Vec<Row> {
+    note_range(call);
     for cell in rows.iter_mut().flat_map(|row| &mut row.cells) {
         if cell.as_histogram().is_some() {
             *cell = Cell::Empty;
@@ -41,6 +50,7 @@ fn by_labels(
     mut rows: Vec<Row>,
     direction: impl Fn(Ordering) -> Ordering,
 ) -> Result<Vec<Row>, EvalError> {
+    note_range(call);
     rows.sort_by(|a, b| {
         let of_labels = (1..call.arguments.len()).map(|argument| {
             let label = call.string(argument);
@@ -87,6 +97,7 @@ fn split_run(text: &str) -> (&str, &str) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::Scalars;
     use super::*;
     use crate::labels;
 
@@ -115,13 +126,10 @@ mod tests {
                 .collect()
         };
         let mixed = || vec![row(2.0), row(f64::NAN), row(-1.0), row(f64::INFINITY)];
-        assert_eq!(
-            values(by_value(mixed(), |a, b| a.total_cmp(&b))),
-            ["-1", "2", "inf", "NaN"]
-        );
-        assert_eq!(
-            values(by_value(mixed(), |a, b| b.total_cmp(&a))),
-            ["inf", "2", "-1", "NaN"]
-        );
+        let scalars = Scalars::behind_a_vector(&[]);
+        let ascending = scalars.with(|call| by_value(call, mixed(), |a, b| a.total_cmp(&b)));
+        let descending = scalars.with(|call| by_value(call, mixed(), |a, b| b.total_cmp(&a)));
+        assert_eq!(values(ascending), ["-1", "2", "inf", "NaN"]);
+        assert_eq!(values(descending), ["inf", "2", "-1", "NaN"]);
     }
 }

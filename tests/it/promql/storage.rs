@@ -17,6 +17,35 @@ enum Value {
     Histogram(Arc<FloatHistogram>),
 }
 
+impl Value {
+    /// The value as it is read from a chunk that it shares with the sample before, if it does: then there was no reset. At the
+    /// start of a chunk nothing is known. A reset or another shape of histogram starts a chunk.
+    fn hinted(&self, before: Option<&Self>) -> Self {
+        let Self::Histogram(histogram) = self else {
+            return self.clone();
+        };
+        if histogram.reset_hint == ResetHint::Gauge {
+            return self.clone();
+        }
+        let mut open = FloatHistogram::clone(histogram);
+        open.reset_hint = ResetHint::Unknown;
+        let joins = match before {
+            Some(Self::Histogram(before)) if before.reset_hint != ResetHint::Gauge => {
+                let has_shape = open.schema == before.schema
+                    && open.zero_threshold == before.zero_threshold
+                    && open.custom_values == before.custom_values;
+                let is_reset = histogram.reset_hint == ResetHint::Reset || open.is_reset_from(before);
+                open.is_stale() || (!before.is_stale() && has_shape && !is_reset)
+            }
+            _ => false,
+        };
+        if joins {
+            open.reset_hint = ResetHint::NotReset;
+        }
+        Self::Histogram(Arc::new(open))
+    }
+}
+
 /// A sample, and when its counter started, 0 if that is not known.
 #[derive(Debug, Clone)]
 struct Sample {
@@ -192,16 +221,21 @@ impl SeriesSet for Found<'_> {
         };
         out.clear();
         out.labels = labels.clone();
-        for (timestamp_ms, sample) in samples.range(self.start_ms..=self.end_ms) {
-            match &sample.value {
+        let mut before = None;
+        for (timestamp_ms, sample) in samples.range(..=self.end_ms) {
+            let hinted = sample.value.hinted(before.replace(&sample.value));
+            if *timestamp_ms < self.start_ms {
+                continue;
+            }
+            match hinted {
                 Value::Float(value) => {
                     out.floats.timestamps_ms.push(*timestamp_ms);
-                    out.floats.values.push(*value);
+                    out.floats.values.push(value);
                     out.floats.starts_ms.push(sample.start_ms);
                 }
                 Value::Histogram(histogram) => {
                     out.histograms.timestamps_ms.push(*timestamp_ms);
-                    out.histograms.values.push(Arc::clone(histogram));
+                    out.histograms.values.push(histogram);
                     out.histograms.starts_ms.push(sample.start_ms);
                 }
             }

@@ -3,11 +3,11 @@
 use super::groups::{Grouping, Groups};
 use super::param_of;
 use crate::base::go_text::float_f;
-use crate::promql::ast::AggregateExpr;
+use crate::promql::ast::{AggregateExpr, Expr};
 use crate::promql::eval::error::EvalError;
 use crate::promql::eval::labels::with;
-use crate::promql::eval::{Evaluator, Sink};
-use crate::promql::quote::quote;
+use crate::promql::eval::{Evaluator, Sink, mistyped};
+use crate::promql::quote::{quote, quote_bytes};
 use crate::promql::value::{Cell, Row, Steps};
 
 impl Evaluator<'_> {
@@ -17,9 +17,17 @@ impl Evaluator<'_> {
         steps: Steps,
         sink: Sink<'_>,
     ) -> Result<(), EvalError> {
-        let label = self.string(param_of(expr)?)?;
-        // Bytes that are no text became replacement characters when the string was read.
-        if label.is_empty() || label.contains(char::REPLACEMENT_CHARACTER) {
+        let Expr::String(literal) = param_of(expr)?.unwrap_parens() else {
+            return Err(mistyped("a string"));
+        };
+        let label = literal.value.as_str();
+        if let Some(bytes) = &literal.bytes {
+            return Err(EvalError::execution(format!(
+                "invalid label name {}",
+                quote_bytes(bytes)
+            )));
+        }
+        if label.is_empty() {
             return Err(EvalError::execution(format!(
                 "invalid label name {}",
                 quote(label)
