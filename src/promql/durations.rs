@@ -38,12 +38,22 @@ pub fn parse_duration_ms(text: &str) -> Result<i64, String> {
         let (number, behind) = rest.split_at(digits);
         let unit_len = behind.find(|digit: char| digit.is_ascii_digit());
         let (unit, behind) = behind.split_at(unit_len.unwrap_or(behind.len()));
-        let found = units.by_ref().find(|(name, _)| *name == unit);
-        let (Some((_, unit_ms)), false) = (found, number.is_empty()) else {
+        if number.is_empty() || unit.is_empty() {
             return Err(refused());
-        };
-        let amount_ms = number
-            .parse::<i64>()
+        }
+        if !UNITS.iter().any(|(name, _)| *name == unit) {
+            return Err(format!(
+                "unknown unit {} in duration {}",
+                quote(unit),
+                quote(text)
+            ));
+        }
+        let number: u64 = number.parse().map_err(|_| refused())?;
+        let (_, unit_ms) = units
+            .by_ref()
+            .find(|(name, _)| *name == unit)
+            .ok_or_else(refused)?;
+        let amount_ms = i64::try_from(number)
             .ok()
             .and_then(|number| number.checked_mul(*unit_ms));
         total_ms = amount_ms
@@ -171,12 +181,16 @@ mod tests {
 
     #[test]
     fn what_is_no_duration_is_refused() {
-        for text in ["1", "5x", "m", "1m1h", "1s1s", "1hs", "1.5h", "-1s", "1 s", "5m3"] {
+        for text in ["1", "m", "1m1h", "1s1s", "-1s", "5m3", "99999999999999999999s"] {
             let expected = format!("not a valid duration string: \"{text}\"");
             assert_eq!(parse_duration_ms(text), Err(expected));
         }
         assert_eq!(parse_duration_ms(""), Err("empty duration string".to_owned()));
-        for text in ["300y", "99999999999999999999s"] {
+        for (text, unit) in [("5x", "x"), ("1hs", "hs"), ("1.5h", "."), ("1 s", " s")] {
+            let expected = format!("unknown unit \"{unit}\" in duration \"{text}\"");
+            assert_eq!(parse_duration_ms(text), Err(expected));
+        }
+        for text in ["300y", "9223372036854775808s"] {
             assert_eq!(parse_duration_ms(text), Err("duration out of range".to_owned()));
         }
     }

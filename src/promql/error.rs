@@ -2,9 +2,10 @@
 
 use crate::promql::ast::Span;
 
-/// A query that is none. Displayed as `1:3: parse error: unexpected ...`, line and column counted from one.
+/// A query that is none. Displayed as `1:3: parse error: unexpected ...`, line and column counted from one. An
+/// empty text has no places; line and column are 0 then.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{line}:{column}: parse error: {message}")]
+#[error("{}: parse error: {message}", shown_place(*line, *column))]
 pub struct ParseError {
     /// The line of the fault.
     pub line: usize,
@@ -19,7 +20,11 @@ pub struct ParseError {
 impl ParseError {
     /// A fault at `span` of `text`.
     pub(crate) fn new(text: &str, span: Span, message: impl Into<String>) -> Self {
-        let (line, column) = line_and_column(text, span.start);
+        let (line, column) = if text.is_empty() {
+            (0, 0)
+        } else {
+            line_and_column(text, span.start)
+        };
         Self {
             line,
             column,
@@ -27,6 +32,13 @@ impl ParseError {
             message: message.into(),
         }
     }
+}
+
+fn shown_place(line: usize, column: usize) -> String {
+    if line == 0 {
+        return "unknown position".to_owned();
+    }
+    format!("{line}:{column}")
 }
 
 /// The line and the column of byte `at`, counted from one.

@@ -174,16 +174,16 @@ fn all_almost_equal(a: &[f64], b: &[f64]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| almost_equal(*a, *b))
 }
 
-/// Empty buckets do not count.
+/// The buckets that are not empty, with their indexes.
+pub(super) fn filled(buckets: &Buckets) -> impl Iterator<Item = (i64, f64)> {
+    indexes(buckets.spans())
+        .zip(buckets.counts().iter().copied())
+        .filter(|(_, count)| *count != 0.0)
+}
+
 fn same_buckets(expected: &Buckets, found: &Buckets) -> bool {
-    let filled = |buckets: &Buckets| -> (Vec<i64>, Vec<f64>) {
-        indexes(buckets.spans())
-            .zip(buckets.counts().iter().copied())
-            .filter(|(_, count)| *count != 0.0)
-            .unzip()
-    };
-    let (expected_at, expected_counts) = filled(expected);
-    let (found_at, found_counts) = filled(found);
+    let (expected_at, expected_counts): (Vec<i64>, Vec<f64>) = filled(expected).unzip();
+    let (found_at, found_counts): (Vec<i64>, Vec<f64>) = filled(found).unzip();
     expected_at == found_at && all_almost_equal(&expected_counts, &found_counts)
 }
 

@@ -5,6 +5,7 @@ use narthex::testing::promql::{
     SequenceValue, SeriesDescription, parse_duration_ms, parse_series_description,
 };
 use regex_automata::meta::Regex;
+use std::fmt;
 
 /// A command of a script.
 #[derive(Debug, Clone)]
@@ -66,11 +67,20 @@ pub(super) enum Notes {
 }
 
 /// An expected text.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) enum Text {
     Any,
     Exact(String),
-    Pattern(Regex),
+    Pattern { text: String, regex: Regex },
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("of any text"),
+            Self::Exact(text) | Self::Pattern { text, .. } => write!(f, "{text:?}"),
+        }
+    }
 }
 
 impl Text {
@@ -78,7 +88,7 @@ impl Text {
         match self {
             Self::Any => true,
             Self::Exact(expected) => expected == text,
-            Self::Pattern(pattern) => pattern.is_match(text),
+            Self::Pattern { regex, .. } => regex.is_match(text),
         }
     }
 }
@@ -292,8 +302,9 @@ fn expect_note(notes: &mut Notes, text: Text) {
 }
 
 fn parse_pattern(pattern: &str) -> Parsed<Text> {
-    let pattern = Regex::new(pattern.trim()).map_err(|error| error.to_string())?;
-    Ok(Text::Pattern(pattern))
+    let text = pattern.trim().to_owned();
+    let regex = Regex::new(&text).map_err(|error| error.to_string())?;
+    Ok(Text::Pattern { text, regex })
 }
 
 /// A text in double quotes or backquotes, by way of a label.

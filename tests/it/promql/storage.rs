@@ -1,9 +1,10 @@
 //! Samples in memory as scripts load them, as a source of queries.
 
+use super::compare::filled;
 use super::nhcb::ClassicHistograms;
 use super::script::Load;
 use narthex::testing::promql::{
-    FloatHistogram, Select, SequenceValue, SeriesSamples, SeriesSet, Source, SourceError,
+    Buckets, FloatHistogram, Select, SequenceValue, SeriesSamples, SeriesSet, Source, SourceError,
 };
 use narthex::{Labels, MatchOp, Matcher, ResetHint};
 use regex_automata::meta::Regex;
@@ -81,6 +82,7 @@ impl Storage {
                 self.push(&labels, timestamp_ms, Value::Histogram(Arc::new(histogram)));
             }
         }
+        self.series.values_mut().for_each(set_hints);
         for description in load.series.iter().filter(|series| series.are_starts) {
             self.set_starts(&description.labels, timed(load.step_ms, &description.values));
         }
@@ -108,6 +110,51 @@ impl Storage {
 
 fn timed(step_ms: i64, values: &[SequenceValue]) -> impl Iterator<Item = (i64, &SequenceValue)> {
     (0..).map(move |step| step * step_ms).zip(values)
+}
+
+/// Gives histograms the reset hints that Prometheus' storage answers with: what it finds when it appends to a chunk.
+fn set_hints(samples: &mut BTreeMap<i64, Sample>) {
+    let mut before: Option<Arc<FloatHistogram>> = None;
+    for sample in samples.values_mut() {
+        let Value::Histogram(histogram) = &mut sample.value else {
+            before = None;
+            continue;
+        };
+        let hint = hint_behind(before.as_deref(), histogram);
+        Arc::make_mut(histogram).reset_hint = hint;
+        before = Some(Arc::clone(histogram));
+    }
+}
+
+fn hint_behind(before: Option<&FloatHistogram>, histogram: &FloatHistogram) -> ResetHint {
+    let Some(before) = before else {
+        return match histogram.reset_hint {
+            hint @ (ResetHint::Gauge | ResetHint::Reset) => hint,
+            ResetHint::Unknown | ResetHint::NotReset => ResetHint::Unknown,
+        };
+    };
+    let same_layout = before.schema == histogram.schema
+        && before.zero_threshold == histogram.zero_threshold
+        && before.custom_values == histogram.custom_values;
+    match (histogram.reset_hint, before.reset_hint) {
+        (ResetHint::Gauge, _) => ResetHint::Gauge,
+        (_, ResetHint::Gauge) => ResetHint::Unknown,
+        (ResetHint::Reset, _) => ResetHint::Reset,
+        _ if histogram.is_stale() => ResetHint::NotReset,
+        _ if before.is_stale() => ResetHint::Unknown,
+        _ if histogram.count < before.count => ResetHint::Reset,
+        _ if !same_layout => ResetHint::Unknown,
+        _ if histogram.zero_count < before.zero_count => ResetHint::Reset,
+        _ if falls(&before.positive, &histogram.positive) => ResetHint::Reset,
+        _ if falls(&before.negative, &histogram.negative) => ResetHint::Reset,
+        _ => ResetHint::NotReset,
+    }
+}
+
+/// Whether a bucket has less than before.
+fn falls(before: &Buckets, after: &Buckets) -> bool {
+    let after: BTreeMap<i64, f64> = filled(after).collect();
+    filled(before).any(|(index, count)| after.get(&index).is_none_or(|now| *now < count))
 }
 
 /// A condition that is ready to be asked.
