@@ -54,52 +54,44 @@ fn queries_are_printed_as_upstream_prints_them() {
     }
 }
 
+/// More than a line.
+const LONG: &str = r#"label_replace(foo_bar_baz_metric_total, "destination", "$1", "source", "a-rather-long-regular-expression")"#;
+
+const SPLIT: &str = r#"label_replace(
+  foo_bar_baz_metric_total,
+  "destination",
+  "$1",
+  "source",
+  "a-rather-long-regular-expression"
+)"#;
+
 #[test]
 fn long_queries_are_split_by_level() {
-    let long = "label_replace(foo_bar_baz_metric_total, \"destination\", \"$1\", \"source\", \"a-rather-long-regular-expression\")";
+    let indented = |levels: usize| SPLIT.replace('\n', &format!("\n{}", "  ".repeat(levels)));
     let cases = [
+        (LONG.to_owned(), SPLIT.to_owned()),
         (
-            format!("sum by (job, instance) ({long})"),
-            [
-                "sum by (job, instance) (",
-                "  label_replace(",
-                "    foo_bar_baz_metric_total,",
-                "    \"destination\",",
-                "    \"$1\",",
-                "    \"source\",",
-                "    \"a-rather-long-regular-expression\"",
-                "  )",
-                ")",
-            ]
-            .join("\n"),
+            format!("sum by (job, instance) ({LONG})"),
+            format!("sum by (job, instance) (\n  {}\n)", indented(1)),
         ),
         (
-            format!("({long} + on (job) foo)"),
-            [
-                "(",
-                "      label_replace(",
-                "        foo_bar_baz_metric_total,",
-                "        \"destination\",",
-                "        \"$1\",",
-                "        \"source\",",
-                "        \"a-rather-long-regular-expression\"",
-                "      )",
-                "    + on (job)",
-                "      foo",
-                ")",
-            ]
-            .join("\n")
-            .replace("\n      ", "\n    ")
-            .replace("\n    + ", "\n  + ")
-            .replace("\n      ", "\n      "),
+            format!("topk(5, {LONG})"),
+            format!("topk(\n  5,\n  {}\n)", indented(1)),
+        ),
+        (
+            format!("({LONG} + on (job) foo)"),
+            format!("(\n    {}\n  + on (job)\n    foo\n)", indented(2)),
+        ),
+        (format!("-({LONG})"), format!("-(\n  {}\n)", indented(1))),
+        (
+            format!("sum_over_time({LONG}[5m:1m])"),
+            format!("sum_over_time(\n  {}[5m:1m]\n)", indented(1)),
         ),
     ];
-    let (first, _) = (&cases[0], &cases[1]);
-    assert_eq!(pretty(&parsed(&first.0)).unwrap(), first.1);
-    for (text, _) in &cases {
-        let again = pretty(&parsed(text)).unwrap();
-        assert_eq!(pretty(&parsed(&again)).unwrap(), again);
-        assert_eq!(parsed(&again).to_string(), parsed(text).to_string());
+    for (text, expected) in cases {
+        let printed = pretty(&parsed(&text)).unwrap();
+        assert_eq!(printed, expected, "{text}");
+        assert_eq!(parsed(&printed).to_string(), parsed(&text).to_string());
     }
 }
 
