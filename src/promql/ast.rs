@@ -312,44 +312,18 @@ impl Expr {
 
     /// What the expression evaluates to.
     pub(crate) fn value_type(&self) -> ValueType {
-        let mut expr = self;
-        loop {
-            return match expr {
-                Self::Number(_) => ValueType::Scalar,
-                Self::String(_) => ValueType::String,
-                Self::Aggregate(_) | Self::Vector(_) => ValueType::Vector,
-                Self::Matrix(_) | Self::Subquery(_) => ValueType::Matrix,
-                Self::Call(e) => e.function.return_type,
-                Self::Binary(e) if e.rhs.value_type() != ValueType::Scalar => ValueType::Vector,
-                // A chain is a scalar when all its operands are.
-                Self::Binary(BinaryExpr { lhs: inner, .. }) if inner.value_type_is_final() => {
-                    return match inner.value_type() {
-                        ValueType::Scalar => ValueType::Scalar,
-                        _ => ValueType::Vector,
-                    };
-                }
-                Self::Binary(e) => {
-                    expr = &e.lhs;
-                    continue;
-                }
-                Self::Paren(e) => {
-                    expr = &e.expr;
-                    continue;
-                }
-                Self::Unary(e) => {
-                    expr = &e.expr;
-                    continue;
-                }
-                Self::StepInvariant(e) => {
-                    expr = e;
-                    continue;
-                }
-            };
+        match self {
+            Self::Number(_) => ValueType::Scalar,
+            Self::String(_) => ValueType::String,
+            Self::Aggregate(_) | Self::Vector(_) => ValueType::Vector,
+            Self::Matrix(_) | Self::Subquery(_) => ValueType::Matrix,
+            Self::Call(e) => e.function.return_type,
+            Self::Paren(e) => e.expr.value_type(),
+            Self::Unary(e) => e.expr.value_type(),
+            Self::StepInvariant(e) => e.value_type(),
+            Self::Binary(e) if e.is_scalar() => ValueType::Scalar,
+            Self::Binary(_) => ValueType::Vector,
         }
-    }
-
-    fn value_type_is_final(&self) -> bool {
-        !matches!(self, Self::Binary(_))
     }
 
     /// The expression without the parentheses round it.
@@ -369,6 +343,15 @@ impl BinaryExpr {
         std::iter::successors(Some(self), |operation| match &*operation.lhs {
             Expr::Binary(left) => Some(left),
             _ => None,
+        })
+    }
+
+    /// Whether all operands of the chain are scalars.
+    fn is_scalar(&self) -> bool {
+        self.spine().all(|operation| {
+            let is_scalar = |operand: &Expr| operand.value_type() == ValueType::Scalar;
+            let continues = matches!(*operation.lhs, Expr::Binary(_));
+            is_scalar(&operation.rhs) && (continues || is_scalar(&operation.lhs))
         })
     }
 

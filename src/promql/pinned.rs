@@ -2,7 +2,7 @@
 //! evaluator ask it at many times.
 
 use super::ParseOptions;
-use super::ast::{At, Expr};
+use super::ast::{At, BinaryExpr, Expr};
 use super::error::ParseError;
 use super::parse::parse;
 use super::preprocess::depends_on_step;
@@ -21,9 +21,7 @@ fn pin(expr: &mut Expr, timestamp_ms: i64) -> bool {
         Expr::Paren(paren) => return pin(&mut paren.expr, timestamp_ms),
         Expr::Unary(unary) => return pin(&mut unary.expr, timestamp_ms),
         Expr::StepInvariant(inner) => return pin(inner, timestamp_ms),
-        Expr::Binary(operation) => {
-            return pin(&mut operation.lhs, timestamp_ms) && pin(&mut operation.rhs, timestamp_ms);
-        }
+        Expr::Binary(operation) => return pin_chain(operation, timestamp_ms),
         Expr::Aggregate(aggregate) => {
             let operands = aggregate.param.iter_mut().chain([&mut aggregate.expr]);
             return operands
@@ -42,6 +40,19 @@ fn pin(expr: &mut Expr, timestamp_ms: i64) -> bool {
         *at = Some(At::TimestampMs(timestamp_ms));
     }
     true
+}
+
+/// Operators that are nested to the left, by a loop.
+fn pin_chain(mut operation: &mut BinaryExpr, timestamp_ms: i64) -> bool {
+    loop {
+        if !pin(&mut operation.rhs, timestamp_ms) {
+            return false;
+        }
+        match &mut *operation.lhs {
+            Expr::Binary(left) => operation = left,
+            other => return pin(other, timestamp_ms),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -70,6 +70,13 @@ fn long_chains_parse_in_one_go() {
 }
 
 #[test]
+fn a_text_beyond_all_bounds_is_not_read() {
+    let text = " ".repeat(MAX_QUERY_BYTES + 1);
+    let error = parse(&text, ParseOptions::default()).unwrap_err();
+    assert_eq!(error.message, "the query is longer than 4194304 bytes");
+}
+
+#[test]
 fn deep_nests_are_refused_and_not_walked() {
     let deep = |open: &str, close: &str, levels: usize| {
         let text = format!("{}a{}", open.repeat(levels), close.repeat(levels));
