@@ -110,19 +110,14 @@ pub mod testing {
 
     /// PromQL on any source of samples, and the series of Prometheus' test scripts.
     pub mod promql {
-        pub use crate::model::float_histogram::{Buckets, FloatHistogram};
         pub use crate::promql::ast::Span;
         pub use crate::promql::durations::parse_duration_ms;
-        pub use crate::promql::error::{ParseError, QueryFault};
-        pub use crate::promql::eval::budget::CancelFlag;
-        pub use crate::promql::eval::error::EvalError;
         pub use crate::promql::pinned::pinned;
-        pub use crate::promql::query::{QueryAnswer, QueryError, QueryOptions, query, query_range};
+        pub use crate::promql::query::{query, query_range};
         pub use crate::promql::series_desc::{SequenceValue, SeriesDescription, parse_series_description};
         pub use crate::promql::source::{
-            FloatColumn, Hints, HistogramColumn, Select, SeriesSamples, SeriesSet, Source, SourceError,
+            FloatColumn, Hints, HistogramColumn, Select, SeriesSamples, SeriesSet, Source,
         };
-        pub use crate::promql::value::{QueryPoint, QuerySample, QuerySeries, QueryValue};
     }
 
     /// Makes the bytes of a database depend on nothing but what is written, the clock and `identity`: its id and the

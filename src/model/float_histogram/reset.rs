@@ -9,7 +9,7 @@ use crate::model::histogram::ResetHint;
 impl FloatHistogram {
     /// Whether there was a reset between `previous` and this histogram: the hint says so, or a count is smaller, or what
     /// a counter never does has happened: a finer resolution, a narrower zero bucket, a filled bucket gone.
-    pub fn is_reset_from(&self, previous: &Self) -> bool {
+    pub(crate) fn is_reset_from(&self, previous: &Self) -> bool {
         match self.reset_hint {
             ResetHint::Reset => return true,
             ResetHint::NotReset => return false,

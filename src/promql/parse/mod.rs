@@ -63,4 +63,6 @@ fn run<T>(
 }
 
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod tests;

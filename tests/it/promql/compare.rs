@@ -1,10 +1,8 @@
 //! Whether a result is the expected one, to a relative error of a millionth.
 
 use super::script::{Eval, Expected, Notes};
-use narthex::testing::promql::{
-    Buckets, FloatHistogram, QueryPoint, QuerySample, QuerySeries, QueryValue, SequenceValue,
-};
-use narthex::{Labels, Span};
+use narthex::testing::promql::SequenceValue;
+use narthex::{Buckets, FloatHistogram, Labels, QueryPoint, QuerySample, QuerySeries, QueryValue, Span};
 use std::collections::BTreeMap;
 
 const EPSILON: f64 = 0.000_001;

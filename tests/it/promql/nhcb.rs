@@ -1,7 +1,6 @@
 //! Classic histograms as native ones with custom buckets.
 
-use narthex::testing::promql::{Buckets, FloatHistogram};
-use narthex::{Labels, Span};
+use narthex::{Buckets, FloatHistogram, Labels, Span};
 use std::collections::BTreeMap;
 
 /// What the series of one classic histogram have at one time.

@@ -3,10 +3,8 @@
 use super::compare::{Verdict, check_sorted, compare, compare_notes};
 use super::script::{Command, Eval, Expected};
 use super::storage::Storage;
-use narthex::testing::promql::{
-    QueryAnswer, QueryError, QueryOptions, QueryPoint, QuerySample, QuerySeries, QueryValue, pinned, query,
-    query_range,
-};
+use narthex::testing::promql::{pinned, query, query_range};
+use narthex::{QueryAnswer, QueryError, QueryOptions, QueryPoint, QuerySample, QuerySeries, QueryValue};
 
 const MINUTE_MS: i64 = 60_000;
 

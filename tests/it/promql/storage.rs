@@ -3,10 +3,8 @@
 use super::compare::filled;
 use super::nhcb::ClassicHistograms;
 use super::script::Load;
-use narthex::testing::promql::{
-    Buckets, FloatHistogram, Select, SequenceValue, SeriesSamples, SeriesSet, Source, SourceError,
-};
-use narthex::{Labels, MatchOp, Matcher, ResetHint};
+use narthex::testing::promql::{Select, SequenceValue, SeriesSamples, SeriesSet, Source};
+use narthex::{Buckets, FloatHistogram, Labels, MatchOp, Matcher, ResetHint, SourceError};
 use regex_automata::meta::Regex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,39 +15,11 @@ enum Value {
     Histogram(Arc<FloatHistogram>),
 }
 
-impl Value {
-    /// The value as it is read from a chunk that it shares with the sample before, if it does: then there was no reset. At the
-    /// start of a chunk nothing is known. A reset or another shape of histogram starts a chunk.
-    fn hinted(&self, before: Option<&Self>) -> Self {
-        let Self::Histogram(histogram) = self else {
-            return self.clone();
-        };
-        if histogram.reset_hint == ResetHint::Gauge {
-            return self.clone();
-        }
-        let mut open = FloatHistogram::clone(histogram);
-        open.reset_hint = ResetHint::Unknown;
-        let joins = match before {
-            Some(Self::Histogram(before)) if before.reset_hint != ResetHint::Gauge => {
-                let has_shape = open.schema == before.schema
-                    && open.zero_threshold == before.zero_threshold
-                    && open.custom_values == before.custom_values;
-                let is_reset = histogram.reset_hint == ResetHint::Reset || open.is_reset_from(before);
-                open.is_stale() || (!before.is_stale() && has_shape && !is_reset)
-            }
-            _ => false,
-        };
-        if joins {
-            open.reset_hint = ResetHint::NotReset;
-        }
-        Self::Histogram(Arc::new(open))
-    }
-}
-
-/// A sample, and when its counter started, 0 if that is not known.
+/// A sample, the reset hint that was written for it, and when its counter started, 0 if that is not known.
 #[derive(Debug, Clone)]
 struct Sample {
     value: Value,
+    written_hint: ResetHint,
     start_ms: i64,
 }
 
@@ -91,7 +61,16 @@ impl Storage {
 
     fn push(&mut self, labels: &Labels, timestamp_ms: i64, value: Value) {
         let samples = self.series.entry(labels.clone()).or_default();
-        samples.insert(timestamp_ms, Sample { value, start_ms: 0 });
+        let written_hint = match &value {
+            Value::Float(_) => ResetHint::Unknown,
+            Value::Histogram(histogram) => histogram.reset_hint,
+        };
+        let sample = Sample {
+            value,
+            written_hint,
+            start_ms: 0,
+        };
+        samples.insert(timestamp_ms, sample);
     }
 
     /// Start timestamps are given in seconds from their samples.
@@ -112,7 +91,8 @@ fn timed(step_ms: i64, values: &[SequenceValue]) -> impl Iterator<Item = (i64, &
     (0..).map(move |step| step * step_ms).zip(values)
 }
 
-/// Gives histograms the reset hints that Prometheus' storage answers with: what it finds when it appends to a chunk.
+/// Gives histograms the reset hints that Prometheus' storage answers with. In a chunk there is no reset; at its start
+/// nothing is known, even if a reset is what started it.
 fn set_hints(samples: &mut BTreeMap<i64, Sample>) {
     let mut before: Option<Arc<FloatHistogram>> = None;
     for sample in samples.values_mut() {
@@ -120,35 +100,31 @@ fn set_hints(samples: &mut BTreeMap<i64, Sample>) {
             before = None;
             continue;
         };
-        let hint = hint_behind(before.as_deref(), histogram);
-        Arc::make_mut(histogram).reset_hint = hint;
+        let joins = before.is_some_and(|before| joins_chunk(&before, histogram, sample.written_hint));
+        Arc::make_mut(histogram).reset_hint = match sample.written_hint {
+            ResetHint::Gauge => ResetHint::Gauge,
+            _ if joins => ResetHint::NotReset,
+            _ => ResetHint::Unknown,
+        };
         before = Some(Arc::clone(histogram));
     }
 }
 
-fn hint_behind(before: Option<&FloatHistogram>, histogram: &FloatHistogram) -> ResetHint {
-    let Some(before) = before else {
-        return match histogram.reset_hint {
-            hint @ (ResetHint::Gauge | ResetHint::Reset) => hint,
-            ResetHint::Unknown | ResetHint::NotReset => ResetHint::Unknown,
-        };
-    };
-    let same_layout = before.schema == histogram.schema
-        && before.zero_threshold == histogram.zero_threshold
-        && before.custom_values == histogram.custom_values;
-    match (histogram.reset_hint, before.reset_hint) {
-        (ResetHint::Gauge, _) => ResetHint::Gauge,
-        (_, ResetHint::Gauge) => ResetHint::Unknown,
-        (ResetHint::Reset, _) => ResetHint::Reset,
-        _ if histogram.is_stale() => ResetHint::NotReset,
-        _ if before.is_stale() => ResetHint::Unknown,
-        _ if histogram.count < before.count => ResetHint::Reset,
-        _ if !same_layout => ResetHint::Unknown,
-        _ if histogram.zero_count < before.zero_count => ResetHint::Reset,
-        _ if falls(&before.positive, &histogram.positive) => ResetHint::Reset,
-        _ if falls(&before.negative, &histogram.negative) => ResetHint::Reset,
-        _ => ResetHint::NotReset,
+/// Whether a histogram of a counter goes into the chunk of the one before.
+fn joins_chunk(before: &FloatHistogram, histogram: &FloatHistogram, hint: ResetHint) -> bool {
+    if before.reset_hint == ResetHint::Gauge || hint == ResetHint::Reset {
+        return false;
     }
+    if histogram.is_stale() || before.is_stale() {
+        return histogram.is_stale();
+    }
+    before.schema == histogram.schema
+        && before.zero_threshold == histogram.zero_threshold
+        && before.custom_values == histogram.custom_values
+        && before.count <= histogram.count
+        && before.zero_count <= histogram.zero_count
+        && !falls(&before.positive, &histogram.positive)
+        && !falls(&before.negative, &histogram.negative)
 }
 
 /// Whether a bucket has less than before.
@@ -221,21 +197,16 @@ impl SeriesSet for Found<'_> {
         };
         out.clear();
         out.labels = labels.clone();
-        let mut before = None;
-        for (timestamp_ms, sample) in samples.range(..=self.end_ms) {
-            let hinted = sample.value.hinted(before.replace(&sample.value));
-            if *timestamp_ms < self.start_ms {
-                continue;
-            }
-            match hinted {
+        for (timestamp_ms, sample) in samples.range(self.start_ms..=self.end_ms) {
+            match &sample.value {
                 Value::Float(value) => {
                     out.floats.timestamps_ms.push(*timestamp_ms);
-                    out.floats.values.push(value);
+                    out.floats.values.push(*value);
                     out.floats.starts_ms.push(sample.start_ms);
                 }
                 Value::Histogram(histogram) => {
                     out.histograms.timestamps_ms.push(*timestamp_ms);
-                    out.histograms.values.push(histogram);
+                    out.histograms.values.push(Arc::clone(histogram));
                     out.histograms.starts_ms.push(sample.start_ms);
                 }
             }
