@@ -27,6 +27,7 @@ mod peers;
 mod play;
 mod process;
 mod promql;
+mod queries;
 mod reading;
 mod records;
 mod regressions;
