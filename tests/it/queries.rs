@@ -17,7 +17,12 @@ fn histogram(count: u64) -> Histogram {
         positive_spans: vec![Span { offset: 0, length: 1 }],
         negative_spans: Vec::new(),
         custom_values: Vec::new(),
-        counts: Counts::Int { count, zero_count: 0, positive: vec![count as i64], negative: Vec::new() },
+        counts: Counts::Int {
+            count,
+            zero_count: 0,
+            positive: vec![count as i64],
+            negative: Vec::new(),
+        },
     }
 }
 
@@ -50,7 +55,8 @@ const QUERIES: &[&str] = &[
 
 fn ask(db: &Db, query: &str) -> QueryAnswer {
     let range_ms = (START_MS, START_MS + 80 * STEP_MS);
-    db.query_range(query, range_ms, 20_000).unwrap_or_else(|error| panic!("{query}: {error}"))
+    db.query_range(query, range_ms, 20_000)
+        .unwrap_or_else(|error| panic!("{query}: {error}"))
 }
 
 #[test]
@@ -76,7 +82,11 @@ fn answers_do_not_depend_on_where_samples_lie() {
     check(&db);
     db.close().expect("it closes");
     check(&Db::open(options()).expect("it opens again"));
-    assert!(wanted.iter().all(|value| !matches!(value, QueryValue::Matrix(series) if series.is_empty())));
+    assert!(
+        wanted
+            .iter()
+            .all(|value| !matches!(value, QueryValue::Matrix(series) if series.is_empty()))
+    );
 }
 
 #[test]
@@ -86,7 +96,10 @@ fn every_unit_of_time_answers_in_milliseconds() {
         fill(&db, 0..80, 1);
         QUERIES.iter().map(|query| ask(&db, query).value).collect()
     };
-    for (precision, units_per_ms) in [(Precision::Microseconds, 1000), (Precision::Nanoseconds, 1_000_000)] {
+    for (precision, units_per_ms) in [
+        (Precision::Microseconds, 1000),
+        (Precision::Nanoseconds, 1_000_000),
+    ] {
         let db = Db::open(Options::in_memory().precision(precision)).expect("it opens");
         fill(&db, 0..80, units_per_ms);
         for (query, wanted) in QUERIES.iter().zip(&wanted) {
@@ -99,7 +112,11 @@ fn every_unit_of_time_answers_in_milliseconds() {
 fn what_is_deleted_is_not_asked_for() {
     let db = Db::open(Options::in_memory()).expect("it opens");
     fill(&db, 0..10, 1);
-    let count = || match db.query("count(requests_total)", START_MS + 9 * STEP_MS).expect("an answer").value {
+    let count = || match db
+        .query("count(requests_total)", START_MS + 9 * STEP_MS)
+        .expect("an answer")
+        .value
+    {
         QueryValue::Vector(samples) => samples.into_iter().map(|sample| sample.value).collect::<Vec<_>>(),
         other => panic!("{other:?}"),
     };
@@ -116,7 +133,11 @@ fn start_timestamps_tell_resets_when_asked_to() {
     for step in 0..4 {
         let timestamp = START_MS + step * 60_000;
         // A delta: each sample says how many there were since the one before.
-        let sample = Sample { timestamp, value: Value::Float(60.0), start_timestamp: timestamp - 60_000 };
+        let sample = Sample {
+            timestamp,
+            value: Value::Float(60.0),
+            start_timestamp: timestamp - 60_000,
+        };
         batch.push_sample(&labels, &sample);
     }
     batch.commit().expect("the batch is stored");
@@ -139,13 +160,19 @@ fn a_query_is_refused_or_ended_with_a_reason() {
     fill(&db, 0..80, 1);
     let error = db.query("sum(", START_MS).expect_err("no query");
     assert!(matches!(error, QueryError::Parse(_)), "{error}");
-    let error = db.query_range("busy[5m]", (START_MS, START_MS + 1), 1).expect_err("no range query");
+    let error = db
+        .query_range("busy[5m]", (START_MS, START_MS + 1), 1)
+        .expect_err("no range query");
     assert!(matches!(error, QueryError::Range(_)), "{error}");
-    let error = db.query_range("busy", (START_MS, START_MS - 1), 1).expect_err("no range");
+    let error = db
+        .query_range("busy", (START_MS, START_MS - 1), 1)
+        .expect_err("no range");
     assert!(matches!(error, QueryError::Range(_)), "{error}");
     let mut options = QueryOptions::default();
     options.samples_max = 10;
-    let error = db.query_with("busy[1h]", START_MS + 80 * STEP_MS, &options).expect_err("too much");
+    let error = db
+        .query_with("busy[1h]", START_MS + 80 * STEP_MS, &options)
+        .expect_err("too much");
     assert_eq!(error, QueryError::Eval(EvalError::TooManySamples));
     let mut options = QueryOptions::default();
     options.cancel = CancelFlag::default();
@@ -153,5 +180,8 @@ fn a_query_is_refused_or_ended_with_a_reason() {
     let error = db.query_with("busy", START_MS, &options).expect_err("canceled");
     assert_eq!(error, QueryError::Eval(EvalError::Canceled));
     let error = db.query("busy{host=~\"(\"}", START_MS).expect_err("no matcher");
-    assert!(error.to_string().contains("invalid matcher") || matches!(error, QueryError::Parse(_)), "{error}");
+    assert!(
+        error.to_string().contains("invalid matcher") || matches!(error, QueryError::Parse(_)),
+        "{error}"
+    );
 }
