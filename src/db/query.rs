@@ -73,7 +73,7 @@ impl From<Error> for SourceError {
 impl Source for Db {
     fn select<'a>(&'a self, select: &Select) -> Result<Box<dyn SeriesSet + 'a>, SourceError> {
         let unit = Unit(self.precision());
-        let range = unit.from_ms(select.start_ms)..=unit.from_last_ms(select.end_ms);
+        let range = unit.first_in(select.start_ms)..=unit.last_in(select.end_ms);
         let cursor = Db::select(self, &select.matchers, range)?;
         Ok(Box::new(Cursor {
             cursor,
@@ -100,7 +100,7 @@ impl Unit {
     }
 
     /// The first time of the unit that is not before a millisecond.
-    fn from_ms(self, timestamp_ms: i64) -> i64 {
+    fn first_in(self, timestamp_ms: i64) -> i64 {
         let (units, ms) = self.scale();
         let floor = timestamp_ms.div_euclid(ms);
         let first = if timestamp_ms.rem_euclid(ms) > 0 {
@@ -112,7 +112,7 @@ impl Unit {
     }
 
     /// The last time of the unit within a millisecond.
-    fn from_last_ms(self, timestamp_ms: i64) -> i64 {
+    fn last_in(self, timestamp_ms: i64) -> i64 {
         let (units, ms) = self.scale();
         let first = timestamp_ms.div_euclid(ms).saturating_mul(units);
         first.saturating_add(units - 1)
@@ -212,7 +212,7 @@ mod tests {
         for (precision, first_ms, last_ms, wanted) in cases {
             let unit = Unit(precision);
             assert_eq!(
-                (unit.from_ms(first_ms), unit.from_last_ms(last_ms)),
+                (unit.first_in(first_ms), unit.last_in(last_ms)),
                 wanted,
                 "{precision:?}"
             );

@@ -27,6 +27,8 @@ mod peers;
 mod play;
 mod process;
 mod promql;
+#[cfg(feature = "server")]
+mod promql_differential;
 mod queries;
 mod reading;
 mod records;

@@ -62,7 +62,7 @@ impl FloatHistogram {
 
     /// The buckets that are not empty, in ascending order, as a JSON answer has them: which edges belong to the bucket
     /// (0 the upper one, 1 the lower one, 2 none, 3 both), lower and upper boundary, count.
-    pub(crate) fn json_buckets(&self) -> impl Iterator<Item = (u8, f64, f64, f64)> {
+    pub fn json_buckets(&self) -> impl Iterator<Item = (u8, f64, f64, f64)> {
         let buckets = self.buckets_ascending().filter(|bucket| bucket.count != 0.0);
         buckets.map(|bucket| {
             let edges = match (bucket.lower_inclusive, bucket.upper_inclusive) {

@@ -109,9 +109,12 @@ impl Evaluator<'_> {
                 }
                 ValueType::Vector | ValueType::Matrix => ArgumentValue::Series,
             };
+            let is_broken_text =
+                matches!(argument.unwrap_parens(), Expr::String(text) if text.bytes.is_some());
             Ok(Argument {
                 span: argument.span(),
                 value,
+                is_broken_text,
             })
         };
         call.args.iter().map(evaluate).collect()

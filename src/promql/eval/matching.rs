@@ -168,7 +168,12 @@ impl Join<'_, '_> {
     fn step(&mut self, step: usize, steps: usize) -> Result<(), EvalError> {
         let (has_many, has_one) = (self.many.has_any_at(step), self.one.has_any_at(step));
         let fills = self.many.fill.is_some() || self.one.fill.is_some();
-        if !(has_many || has_one) || (!(has_many && has_one) && !fills) {
+        let can_meet = if fills {
+            has_many || has_one
+        } else {
+            has_many && has_one
+        };
+        if !can_meet {
             return Ok(());
         }
         self.find_ones(step)?;

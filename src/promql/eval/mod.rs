@@ -38,7 +38,9 @@ use std::cell::{Cell as Flag, RefCell};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use self::result::{Outcome, evaluate};
+#[cfg(test)]
+pub(crate) use self::result::Outcome;
+pub(crate) use self::result::evaluate;
 
 /// How queries are evaluated.
 #[derive(Debug, Clone)]

@@ -1,7 +1,7 @@
 //! From a checked expression to the result of the query.
 
 use super::error::EvalError;
-use super::labels::{in_braces, merge_rows, same_labelset, without_metadata};
+use super::labels::{merge_rows, same_labelset, without_metadata};
 use super::range::Windows;
 use super::{EvalOptions, Evaluator};
 use crate::promql::annotations::Annotations;

@@ -23,17 +23,13 @@ fn set(row: &mut Row, label: &str, value: &str) {
 }
 
 fn label_replace(call: &Call<'_>, row: &mut Row) -> Result<(), EvalError> {
-    let [target, replacement, source, pattern] = [1, 2, 3, 4].map(|argument| call.string(argument));
+    let [replacement, source, pattern] = [2, 3, 4].map(|argument| call.string(argument));
     let rewriter = call.rewriter.get_or_init(|| {
         Rewriter::compile(pattern)
             .map_err(|_| format!("invalid regular expression in label_replace(): {pattern}"))
     });
     let rewriter = rewriter.as_ref().map_err(EvalError::execution)?;
-    if target.is_empty() {
-        return Err(EvalError::execution(
-            "invalid destination label name in label_replace(): ",
-        ));
-    }
+    let target = name(call, 1, "invalid destination label name in label_replace()")?;
     if let Some(captured) = rewriter.captures(row.labels.get(source).unwrap_or("")) {
         let value = captured.expand(replacement);
         set(row, target, &value);
@@ -42,25 +38,21 @@ fn label_replace(call: &Call<'_>, row: &mut Row) -> Result<(), EvalError> {
 }
 
 fn label_join(call: &Call<'_>, row: &mut Row) -> Result<(), EvalError> {
-    let (target, separator) = (call.string(1), call.string(2));
+    let separator = call.string(2);
     let mut value = String::new();
     for argument in 3..call.arguments.len() {
-        let source = call.string(argument);
-        if source.is_empty() {
-            return Err(EvalError::execution(
-                "invalid source label name in label_join(): ",
-            ));
-        }
+        let source = name(call, argument, "invalid source label name in label_join()")?;
         if argument > 3 {
             value.push_str(separator);
         }
         value.push_str(row.labels.get(source).unwrap_or(""));
     }
-    if target.is_empty() {
-        return Err(EvalError::execution(
-            "invalid destination label name in label_join(): ",
-        ));
-    }
+    let target = name(call, 1, "invalid destination label name in label_join()")?;
     set(row, target, &value);
     Ok(())
+}
+
+fn name<'c>(call: &'c Call<'_>, argument: usize, fault: &str) -> Result<&'c str, EvalError> {
+    let refused = || EvalError::execution(format!("{fault}: {}", call.string(argument)));
+    call.label_name(argument).ok_or_else(refused)
 }

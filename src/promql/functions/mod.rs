@@ -77,6 +77,8 @@ pub(crate) struct Argument {
     /// Where it stands in the query, for annotations.
     pub(crate) span: Span,
     pub(crate) value: ArgumentValue,
+    /// A string whose escapes make bytes that are no UTF-8; the value has replacement characters then.
+    pub(crate) is_broken_text: bool,
 }
 
 /// What an argument is.
@@ -162,6 +164,15 @@ impl<'a> Call<'a> {
             Some(ArgumentValue::String(text)) => text,
             _ => "",
         }
+    }
+
+    /// The name of a label that an argument is, or `None` when it is none.
+    pub(crate) fn label_name(&self, argument: usize) -> Option<&str> {
+        let is_broken = self
+            .arguments
+            .get(argument)
+            .is_some_and(|argument| argument.is_broken_text);
+        Some(self.string(argument)).filter(|name| !name.is_empty() && !is_broken)
     }
 
     /// Where an argument stands in the query.

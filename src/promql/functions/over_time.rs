@@ -2,7 +2,8 @@
 
 use super::Call;
 use super::histogram_sums::{HistogramMean, HistogramSum, HistogramTotal};
-use super::sums::{Mean, Sum, add_compensated, quantile};
+use super::sums::{Mean, quantile};
+use crate::base::kahan::Compensated;
 use crate::model::float_histogram::FloatHistogram;
 use crate::promql::annotations::{Annotation, HistogramOperation as Operation};
 use crate::promql::value::Cell;
@@ -74,9 +75,9 @@ pub(super) fn sum(call: &Call<'_>, _step: usize, window: &Window<'_>) -> Cell {
     if window.floats.values.is_empty() {
         return total_of_histograms(call, window, HistogramSum::default());
     }
-    let mut sum = Sum::default();
+    let mut sum = Compensated::default();
     window.floats.values.iter().for_each(|value| sum.add(*value));
-    Cell::Float(sum.value())
+    Cell::Float(sum.total())
 }
 
 pub(super) fn avg(call: &Call<'_>, _step: usize, window: &Window<'_>) -> Cell {
@@ -210,16 +211,14 @@ pub(super) fn ts_of_min(call: &Call<'_>, _step: usize, window: &Window<'_>) -> C
 
 fn variance(values: &[f64]) -> f64 {
     let mut count = 0.0;
-    let (mut mean, mut mean_lacks) = (0.0, 0.0);
-    let (mut squares, mut squares_lack) = (0.0, 0.0);
+    let (mut mean, mut squares) = (Compensated::default(), Compensated::default());
     for value in values {
         count += 1.0;
-        let delta = value - (mean + mean_lacks);
-        (mean, mean_lacks) = add_compensated(delta / count, mean, mean_lacks);
-        let square = delta * (value - (mean + mean_lacks));
-        (squares, squares_lack) = add_compensated(square, squares, squares_lack);
+        let delta = value - mean.total();
+        mean.add(delta / count);
+        squares.add(delta * (value - mean.total()));
     }
-    (squares + squares_lack) / count
+    squares.total() / count
 }
 
 pub(super) fn stdvar(call: &Call<'_>, _step: usize, window: &Window<'_>) -> Cell {

@@ -1,7 +1,7 @@
 //! Functions that put a line or a smooth curve through the floats of a window.
 
 use super::Call;
-use super::sums::Sum;
+use crate::base::kahan::Compensated;
 use crate::promql::annotations::Annotation;
 use crate::promql::eval::error::EvalError;
 use crate::promql::value::Cell;
@@ -27,8 +27,8 @@ fn line(floats: Floats<'_>, origin_ms: i64) -> (f64, f64) {
             (0.0, first)
         };
     }
-    let (mut sum_x, mut sum_y) = (Sum::default(), Sum::default());
-    let (mut sum_xy, mut sum_xx) = (Sum::default(), Sum::default());
+    let (mut sum_x, mut sum_y) = (Compensated::default(), Compensated::default());
+    let (mut sum_xy, mut sum_xx) = (Compensated::default(), Compensated::default());
     for (timestamp_ms, y) in floats.timestamps_ms.iter().zip(floats.values) {
         let x = (timestamp_ms - origin_ms) as f64 / 1e3;
         sum_x.add(x);
@@ -37,9 +37,9 @@ fn line(floats: Floats<'_>, origin_ms: i64) -> (f64, f64) {
         sum_xx.add(x * x);
     }
     let count = floats.values.len() as f64;
-    let (sum_x, sum_y) = (sum_x.value(), sum_y.value());
-    let covariance = sum_xy.value() - sum_x * sum_y / count;
-    let variance = sum_xx.value() - sum_x * sum_x / count;
+    let (sum_x, sum_y) = (sum_x.total(), sum_y.total());
+    let covariance = sum_xy.total() - sum_x * sum_y / count;
+    let variance = sum_xx.total() - sum_x * sum_x / count;
     let slope = covariance / variance;
     (slope, sum_y / count - slope * sum_x / count)
 }

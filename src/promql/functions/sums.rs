@@ -1,46 +1,13 @@
-//! Sums that do not lose what is small: Neumaier's form of Kahan's summation, and the mean that goes on when the sum
-//! overflows.
+//! The mean that goes on when its sum overflows, and quantiles.
 
-/// Adds to a compensated sum: returns the sum and what it lacks.
-#[inline]
-pub(crate) fn add_compensated(value: f64, sum: f64, lacks: f64) -> (f64, f64) {
-    let total = sum + value;
-    let lacks = if total.is_infinite() {
-        0.0
-    } else if sum.abs() >= value.abs() {
-        lacks + ((sum - total) + value)
-    } else {
-        lacks + ((value - total) + sum)
-    };
-    (total, lacks)
-}
-
-/// A compensated sum.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Sum {
-    total: f64,
-    lacks: f64,
-}
-
-impl Sum {
-    #[inline]
-    pub(crate) fn add(&mut self, value: f64) {
-        (self.total, self.lacks) = add_compensated(value, self.total, self.lacks);
-    }
-
-    #[inline]
-    pub(crate) fn value(&self) -> f64 {
-        self.total + self.lacks
-    }
-}
+use crate::base::kahan::Compensated;
 
 /// A mean: of the sum as long as that is finite, then moved by each value.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Mean {
     count: f64,
     /// The sum, or the mean once that is moved.
-    total: f64,
-    lacks: f64,
+    sum: Compensated,
     is_moved: bool,
 }
 
@@ -48,30 +15,29 @@ impl Mean {
     pub(crate) fn add(&mut self, value: f64) {
         self.count += 1.0;
         if self.count == 1.0 {
-            self.total = value;
+            self.sum = Compensated::new(value);
             return;
         }
         if !self.is_moved {
-            let (total, lacks) = add_compensated(value, self.total, self.lacks);
-            if !total.is_infinite() {
-                (self.total, self.lacks) = (total, lacks);
+            let mut larger = self.sum;
+            larger.add(value);
+            if !larger.value.is_infinite() {
+                self.sum = larger;
                 return;
             }
             self.is_moved = true;
-            self.total /= self.count - 1.0;
-            self.lacks /= self.count - 1.0;
+            self.sum.divide(self.count - 1.0);
         }
-        let share = (self.count - 1.0) / self.count;
-        (self.total, self.lacks) =
-            add_compensated(value / self.count, share * self.total, share * self.lacks);
+        self.sum.scale((self.count - 1.0) / self.count);
+        self.sum.add(value / self.count);
     }
 
     pub(crate) fn value(&self) -> f64 {
-        if self.is_moved {
-            self.total + self.lacks
-        } else {
-            self.total / self.count + self.lacks / self.count
+        let mut mean = self.sum;
+        if !self.is_moved {
+            mean.divide(self.count);
         }
+        mean.total()
     }
 }
 
@@ -98,18 +64,6 @@ pub(crate) fn quantile(q: f64, values: &mut [f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn small_values_are_not_lost() {
-        let mut sum = Sum::default();
-        [1.0, 1e100, 1.0, -1e100]
-            .into_iter()
-            .for_each(|value| sum.add(value));
-        assert_eq!(sum.value(), 2.0);
-        let mut sum = Sum::default();
-        [f64::MAX, f64::MAX].into_iter().for_each(|value| sum.add(value));
-        assert_eq!(sum.value(), f64::INFINITY);
-    }
 
     #[test]
     fn a_mean_outlives_its_sum() {

@@ -20,6 +20,7 @@ impl Scalars {
                 .map(|value| Argument {
                     span: Span::default(),
                     value,
+                    is_broken_text: false,
                 })
                 .collect(),
             annotations: RefCell::default(),

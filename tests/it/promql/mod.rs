@@ -8,7 +8,7 @@ mod corrupt;
 mod nhcb;
 mod run;
 mod script;
-mod storage;
+pub(crate) mod storage;
 
 use crate::tidy::text::root;
 use std::path::Path;

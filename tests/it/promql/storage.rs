@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 #[derive(Debug, Clone)]
-enum Value {
+pub(crate) enum Value {
     Float(f64),
     Histogram(Arc<FloatHistogram>),
 }
@@ -25,7 +25,7 @@ struct Sample {
 
 /// Series with their samples by time.
 #[derive(Debug, Default)]
-pub(super) struct Storage {
+pub(crate) struct Storage {
     series: BTreeMap<Labels, BTreeMap<i64, Sample>>,
 }
 
@@ -59,7 +59,7 @@ impl Storage {
         Ok(())
     }
 
-    fn push(&mut self, labels: &Labels, timestamp_ms: i64, value: Value) {
+    pub(crate) fn push(&mut self, labels: &Labels, timestamp_ms: i64, value: Value) {
         let samples = self.series.entry(labels.clone()).or_default();
         let written_hint = match &value {
             Value::Float(_) => ResetHint::Unknown,

@@ -1,9 +1,10 @@
 //! What an aggregation keeps of the values of one group at one step.
 
+use crate::base::kahan::Compensated;
 use crate::promql::annotations::{Annotation, Annotations, HistogramOperation as Operation};
 use crate::promql::ast::AggregateExpr;
 use crate::promql::functions::histogram_sums::{HistogramMean, HistogramSum, HistogramTotal};
-use crate::promql::functions::sums::{self, quantile};
+use crate::promql::functions::sums::{Mean, quantile};
 use crate::promql::value::{Cell, Row};
 use std::cell::RefCell;
 
@@ -58,8 +59,8 @@ pub(super) struct Total<F, H> {
     is_incompatible: bool,
 }
 
-pub(super) type Sum = Total<sums::Sum, HistogramSum>;
-pub(super) type Avg = Total<sums::Mean, HistogramMean>;
+pub(super) type Sum = Total<Compensated, HistogramSum>;
+pub(super) type Avg = Total<Mean, HistogramMean>;
 
 /// A total of floats.
 pub(super) trait FloatTotal: Default {
@@ -67,23 +68,25 @@ pub(super) trait FloatTotal: Default {
     fn value(&self) -> f64;
 }
 
-impl FloatTotal for sums::Sum {
+impl FloatTotal for Compensated {
+    #[inline]
     fn add(&mut self, value: f64) {
-        sums::Sum::add(self, value);
+        Compensated::add(self, value);
     }
 
     fn value(&self) -> f64 {
-        sums::Sum::value(self)
+        self.total()
     }
 }
 
-impl FloatTotal for sums::Mean {
+impl FloatTotal for Mean {
+    #[inline]
     fn add(&mut self, value: f64) {
-        sums::Mean::add(self, value);
+        Mean::add(self, value);
     }
 
     fn value(&self) -> f64 {
-        sums::Mean::value(self)
+        Mean::value(self)
     }
 }
 
