@@ -37,6 +37,8 @@ pub(crate) mod head;
 pub(crate) mod index;
 pub(crate) mod io;
 pub(crate) mod model;
+#[expect(dead_code, reason = "the database does not evaluate yet")]
+pub(crate) mod promql;
 #[cfg(feature = "server")]
 pub(crate) mod remote;
 pub(crate) mod segment;
@@ -71,11 +73,18 @@ pub use head::overwrite::Overwrite;
 pub use head::report::{CommitReport, Durability, RefusedMetric, Reject, Rejection};
 pub use io::{Bytes, DiskFs, File, FileView, Fs, FsError, LockGuard, Region};
 pub use model::exemplar::Exemplar;
+pub use model::float_histogram::{Buckets, FloatHistogram};
 pub use model::histogram::{Counts, Histogram, HistogramError, ResetHint, Span};
 pub use model::labels::{LabelError, LabelHash, Labels};
 pub use model::matcher::{MatchOp, Matcher};
 pub use model::metadata::{Metadata, MetricType};
 pub use model::sample::{STALE_NAN_BITS, Sample, Value, stale_nan};
+pub use promql::error::{ParseError, QueryFault};
+pub use promql::eval::budget::CancelFlag;
+pub use promql::eval::error::EvalError;
+pub use promql::query::{QueryAnswer, QueryError, QueryOptions};
+pub use promql::source::SourceError;
+pub use promql::value::{QueryPoint, QuerySample, QuerySeries, QueryValue};
 pub use segment::compress::Compressor;
 pub use segment::meta::{BinaryMetaSerializer, MetaSerializer, SegmentMeta};
 pub use segment::reader::{CorruptFile, Quarantined};
@@ -98,6 +107,18 @@ pub mod remote_read {
 /// Aids for testing what is built on this crate: a disk that loses power, fails calls and fills up.
 pub mod testing {
     pub use crate::io::{Call, CrashMode, CrashPoint, Fault, Record, SimFs};
+
+    /// PromQL on any source of samples, and the series of Prometheus' test scripts.
+    pub mod promql {
+        pub use crate::promql::ast::Span;
+        pub use crate::promql::durations::parse_duration_ms;
+        pub use crate::promql::pinned::pinned;
+        pub use crate::promql::query::{query, query_range};
+        pub use crate::promql::series_desc::{SequenceValue, SeriesDescription, parse_series_description};
+        pub use crate::promql::source::{
+            FloatColumn, Hints, HistogramColumn, Select, SeriesSamples, SeriesSet, Source,
+        };
+    }
 
     /// Makes the bytes of a database depend on nothing but what is written, the clock and `identity`: its id and the
     /// epochs of its log files are made of these instead of the process and the folder. For tests that compare files.

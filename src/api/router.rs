@@ -4,7 +4,7 @@ use super::error::ApiError;
 use super::self_metrics::RouteMetrics;
 use super::state::App;
 use super::{admin, remote_read, remote_write, self_metrics, status};
-use crate::base::hash;
+use crate::base::keyed;
 use crate::config::credentials::Scope;
 use axum::Router;
 use axum::extract::{Request, State};
@@ -233,7 +233,7 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
         return id.clone();
     }
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let text = format!("{:016x}", hash::keyed_128(&number.to_le_bytes()) as u64);
+    let text = format!("{:016x}", keyed::keyed_128(&number.to_le_bytes()) as u64);
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("none"))
 }
 

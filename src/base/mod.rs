@@ -3,6 +3,11 @@
 pub(crate) mod bits;
 pub(crate) mod bytes;
 pub(crate) mod clock;
+pub(crate) mod go_text;
 pub(crate) mod hash;
+pub(crate) mod kahan;
+#[cfg(feature = "server")]
+pub(crate) mod keyed;
+pub(crate) mod math;
 pub(crate) mod varint;
 pub(crate) mod xor_window;

@@ -1,6 +1,7 @@
 //! The library's face: a database handle, batches, and what reading gives back.
 
 mod batch;
+mod query;
 
 pub use batch::Batch;
 

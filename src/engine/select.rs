@@ -68,6 +68,12 @@ impl Series {
         &self.samples.histograms
     }
 
+    /// The start timestamp of the sample at a timestamp, 0 where it is not known. `None` when it is known for no sample.
+    pub(crate) fn starts(&self) -> Option<impl Fn(i64) -> i64> {
+        let starts = &self.samples.starts;
+        (!starts.is_unknown()).then_some(move |timestamp| starts.at(timestamp))
+    }
+
     /// Bits of the floats, beside [`Series::float_timestamps`].
     pub fn float_bits(&self) -> &[u64] {
         &self.samples.bits

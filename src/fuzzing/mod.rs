@@ -6,6 +6,7 @@
 
 mod decoders;
 mod files;
+mod queries;
 #[cfg(feature = "server")]
 mod requests;
 mod seeds;
@@ -18,6 +19,7 @@ pub use decoders::{
     sketch, time_columns, xor_chunk,
 };
 pub use files::{backup_list, checkpoint, manifest, replay, segment, wal};
+pub use queries::{query, series_description};
 #[cfg(feature = "server")]
 pub use requests::{read_request, write_v1, write_v2};
 
@@ -43,10 +45,16 @@ pub const TARGETS: &[Target] = &[
     target("index_sections", index_sections, seeds::index_sections),
     target("manifest", manifest, seeds::manifest),
     target("matcher", matcher, seeds::matcher),
+    target("query", query, queries::queries),
     #[cfg(feature = "server")]
     target("read_request", read_request, requests::read_requests),
     target("replay", replay, seeds::replay),
     target("segment", segment, seeds::segment),
+    target(
+        "series_description",
+        series_description,
+        queries::series_descriptions,
+    ),
     target("series_state", series_state, seeds::series_state),
     target("sketch", sketch, seeds::sketch),
     target("time_columns", time_columns, seeds::time_columns),

@@ -69,9 +69,11 @@ each_target! {
     index_sections
     manifest
     matcher
+    query
     read_request
     replay
     segment
+    series_description
     series_state
     sketch
     time_columns

@@ -13,6 +13,7 @@ mod posting;
 mod posting_lists;
 mod re2;
 pub(crate) mod regex;
+pub(crate) mod rewrite;
 mod roaring_window;
 mod rows;
 pub(crate) mod segment;
@@ -29,8 +30,6 @@ mod text;
 pub(crate) mod walk;
 
 pub(crate) use live::{LiveIndex, LiveIndexBytes, PairId};
-#[cfg(feature = "server")]
-pub(crate) use re2::translate as translate_regex;
 pub(crate) use regex::{LabelMatcher, RegexError};
 pub(crate) use segment::{IndexLayout, LabelCursor, SegmentIndex};
 pub(crate) use segment_writer::{Compression, SegmentIndexWriter};

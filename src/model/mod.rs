@@ -2,6 +2,7 @@
 
 pub(crate) mod deletion;
 pub(crate) mod exemplar;
+pub(crate) mod float_histogram;
 #[cfg(test)]
 pub(crate) mod golden;
 pub(crate) mod histogram;

@@ -1,10 +1,8 @@
 //! Relabelling as Prometheus' `write_relabel_configs` do it: rules that change or drop a series by its labels.
 
-use crate::index::translate_regex;
+use crate::index::rewrite::Rewriter;
 use crate::model::labels::{self, LabelsRef};
 use crate::model::relabel_rule::RelabelRule;
-use regex_automata::meta::Regex;
-use regex_automata::util::captures::Captures;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -52,7 +50,7 @@ pub(crate) struct Rule {
     action: Action,
     source_labels: Vec<String>,
     separator: String,
-    regex: Regex,
+    regex: Rewriter,
     modulus: u64,
     target_label: String,
     replacement: String,
@@ -147,24 +145,20 @@ impl Rule {
     }
 
     fn replace(&self, value: &str, pairs: &mut Pairs) {
-        let mut captures = self.regex.create_captures();
-        self.regex.captures(value, &mut captures);
-        if !captures.is_match() {
+        let Some(captured) = self.regex.captures(value) else {
             return;
-        }
-        let target = expand(&self.target_label, value, &captures);
+        };
+        let target = captured.expand(&self.target_label);
         if !target.is_empty() {
-            set(pairs, target, expand(&self.replacement, value, &captures));
+            set(pairs, target, captured.expand(&self.replacement));
         }
     }
 
     fn map_names(&self, pairs: &mut Pairs) {
-        let mut captures = self.regex.create_captures();
         let mut mapped = Vec::new();
         for (name, value) in &*pairs {
-            self.regex.captures(name.as_str(), &mut captures);
-            if captures.is_match() {
-                mapped.push((expand(&self.replacement, name, &captures), value.clone()));
+            if let Some(captured) = self.regex.captures(name) {
+                mapped.push((captured.expand(&self.replacement), value.clone()));
             }
         }
         for (name, value) in mapped {
@@ -182,10 +176,8 @@ fn set(pairs: &mut Pairs, name: String, value: String) {
     }
 }
 
-fn anchored(pattern: &str) -> Result<Regex, String> {
-    let refused = |reason: String| format!("regex {pattern:?}: {reason}");
-    let pattern = translate_regex(&format!("^(?s:{pattern})$")).map_err(refused)?;
-    Regex::new(&pattern).map_err(|error| refused(error.to_string()))
+fn anchored(pattern: &str) -> Result<Rewriter, String> {
+    Rewriter::compile(pattern).map_err(|reason| format!("regex {pattern:?}: {reason}"))
 }
 
 /// The remainder of the second half of the text's MD5 digest, as Prometheus computes it.
@@ -194,47 +186,6 @@ fn hash_mod(text: &str, modulus: u64) -> u64 {
     let mut half = [0; 8];
     half.copy_from_slice(digest.split_at(8).1);
     u64::from_be_bytes(half) % modulus
-}
-
-/// Puts what groups captured in place of `$1`, `${1}`, `$name`, `${name}`, and `$` in place of `$$`. A name is as long as it
-/// can be; a group that is not there is empty.
-fn expand(template: &str, text: &str, captures: &Captures) -> String {
-    let mut out = String::with_capacity(template.len());
-    let mut rest = template;
-    while let Some(at) = rest.find('$') {
-        out.push_str(&rest[..at]);
-        rest = &rest[at + 1..];
-        if let Some(behind) = rest.strip_prefix('$') {
-            out.push('$');
-            rest = behind;
-            continue;
-        }
-        let Some((name, behind)) = group_name(rest) else {
-            out.push('$');
-            continue;
-        };
-        let span = match name.parse::<usize>() {
-            Ok(number) => captures.get_group(number),
-            Err(_) => captures.get_group_by_name(name),
-        };
-        out.push_str(span.and_then(|span| text.get(span.range())).unwrap_or(""));
-        rest = behind;
-    }
-    out.push_str(rest);
-    out
-}
-
-/// The name behind a `$`, and what follows it.
-fn group_name(text: &str) -> Option<(&str, &str)> {
-    let is_of_name = |character: char| character.is_alphanumeric() || character == '_';
-    let (name, behind) = match text.strip_prefix('{') {
-        Some(braced) => braced.split_once('}')?,
-        None => text.split_at(
-            text.find(|character| !is_of_name(character))
-                .unwrap_or(text.len()),
-        ),
-    };
-    (!name.is_empty() && name.chars().all(is_of_name)).then_some((name, behind))
 }
 
 /// What becomes of a series.

@@ -4,7 +4,7 @@ use super::histogram::SentHistogram;
 use super::intake::{Intake, Verdict};
 use super::outcome::{RequestError, Written};
 use super::{snappy, write_v1, write_v2};
-use crate::base::hash;
+use crate::base::keyed;
 use crate::db::Db;
 use crate::engine::error::Error;
 use crate::head::report::{CommitReport, Durability, Reject};
@@ -106,7 +106,7 @@ impl Sink<'_> {
     /// The key of a text.
     #[inline]
     pub(crate) fn key(&self, text: &[u8]) -> u128 {
-        hash::keyed_128(text)
+        keyed::keyed_128(text)
     }
 
     #[inline]

@@ -7,7 +7,7 @@ use super::labels::{self, Gathered, Spans};
 use super::proto::{Field, Message, bytes_at, repeated_varint};
 use super::write::{Series, Sink};
 use crate::base::bytes::Corrupt;
-use crate::base::hash::SequenceHash;
+use crate::base::keyed::SequenceHash;
 use crate::head::stage::LabelSource;
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::{Labels, METRIC_NAME};

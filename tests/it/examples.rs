@@ -8,6 +8,9 @@ use std::error::Error;
 #[path = "../../examples/embed.rs"]
 #[expect(dead_code, reason = "`main` is for `cargo run --example`")]
 mod embed;
+#[path = "../../examples/query.rs"]
+#[expect(dead_code, reason = "`main` is for `cargo run --example`")]
+mod query;
 #[path = "../../examples/tour_mandodb.rs"]
 #[expect(dead_code, reason = "`main` is for `cargo run --example`")]
 mod tour_mandodb;
@@ -45,6 +48,11 @@ fn embed_prints_what_its_header_says() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let run = |out: &mut Vec<u8>| embed::run(folder.path(), out);
     check(include_str!("../../examples/embed.rs"), 2, run);
+}
+
+#[test]
+fn query_prints_what_its_header_says() {
+    check(include_str!("../../examples/query.rs"), 1, query::run);
 }
 
 #[test]

@@ -26,6 +26,10 @@ mod ordering;
 mod peers;
 mod play;
 mod process;
+mod promql;
+#[cfg(feature = "server")]
+mod promql_differential;
+mod queries;
 mod reading;
 mod records;
 mod regressions;

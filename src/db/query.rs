@@ -1,0 +1,223 @@
+//! Queries over a database: the engine's cursors as the evaluator's source.
+
+use super::Db;
+use crate::engine::error::Error;
+use crate::engine::options::Precision;
+use crate::engine::select::{Series, SeriesCursor};
+use crate::model::float_histogram::FloatHistogram;
+use crate::model::histogram::ResetHint;
+use crate::promql::query::{self, QueryAnswer, QueryError, QueryOptions};
+use crate::promql::source::{Select, SeriesSamples, SeriesSet, Source, SourceError};
+use std::sync::Arc;
+
+impl Db {
+    /// Answers a PromQL query at one moment, in milliseconds since 1970. Every selector sees one state of the
+    /// database, the one of its own beginning.
+    ///
+    /// ```
+    /// use narthex::{Db, Options, QueryValue, labels};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let db = Db::open(Options::in_memory())?;
+    /// let mut batch = db.batch();
+    /// batch.push(&labels! { "__name__" => "cpu_busy", "host" => "a" }, 1_700_000_000_000, 0.25);
+    /// batch.push(&labels! { "__name__" => "cpu_busy", "host" => "b" }, 1_700_000_000_000, 0.75);
+    /// batch.commit()?;
+    /// let answer = db.query("scalar(avg(cpu_busy))", 1_700_000_060_000)?;
+    /// assert!(matches!(answer.value, QueryValue::Scalar { value: 0.5, .. }));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn query(&self, query: &str, time_ms: i64) -> Result<QueryAnswer, QueryError> {
+        self.query_with(query, time_ms, &QueryOptions::default())
+    }
+
+    /// As [`Db::query`], with options.
+    pub fn query_with(
+        &self,
+        query: &str,
+        time_ms: i64,
+        options: &QueryOptions,
+    ) -> Result<QueryAnswer, QueryError> {
+        query::query(self, query, time_ms, options)
+    }
+
+    /// Answers a PromQL query at each step of a range, in milliseconds since 1970, both ends included.
+    pub fn query_range(
+        &self,
+        query: &str,
+        range_ms: (i64, i64),
+        step_ms: i64,
+    ) -> Result<QueryAnswer, QueryError> {
+        self.query_range_with(query, range_ms, step_ms, &QueryOptions::default())
+    }
+
+    /// As [`Db::query_range`], with options.
+    pub fn query_range_with(
+        &self,
+        query: &str,
+        range_ms: (i64, i64),
+        step_ms: i64,
+        options: &QueryOptions,
+    ) -> Result<QueryAnswer, QueryError> {
+        query::query_range(self, query, range_ms, step_ms, options)
+    }
+}
+
+impl From<Error> for SourceError {
+    fn from(error: Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl Source for Db {
+    fn select<'a>(&'a self, select: &Select) -> Result<Box<dyn SeriesSet + 'a>, SourceError> {
+        let unit = Unit(self.precision());
+        let range = unit.first_in(select.start_ms)..=unit.last_in(select.end_ms);
+        let cursor = Db::select(self, &select.matchers, range)?;
+        Ok(Box::new(Cursor {
+            cursor,
+            unit,
+            with_starts: select.hints.start_timestamps,
+            series: Series::default(),
+        }))
+    }
+}
+
+/// The database's unit of time against the milliseconds of queries.
+#[derive(Clone, Copy)]
+struct Unit(Precision);
+
+impl Unit {
+    /// How many of the unit are a millisecond, or how many milliseconds are one of the unit.
+    fn scale(self) -> (i64, i64) {
+        match self.0 {
+            Precision::Seconds => (1, 1000),
+            Precision::Milliseconds => (1, 1),
+            Precision::Microseconds => (1000, 1),
+            Precision::Nanoseconds => (1_000_000, 1),
+        }
+    }
+
+    /// The first time of the unit that is not before a millisecond.
+    fn first_in(self, timestamp_ms: i64) -> i64 {
+        let (units, ms) = self.scale();
+        let floor = timestamp_ms.div_euclid(ms);
+        let first = if timestamp_ms.rem_euclid(ms) > 0 {
+            floor.saturating_add(1)
+        } else {
+            floor
+        };
+        first.saturating_mul(units)
+    }
+
+    /// The last time of the unit within a millisecond.
+    fn last_in(self, timestamp_ms: i64) -> i64 {
+        let (units, ms) = self.scale();
+        let first = timestamp_ms.div_euclid(ms).saturating_mul(units);
+        first.saturating_add(units - 1)
+    }
+
+    fn to_ms(self, timestamp: i64) -> i64 {
+        let (units, ms) = self.scale();
+        timestamp.div_euclid(units).saturating_mul(ms)
+    }
+}
+
+/// The series of a select, turned into what the evaluator reads.
+struct Cursor {
+    cursor: SeriesCursor,
+    unit: Unit,
+    with_starts: bool,
+    series: Series,
+}
+
+impl SeriesSet for Cursor {
+    fn next(&mut self, out: &mut SeriesSamples) -> Result<bool, SourceError> {
+        if !self.cursor.next_into(&mut self.series)? {
+            return Ok(false);
+        }
+        out.clear();
+        let (series, unit) = (&self.series, self.unit);
+        out.labels.clone_from(series.labels());
+        let is_ms = unit.0 == Precision::Milliseconds;
+        let floats = &mut out.floats;
+        if is_ms {
+            floats.timestamps_ms.extend_from_slice(series.float_timestamps());
+        } else {
+            let timestamps = series.float_timestamps().iter();
+            floats
+                .timestamps_ms
+                .extend(timestamps.map(|timestamp| unit.to_ms(*timestamp)));
+        }
+        floats
+            .values
+            .extend(series.float_bits().iter().map(|bits| f64::from_bits(*bits)));
+        for (timestamp, histogram) in series.histograms() {
+            let mut histogram = FloatHistogram::from(&**histogram);
+            let before = out.histograms.values.last();
+            if before.is_some_and(|before| follows(before, &histogram)) {
+                histogram.reset_hint = ResetHint::NotReset;
+            }
+            out.histograms.timestamps_ms.push(unit.to_ms(*timestamp));
+            out.histograms.values.push(Arc::new(histogram));
+        }
+        if self.with_starts
+            && let Some(start_of) = series.starts()
+        {
+            let starts = series
+                .float_timestamps()
+                .iter()
+                .map(|timestamp| start_of(*timestamp));
+            floats.starts_ms.extend(starts.map(|start| unit.to_ms(start)));
+            let starts = series.histograms().iter().map(|sample| start_of(sample.0));
+            out.histograms
+                .starts_ms
+                .extend(starts.map(|start| unit.to_ms(start)));
+        }
+        Ok(true)
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let in_words = |warning: &crate::engine::select::Warning| match &warning.file {
+            Some(file) => format!("{}: {}", file.display(), warning.reason),
+            None => warning.reason.clone(),
+        };
+        self.cursor.warnings().iter().map(in_words).collect()
+    }
+}
+
+/// Whether it is certain that no reset lies between two histograms. Prometheus knows it of histograms in one chunk, which
+/// are those of one shape whose counts only grow; queries answer with what is known.
+fn follows(before: &FloatHistogram, histogram: &FloatHistogram) -> bool {
+    let has_shape = histogram.schema == before.schema
+        && histogram.zero_threshold == before.zero_threshold
+        && histogram.custom_values == before.custom_values;
+    let is_counter = histogram.reset_hint == ResetHint::Unknown && before.reset_hint != ResetHint::Gauge;
+    has_shape && is_counter && !before.is_stale() && !histogram.is_stale() && !histogram.is_reset_from(before)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_in_other_units_hold_the_same_milliseconds() {
+        let cases = [
+            (Precision::Seconds, 1, 2500, (1, 2)),
+            (Precision::Milliseconds, 1, 2500, (1, 2500)),
+            (Precision::Microseconds, 1, 2, (1000, 2999)),
+            (Precision::Nanoseconds, -1, 0, (-1_000_000, 999_999)),
+        ];
+        for (precision, first_ms, last_ms, wanted) in cases {
+            let unit = Unit(precision);
+            assert_eq!(
+                (unit.first_in(first_ms), unit.last_in(last_ms)),
+                wanted,
+                "{precision:?}"
+            );
+        }
+        assert_eq!(Unit(Precision::Seconds).to_ms(3), 3000);
+        assert_eq!(Unit(Precision::Nanoseconds).to_ms(-1), -1);
+    }
+}

@@ -1,0 +1,100 @@
+//! Dates of the Gregorian calendar, in UTC, from seconds since 1970.
+
+/// A moment as calendar and clock show it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DateTime {
+    pub(crate) year: i64,
+    /// 1 to 12.
+    pub(crate) month: i64,
+    /// 1 to 31.
+    pub(crate) day: i64,
+    pub(crate) hour: i64,
+    pub(crate) minute: i64,
+    pub(crate) second: i64,
+    /// Days since 1970-01-01.
+    days: i64,
+}
+
+const DAYS_OF_400_YEARS: i64 = 146_097;
+
+impl DateTime {
+    pub(crate) fn of_seconds(seconds: i64) -> Self {
+        let days = seconds.div_euclid(86_400);
+        let within = seconds.rem_euclid(86_400);
+        // Years begin in March here, so that a leap day ends one; the count begins with the year 0.
+        let shifted = days + 719_468;
+        let era = shifted.div_euclid(DAYS_OF_400_YEARS);
+        let day_of_era = shifted.rem_euclid(DAYS_OF_400_YEARS);
+        let year_of_era =
+            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let shifted_month = (5 * day_of_year + 2) / 153;
+        let month = if shifted_month < 10 {
+            shifted_month + 3
+        } else {
+            shifted_month - 9
+        };
+        Self {
+            year: year_of_era + 400 * era + i64::from(month <= 2),
+            month,
+            day: day_of_year - (153 * shifted_month + 2) / 5 + 1,
+            hour: within / 3_600,
+            minute: within / 60 % 60,
+            second: within % 60,
+            days,
+        }
+    }
+
+    /// 0 is Sunday.
+    pub(crate) fn weekday(&self) -> i64 {
+        (self.days + 4).rem_euclid(7)
+    }
+
+    /// 1 is the first of January.
+    pub(crate) fn day_of_year(&self) -> i64 {
+        let before: i64 = (1..self.month).map(|month| days_in_month(self.year, month)).sum();
+        before + self.day
+    }
+
+    pub(crate) fn days_in_month(&self) -> i64 {
+        days_in_month(self.year, self.month)
+    }
+}
+
+fn days_in_month(year: i64, month: i64) -> i64 {
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    match month {
+        2 => 28 + i64::from(is_leap),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_dates() {
+        let table = [
+            (0, (1970, 1, 1), (0, 0, 0), 4, 1, 31),
+            (-1, (1969, 12, 31), (23, 59, 59), 3, 365, 31),
+            (951_782_400, (2000, 2, 29), (0, 0, 0), 2, 60, 29),
+            (1_709_251_199, (2024, 2, 29), (23, 59, 59), 4, 60, 29),
+            (4_107_542_400, (2100, 3, 1), (0, 0, 0), 1, 60, 31),
+            (-62_135_596_800, (1, 1, 1), (0, 0, 0), 1, 1, 31),
+            (-62_167_219_200, (0, 1, 1), (0, 0, 0), 6, 1, 31),
+        ];
+        for (seconds, date, time, weekday, day_of_year, days_in_month) in table {
+            let shown = DateTime::of_seconds(seconds);
+            assert_eq!((shown.year, shown.month, shown.day), date);
+            assert_eq!((shown.hour, shown.minute, shown.second), time);
+            assert_eq!(shown.weekday(), weekday, "{seconds}");
+            assert_eq!(
+                (shown.day_of_year(), shown.days_in_month()),
+                (day_of_year, days_in_month),
+                "{seconds}"
+            );
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Queries beside the real Prometheus: the same made data in both, random expressions of a grammar and queries of dashboards, at
+//! moments and over ranges. Answers are the same bit for bit, but for what [`known`] names; a failure is shrunk to the smallest
+//! expression that still fails.
+//!
+//! `NARTHEX_DIFFERENTIAL` is the number of random expressions, `NARTHEX_SEED` the seed, which each run prints.
+
+#![expect(clippy::disallowed_methods, reason = "starts a real program")]
+
+mod answer;
+mod dashboards;
+mod data;
+mod grammar;
+mod known;
+mod random;
+
+use crate::peers::http::{self, escape};
+use crate::peers::processes::Prometheus;
+use answer::Answer;
+use data::{BASE_MS, Data};
+use grammar::Tree;
+use narthex::testing::promql::{QueryOptions, query, query_range};
+use random::Random;
+
+const EXPRESSIONS: u64 = 300;
+const SEED: u64 = 20_261_127;
+const CONFIG: &str = "global: {scrape_interval: 1h}\n";
+
+/// When a query is asked for, in milliseconds.
+#[derive(Debug, Clone, Copy)]
+enum When {
+    Instant(i64),
+    Range(i64, i64, i64),
+}
+
+/// Both databases with the same data.
+struct Pair {
+    prometheus: Prometheus,
+    data: Data,
+    _folder: tempfile::TempDir,
+}
+
+impl Pair {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let flags = [
+            "--web.enable-remote-write-receiver",
+            "--enable-feature=native-histograms,promql-experimental-functions",
+        ];
+        let prometheus = Prometheus::start(folder.path(), "oracle", CONFIG, &flags);
+        let data = Data::make();
+        let body = data.write_request();
+        let headers = "Content-Encoding: snappy\r\nContent-Type: application/x-protobuf\r\n";
+        let answer = http::send(prometheus.port, "POST", "/api/v1/write", headers, &body).expect("an answer");
+        assert!(answer.status < 300, "{}: {}", answer.status, answer.text());
+        Self {
+            prometheus,
+            data,
+            _folder: folder,
+        }
+    }
+
+    fn ours(&self, expression: &str, when: When) -> Answer {
+        let mut options = QueryOptions::default();
+        options.experimental = true;
+        let answer = match when {
+            When::Instant(time_ms) => query(&self.data.storage, expression, time_ms, &options),
+            When::Range(start_ms, end_ms, step_ms) => query_range(
+                &self.data.storage,
+                expression,
+                (start_ms, end_ms),
+                step_ms,
+                &options,
+            ),
+        };
+        Answer::of_ours(answer)
+    }
+
+    fn theirs(&self, expression: &str, when: When) -> Answer {
+        let expression = escape(expression);
+        let seconds = |time_ms: i64| format!("{}.{:03}", time_ms / 1000, time_ms % 1000);
+        let path = match when {
+            When::Instant(time_ms) => format!("/api/v1/query?query={expression}&time={}", seconds(time_ms)),
+            When::Range(start_ms, end_ms, step_ms) => format!(
+                "/api/v1/query_range?query={expression}&start={}&end={}&step={}",
+                seconds(start_ms),
+                seconds(end_ms),
+                seconds(step_ms)
+            ),
+        };
+        Answer::of_json(&http::json(self.prometheus.port, &path))
+    }
+
+    /// How the answers differ, unless they may.
+    fn difference(&self, expression: &str, when: When) -> Option<String> {
+        let (ours, theirs) = (self.ours(expression, when), self.theirs(expression, when));
+        let tolerance = known::tolerance_ulps(expression);
+        ours.difference(&theirs, tolerance)
+            .filter(|difference| !known::is_newer(expression, difference))
+    }
+}
+
+/// Moments and ranges on and between the samples.
+fn times(random: &mut Random) -> [When; 3] {
+    let moment = BASE_MS + 15_000 * random.below(150) as i64;
+    let steps = [15_000, 60_000, 37_123, 7_001];
+    let start = BASE_MS + random.below(1_500_000) as i64;
+    let step = steps[random.below(steps.len())];
+    [
+        When::Instant(moment),
+        When::Instant(moment + 1 + random.below(14_000) as i64),
+        When::Range(start, start + step * (1 + random.below(40) as i64), step),
+    ]
+}
+
+/// The smallest expression made by leaving parts out that still has a difference.
+fn shrink(pair: &Pair, mut tree: Tree, when: When) -> Tree {
+    loop {
+        let smaller = tree.smaller().into_iter();
+        let failing = smaller
+            .take(200)
+            .find(|smaller| pair.difference(&smaller.text(), when).is_some());
+        match failing {
+            Some(failing) => tree = failing,
+            None => return tree,
+        }
+    }
+}
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
+}
+
+#[test]
+fn answers_are_those_of_prometheus() {
+    let pair = Pair::start();
+    let seed = setting("NARTHEX_SEED", SEED);
+    eprintln!("seed {seed}");
+    let mut random = Random::new(seed);
+    let mut failures = Vec::new();
+    let mut asked = 0;
+    let mut failed_in_both = 0;
+    for expression in dashboards::QUERIES {
+        for when in times(&mut random) {
+            asked += 1;
+            if let Some(difference) = pair.difference(expression, when) {
+                failures.push(format!("{expression}\n  at {when:?}: {difference}"));
+            }
+        }
+    }
+    for _ in 0..setting("NARTHEX_DIFFERENTIAL", EXPRESSIONS) {
+        let tree = grammar::vector(&mut random, 4);
+        let expression = tree.text();
+        for when in times(&mut random) {
+            asked += 1;
+            failed_in_both += usize::from(matches!(pair.ours(&expression, when), Answer::Failed));
+            if pair.difference(&expression, when).is_none() {
+                continue;
+            }
+            let smallest = shrink(&pair, tree.clone(), when).text();
+            let difference = pair.difference(&smallest, when).unwrap_or_default();
+            failures.push(format!(
+                "{smallest}\n  at {when:?}: {difference}\n  shrunk from {expression}"
+            ));
+            break;
+        }
+    }
+    eprintln!("{asked} queries, {failed_in_both} refused");
+    assert!(
+        failed_in_both * 2 < asked,
+        "the grammar makes too many queries that fail"
+    );
+    let shown: Vec<_> = failures.iter().take(40).cloned().collect();
+    assert!(
+        failures.is_empty(),
+        "{} of {asked} differ, seed {seed}:\n{}",
+        failures.len(),
+        shown.join("\n")
+    );
+}
+
+/// A wrong answer would be seen: by value, by label, by time, by a series that is missing.
+#[test]
+fn differences_are_seen() {
+    let answer = |text: &str| Answer::of_json(&serde_json::from_str(text).expect("JSON"));
+    let vector = |labels: &str, value: &str| {
+        answer(&format!(
+            r#"{{"status":"success","data":{{"resultType":"vector","result":[{{"metric":{labels},"value":[1,"{value}"]}}]}}}}"#
+        ))
+    };
+    let one = vector(r#"{"a":"b"}"#, "1");
+    assert_eq!(one.difference(&vector(r#"{"a":"b"}"#, "1"), 0), None);
+    let failed = answer(r#"{"status":"error","error":"x"}"#);
+    let others = [
+        vector(r#"{"a":"c"}"#, "1"),
+        vector(r#"{"a":"b"}"#, "1.0000000000000002"),
+        vector(r#"{"a":"b"}"#, "NaN"),
+        answer(r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#),
+        failed,
+    ];
+    for other in &others {
+        assert!(one.difference(other, 0).is_some());
+    }
+    assert_eq!(one.difference(&others[1], 1), None);
+}
