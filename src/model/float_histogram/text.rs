@@ -1,8 +1,10 @@
 //! Histograms as text: as Prometheus prints them, as its test scripts write them, and the buckets of a JSON answer.
 
 use super::FloatHistogram;
+#[cfg(test)]
 use super::buckets::Buckets;
 use crate::base::go_text::float_g;
+#[cfg(test)]
 use crate::model::histogram::ResetHint;
 use std::fmt;
 
@@ -27,6 +29,7 @@ impl fmt::Display for FloatHistogram {
 
 impl FloatHistogram {
     /// `{{schema:1 count:3 sum:2.5 buckets:[1 2]}}`, the form of test scripts.
+    #[cfg(test)]
     pub(crate) fn test_expression(&self) -> String {
         let mut parts = Vec::new();
         if self.schema != 0 {
@@ -76,11 +79,13 @@ impl FloatHistogram {
     }
 }
 
+#[cfg(test)]
 fn spaced(numbers: impl Iterator<Item = f64>) -> String {
     numbers.map(float_g).collect::<Vec<_>>().join(" ")
 }
 
 /// All buckets from the first to the last that is not empty, gaps as zeros.
+#[cfg(test)]
 fn push_buckets(parts: &mut Vec<String>, prefix: &str, buckets: &Buckets) {
     let filled = buckets.without(|count| count == 0.0);
     let Some((first, _)) = filled.iter().next() else {
