@@ -116,7 +116,7 @@ where
     V: AsRef<[u8]> + Copy,
 {
     if !pairs.is_sorted_by(|a, b| a.0 < b.0) {
-        pairs.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        pairs.sort_unstable_by_key(|pair| pair.0);
         if let Some(twice) = pairs.windows(2).find(|two| two[0].0 == two[1].0) {
             let name = String::from_utf8_lossy(twice[0].0.as_ref());
             return Err(LabelError::DuplicateName(name.into_owned()));

@@ -78,8 +78,11 @@ impl Spans {
     }
 }
 
+/// Name and value as bytes.
+pub(crate) type BytePair<'a> = (&'a [u8], &'a [u8]);
+
 /// The name and value of one label message, as bytes.
-pub(crate) fn byte_pair(body: &[u8], range: Range<usize>) -> Result<(&[u8], &[u8]), Corrupt> {
+pub(crate) fn byte_pair(body: &[u8], range: Range<usize>) -> Result<BytePair<'_>, Corrupt> {
     let mut message = Message::within(body, range);
     let (mut name, mut value): (&[u8], &[u8]) = (&[], &[]);
     if message.take_tag(NAME_TAG) {
@@ -111,7 +114,7 @@ pub(crate) fn pair(body: &[u8], range: Range<usize>) -> Result<(&str, &str), Cor
 }
 
 /// Appends the canonical labels to `out`, or says what is wrong with them. They are UTF-8.
-pub(crate) fn canonical(pairs: &mut [(&[u8], &[u8])], out: &mut Vec<u8>) -> Result<(), String> {
+pub(crate) fn canonical(pairs: &mut [BytePair<'_>], out: &mut Vec<u8>) -> Result<(), String> {
     let is_named = pairs
         .iter()
         .any(|pair| pair.0 == METRIC_NAME.as_bytes() && !pair.1.is_empty());
@@ -123,7 +126,7 @@ pub(crate) fn canonical(pairs: &mut [(&[u8], &[u8])], out: &mut Vec<u8>) -> Resu
     }
 }
 
-fn in_words(pairs: &[(&[u8], &[u8])]) -> String {
+fn in_words(pairs: &[BytePair<'_>]) -> String {
     let text = |bytes| String::from_utf8_lossy(bytes);
     let words: Vec<String> = pairs
         .iter()

@@ -3,7 +3,7 @@
 #![deny(clippy::indexing_slicing, clippy::unwrap_used)]
 
 use super::histogram;
-use super::labels::{self, Gathered, Spans};
+use super::labels::{self, BytePair, Gathered, Spans};
 use super::proto::{Field, Message, text_at};
 use super::write::Sink;
 use crate::base::bytes::Corrupt;
@@ -40,7 +40,7 @@ fn canonical(text: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
     labels::canonical(&mut pairs, out)
 }
 
-fn pairs(text: &[u8]) -> Result<Vec<(&[u8], &[u8])>, Corrupt> {
+fn pairs(text: &[u8]) -> Result<Vec<BytePair<'_>>, Corrupt> {
     // Nearly all labels are, lengths and tags included, and that is one look for all of them.
     let is_ascii = text.is_ascii();
     let mut message = Message::new(text);
