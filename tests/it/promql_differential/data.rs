@@ -47,15 +47,7 @@ fn counter(random: &mut Random, has_gaps: bool) -> Samples {
 }
 
 fn gauge(random: &mut Random, is_odd: bool) -> Samples {
-    const ODD: &[f64] = &[
-        f64::NAN,
-        f64::INFINITY,
-        f64::NEG_INFINITY,
-        -0.0,
-        0.0,
-        1e300,
-        -1e-300,
-    ];
+    const ODD: &[f64] = &[f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, 1e300, -1e-300];
     scraped(random, |random, _| {
         let odd = is_odd && random.once_in(8);
         Some(Value::Float(if odd {
@@ -247,38 +239,41 @@ impl Data {
         Self { storage, series }
     }
 
-    /// All of it as a request of remote write 1.0.
+    /// All of it as a request of remote write 1.0. A message has its floats before its histograms: a series that changes
+    /// between them is one message for each run.
     pub(super) fn write_request(&self) -> Vec<u8> {
-        let timeseries = self.series.iter().map(|(labels, samples)| {
-            let labels = labels.iter().map(|(name, value)| wire::Label {
-                name: name.into(),
-                value: value.into(),
-            });
-            let mut series = wire::TimeSeries {
-                labels: labels.collect(),
-                ..Default::default()
-            };
-            for (timestamp, value) in samples {
-                match value {
-                    Value::Float(value) => {
-                        series.samples.push(wire::Sample {
-                            value: *value,
-                            timestamp: *timestamp,
-                        });
-                    }
-                    Value::Histogram(value) => series.histograms.push(in_wire(value, *timestamp)),
-                }
+        let mut request = wire::WriteRequest::default();
+        for (labels, samples) in &self.series {
+            let is_float = |sample: &(i64, Value)| matches!(sample.1, Value::Float(_));
+            for run in samples.chunk_by(|a, b| is_float(a) == is_float(b)) {
+                request.timeseries.push(run_in_wire(labels, run));
             }
-            series
-        });
-        let request = wire::WriteRequest {
-            timeseries: timeseries.collect(),
-            ..Default::default()
-        };
+        }
         snap::raw::Encoder::new()
             .compress_vec(&request.encode_to_vec())
             .expect("a block")
     }
+}
+
+fn run_in_wire(labels: &Labels, samples: &[(i64, Value)]) -> wire::TimeSeries {
+    let labels = labels.iter().map(|(name, value)| wire::Label {
+        name: name.into(),
+        value: value.into(),
+    });
+    let mut series = wire::TimeSeries {
+        labels: labels.collect(),
+        ..Default::default()
+    };
+    for (timestamp, value) in samples {
+        match value {
+            Value::Float(value) => series.samples.push(wire::Sample {
+                value: *value,
+                timestamp: *timestamp,
+            }),
+            Value::Histogram(value) => series.histograms.push(in_wire(value, *timestamp)),
+        }
+    }
+    series
 }
 
 fn in_wire(value: &FloatHistogram, timestamp: i64) -> wire::Histogram {

@@ -1,15 +1,39 @@
-//! Where the two may differ: the peer is an older Prometheus than the one that narthex follows.
+//! Where the two may differ: the peer is an older Prometheus than the one that narthex follows. Each entry says why.
 
-/// Calls that Prometheus has made more exact since: by how many units in the last place answers may differ.
-const MORE_EXACT: &[(&str, u64)] = &[("avg", 16), ("sum", 16), ("stddev", 64), ("stdvar", 64)];
-
-/// The tolerance of an expression: that of the least exact call in it.
-pub(super) fn tolerance_ulps(expression: &str) -> u64 {
-    let used = MORE_EXACT.iter().filter(|(name, _)| expression.contains(name));
-    used.map(|(_, ulps)| *ulps).max().unwrap_or(0)
+/// How exactly numbers have to agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exactness {
+    /// Up to this number of units in the last place; of 0, in every bit.
+    Ulps(u64),
+    /// Which series have values when, but not which ones.
+    Presence,
 }
 
-/// Differences that are none between versions.
-pub(super) fn is_newer(_expression: &str, _difference: &str) -> bool {
-    false
+/// Calls that Prometheus has made more exact since, with the units in the last place that answers may differ by: means of
+/// floats are divided sums now, sums and means of histograms are compensated.
+const MORE_EXACT: &[(&str, u64)] = &[("avg", 16), ("sum", 16)];
+
+/// Native histograms, by the names that the data has for them.
+const HISTOGRAMS: &[&str] = &["rpc_", "sizes_bytes", "queue_depth", "mixed"];
+
+/// How exactly the answers to an expression have to agree.
+pub(super) fn exactness(expression: &str) -> Exactness {
+    let has_histograms = HISTOGRAMS.iter().any(|name| expression.contains(name));
+    // Since 3.6 the rate of a native histogram, too, begins no earlier than where the counter would be zero.
+    if has_histograms
+        && ["rate(", "increase("]
+            .iter()
+            .any(|call| expression.contains(call))
+    {
+        return Exactness::Presence;
+    }
+    let used = MORE_EXACT.iter().filter(|(name, _)| expression.contains(name));
+    Exactness::Ulps(used.map(|(_, ulps)| *ulps).max().unwrap_or(0))
+}
+
+/// Whether a difference is one between versions. A count that is no integer is refused today even when there is nothing to
+/// choose from.
+pub(super) fn is_newer(expression: &str, difference: &str) -> bool {
+    let chooses = ["topk", "bottomk"].iter().any(|call| expression.contains(call));
+    chooses && difference == "refused here, 0 series there"
 }

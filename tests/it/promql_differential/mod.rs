@@ -18,6 +18,7 @@ use crate::peers::processes::Prometheus;
 use answer::Answer;
 use data::{BASE_MS, Data};
 use grammar::Tree;
+use known::Exactness;
 use narthex::testing::promql::{QueryOptions, query, query_range};
 use random::Random;
 
@@ -93,8 +94,8 @@ impl Pair {
     /// How the answers differ, unless they may.
     fn difference(&self, expression: &str, when: When) -> Option<String> {
         let (ours, theirs) = (self.ours(expression, when), self.theirs(expression, when));
-        let tolerance = known::tolerance_ulps(expression);
-        ours.difference(&theirs, tolerance)
+        let exactness = known::exactness(expression);
+        ours.difference(&theirs, exactness)
             .filter(|difference| !known::is_newer(expression, difference))
     }
 }
@@ -191,7 +192,10 @@ fn differences_are_seen() {
         ))
     };
     let one = vector(r#"{"a":"b"}"#, "1");
-    assert_eq!(one.difference(&vector(r#"{"a":"b"}"#, "1"), 0), None);
+    assert_eq!(
+        one.difference(&vector(r#"{"a":"b"}"#, "1"), Exactness::Ulps(0)),
+        None
+    );
     let failed = answer(r#"{"status":"error","error":"x"}"#);
     let others = [
         vector(r#"{"a":"c"}"#, "1"),
@@ -201,7 +205,7 @@ fn differences_are_seen() {
         failed,
     ];
     for other in &others {
-        assert!(one.difference(other, 0).is_some());
+        assert!(one.difference(other, Exactness::Ulps(0)).is_some());
     }
-    assert_eq!(one.difference(&others[1], 1), None);
+    assert_eq!(one.difference(&others[1], Exactness::Ulps(1)), None);
 }
