@@ -1,8 +1,7 @@
 //! Answers of both sides in one form, and how two of them differ. Series are a set; what is refused is refused by both.
 
 use super::known::Exactness;
-use narthex::Labels;
-use narthex::testing::promql::{FloatHistogram, QueryAnswer, QueryError, QueryPoint, QueryValue};
+use narthex::{FloatHistogram, Labels, QueryAnswer, QueryError, QueryPoint, QueryValue};
 use std::collections::BTreeMap;
 
 /// A value at a moment.

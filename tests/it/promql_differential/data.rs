@@ -4,8 +4,7 @@
 use super::random::Random;
 use crate::peers::wire::{self, histogram};
 use crate::promql::storage::{Storage, Value};
-use narthex::testing::promql::{Buckets, FloatHistogram};
-use narthex::{Labels, ResetHint, labels, stale_nan};
+use narthex::{Buckets, FloatHistogram, Labels, ResetHint, labels, stale_nan};
 use prost::Message as _;
 use std::sync::Arc;
 

@@ -19,7 +19,8 @@ use answer::Answer;
 use data::{BASE_MS, Data};
 use grammar::Tree;
 use known::Exactness;
-use narthex::testing::promql::{QueryOptions, query, query_range};
+use narthex::QueryOptions;
+use narthex::testing::promql::{query, query_range};
 use random::Random;
 
 const EXPRESSIONS: u64 = 300;
