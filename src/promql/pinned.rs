@@ -24,9 +24,11 @@ fn pin(expr: &mut Expr, timestamp_ms: i64) -> bool {
         Expr::Binary(operation) => return pin_chain(operation, timestamp_ms),
         Expr::Aggregate(aggregate) => {
             let operands = aggregate.param.iter_mut().chain([&mut aggregate.expr]);
-            return operands
-                .map(|operand| pin(operand, timestamp_ms))
-                .fold(true, |all, pinned| all && pinned);
+            let mut all = true;
+            for operand in operands {
+                all &= pin(operand, timestamp_ms);
+            }
+            return all;
         }
         Expr::Call(call) => {
             return !depends_on_step(call.function) && call.args.iter_mut().all(|arg| pin(arg, timestamp_ms));

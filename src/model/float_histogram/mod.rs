@@ -14,7 +14,7 @@ mod trim;
 
 pub use buckets::Buckets;
 pub(crate) use iterate::Bucket;
-pub(crate) use sum::{HistogramMean, HistogramSum, Reconciled, Unmixable};
+pub(crate) use sum::{HistogramMean, HistogramSum, Unmixable};
 pub(crate) use trim::Keep;
 
 use super::histogram::{CUSTOM_BUCKETS_SCHEMA, Counts, Histogram, ResetHint};
@@ -159,15 +159,6 @@ impl FloatHistogram {
                 *buckets = buckets.without(|count| count == 0.0);
             }
         }
-    }
-
-    /// Whether a count or the sum is infinite.
-    pub(crate) fn has_overflow(&self) -> bool {
-        let buckets = self.positive.counts().iter().chain(self.negative.counts());
-        [self.zero_count, self.count, self.sum]
-            .iter()
-            .chain(buckets)
-            .any(|number| number.is_infinite())
     }
 
     fn for_each_number(&mut self, change: impl Fn(&mut f64)) {

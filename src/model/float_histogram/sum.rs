@@ -175,6 +175,7 @@ impl HistogramSum {
 
     /// Widens both zero buckets until they are as wide as each other and end at no bucket's inside. Mine becomes so;
     /// what theirs would hold is the answer.
+    #[expect(clippy::double_comparisons, reason = "a threshold that is NaN ends it")]
     fn reconcile_zero_bucket(&mut self, other: &FloatHistogram) -> Compensated {
         let mut theirs = Compensated::new(other.zero_count);
         let mut threshold = other.zero_threshold;

@@ -49,6 +49,10 @@ pub(super) fn quantile(
     (quantile_of_ordered(q, buckets), forced)
 }
 
+#[expect(
+    clippy::neg_cmp_op_on_partial_ord,
+    reason = "a rank that is NaN is above all counts"
+)]
 fn quantile_of_ordered(q: f64, buckets: &[ClassicBucket]) -> f64 {
     let [below @ .., all] = buckets else { return NAN };
     let Some(highest) = below.last() else { return NAN };

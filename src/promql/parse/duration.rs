@@ -152,7 +152,7 @@ impl Parser<'_> {
     }
 
     fn in_range(&self, seconds: f64, span: Span) -> Syntax<()> {
-        const SECONDS_MAX: f64 = 9_223_372_036.854_775_808;
+        const SECONDS_MAX: f64 = 9_223_372_036.854_776;
         if (-SECONDS_MAX..=SECONDS_MAX).contains(&seconds) || seconds.is_nan() {
             return Ok(());
         }

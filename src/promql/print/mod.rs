@@ -372,7 +372,7 @@ impl Pretty {
 
     fn split(&mut self, expr: &Expr, level: usize) -> fmt::Result {
         match expr {
-            Expr::Binary(operation) => return self.split_operation(operation, level),
+            Expr::Binary(operation) => self.split_operation(operation, level),
             Expr::Aggregate(aggregate) => {
                 self.indent(level)?;
                 write_aggregation(&mut self.text, aggregate)?;
