@@ -238,19 +238,25 @@ impl Data {
         Self { storage, series }
     }
 
-    /// All of it as a request of remote write 1.0. A message has its floats before its histograms: a series that changes
-    /// between them is one message for each run.
-    pub(super) fn write_request(&self) -> Vec<u8> {
-        let mut request = wire::WriteRequest::default();
+    /// All of it as requests of remote write 1.0. Prometheus stores the floats of a request before its histograms: a series
+    /// that changes between them has one run of either in each request.
+    pub(super) fn write_requests(&self) -> Vec<Vec<u8>> {
+        let mut requests: Vec<wire::WriteRequest> = Vec::new();
         for (labels, samples) in &self.series {
             let is_float = |sample: &(i64, Value)| matches!(sample.1, Value::Float(_));
-            for run in samples.chunk_by(|a, b| is_float(a) == is_float(b)) {
-                request.timeseries.push(run_in_wire(labels, run));
+            let runs = samples.chunk_by(|a, b| is_float(a) == is_float(b));
+            for (number, run) in runs.enumerate() {
+                if requests.len() == number {
+                    requests.push(wire::WriteRequest::default());
+                }
+                requests[number].timeseries.push(run_in_wire(labels, run));
             }
         }
-        snap::raw::Encoder::new()
-            .compress_vec(&request.encode_to_vec())
-            .expect("a block")
+        let packed = requests.iter().map(|request| {
+            let message = request.encode_to_vec();
+            snap::raw::Encoder::new().compress_vec(&message).expect("a block")
+        });
+        packed.collect()
     }
 }
 

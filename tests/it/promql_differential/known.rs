@@ -10,30 +10,40 @@ pub(super) enum Exactness {
 }
 
 /// Calls that Prometheus has made more exact since, with the units in the last place that answers may differ by: means of
-/// floats are divided sums now, sums and means of histograms are compensated.
-const MORE_EXACT: &[(&str, u64)] = &[("avg", 16), ("sum", 16)];
+/// floats are divided sums now, sums and means of histograms and variances are compensated.
+const MORE_EXACT: &[(&str, u64)] = &[("avg", 16), ("sum", 16), ("stddev", 64), ("stdvar", 64)];
 
 /// Native histograms, by the names that the data has for them.
 const HISTOGRAMS: &[&str] = &["rpc_", "sizes_bytes", "queue_depth", "mixed"];
 
 /// How exactly the answers to an expression have to agree.
 pub(super) fn exactness(expression: &str) -> Exactness {
-    let has_histograms = HISTOGRAMS.iter().any(|name| expression.contains(name));
-    // Since 3.6 the rate of a native histogram, too, begins no earlier than where the counter would be zero.
-    if has_histograms
-        && ["rate(", "increase("]
-            .iter()
-            .any(|call| expression.contains(call))
-    {
+    let has = |words: &[&str]| words.iter().any(|word| expression.contains(word));
+    // A NaN among the samples makes the deviation NaN today.
+    if has(&["mad_over_time"]) {
+        return Exactness::Presence;
+    }
+    // Since 3.6 the rate of a native histogram, too, begins no earlier than where the counter would be zero. An infinite
+    // factor makes NaN of empty buckets, of which a chunk of Prometheus has more than what was written.
+    if has(HISTOGRAMS) && has(&["rate(", "increase(", "Inf", "NaN", "/ 0"]) {
         return Exactness::Presence;
     }
     let used = MORE_EXACT.iter().filter(|(name, _)| expression.contains(name));
     Exactness::Ulps(used.map(|(_, ulps)| *ulps).max().unwrap_or(0))
 }
 
-/// Whether a difference is one between versions. A count that is no integer is refused today even when there is nothing to
-/// choose from.
+/// Whether a difference is one between versions, or of choice. A count that is no integer is refused today even when there is
+/// nothing to choose from, and which of equals are chosen is open.
 pub(super) fn is_newer(expression: &str, difference: &str) -> bool {
     let chooses = ["topk", "bottomk"].iter().any(|call| expression.contains(call));
-    chooses && difference == "refused here, 0 series there"
+    let is_choice = [
+        "None here",
+        "None there",
+        "only here",
+        "only there",
+        "refused here, 0 series there",
+    ]
+    .iter()
+    .any(|word| difference.contains(word));
+    chooses && is_choice
 }

@@ -50,10 +50,12 @@ impl Pair {
         ];
         let prometheus = Prometheus::start(folder.path(), "oracle", CONFIG, &flags);
         let data = Data::make();
-        let body = data.write_request();
         let headers = "Content-Encoding: snappy\r\nContent-Type: application/x-protobuf\r\n";
-        let answer = http::send(prometheus.port, "POST", "/api/v1/write", headers, &body).expect("an answer");
-        assert!(answer.status < 300, "{}: {}", answer.status, answer.text());
+        for body in data.write_requests() {
+            let answer = http::send(prometheus.port, "POST", "/api/v1/write", headers, &body);
+            let answer = answer.expect("an answer");
+            assert!(answer.status < 300, "{}: {}", answer.status, answer.text());
+        }
         Self {
             prometheus,
             data,
