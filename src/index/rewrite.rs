@@ -23,6 +23,11 @@ impl Rewriter {
         Regex::new(&pattern).map(Self).map_err(|error| error.to_string())
     }
 
+    #[cfg(feature = "server")]
+    pub(crate) fn is_match(&self, text: &str) -> bool {
+        self.0.is_match(text)
+    }
+
     pub(crate) fn captures<'t>(&self, text: &'t str) -> Option<Captured<'t>> {
         let mut groups = self.0.create_captures();
         self.0.captures(text, &mut groups);
