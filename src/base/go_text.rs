@@ -6,7 +6,7 @@ pub(crate) fn float_f(x: f64) -> String {
 }
 
 /// `strconv.FormatFloat(x, 'e', -1, 64)`
-pub(crate) fn float_e(x: f64) -> String {
+fn float_e(x: f64) -> String {
     if !x.is_finite() {
         return special(x);
     }
@@ -55,7 +55,7 @@ pub(crate) fn float_g_digits(x: f64, digits: usize) -> String {
 }
 
 /// The number of a JSON answer, without its quotes: as [`float_f`], with an exponent when very small or large.
-#[cfg_attr(not(test), expect(dead_code, reason = "what an HTTP answer is written with"))]
+#[cfg_attr(not(test), expect(dead_code, reason = "until answers are written as JSON"))]
 pub(crate) fn float_json(x: f64) -> String {
     let size = x.abs();
     if size != 0.0 && !(1e-6..1e21).contains(&size) {

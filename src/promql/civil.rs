@@ -16,11 +16,16 @@ pub(crate) struct DateTime {
 }
 
 const DAYS_OF_400_YEARS: i64 = 146_097;
+/// Where Go's calendar begins.
+const FIRST_SECOND: i64 = -9_223_372_028_741_760_000;
 
 impl DateTime {
     pub(crate) fn of_seconds(seconds: i64) -> Self {
-        let days = seconds.div_euclid(86_400);
-        let within = seconds.rem_euclid(86_400);
+        // Go counts from a year so long ago that the first seconds of all fall before it, and wrap.
+        let wrapped = if seconds < FIRST_SECOND { 1 << 64 } else { 0 };
+        let seconds = i128::from(seconds) + wrapped;
+        let days = seconds.div_euclid(86_400) as i64;
+        let within = seconds.rem_euclid(86_400) as i64;
         // Years begin in March here, so that a leap day ends one; the count begins with the year 0.
         let shifted = days + 719_468;
         let era = shifted.div_euclid(DAYS_OF_400_YEARS);
@@ -84,6 +89,8 @@ mod tests {
             (4_107_542_400, (2100, 3, 1), (0, 0, 0), 1, 60, 31),
             (-62_135_596_800, (1, 1, 1), (0, 0, 0), 1, 1, 31),
             (-62_167_219_200, (0, 1, 1), (0, 0, 0), 6, 1, 31),
+            (i64::MIN, (292_277_026_596, 12, 4), (15, 30, 8), 0, 339, 31),
+            (i64::MAX, (292_277_026_596, 12, 4), (15, 30, 7), 0, 339, 31),
         ];
         for (seconds, date, time, weekday, day_of_year, days_in_month) in table {
             let shown = DateTime::of_seconds(seconds);

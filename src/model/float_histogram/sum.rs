@@ -60,6 +60,8 @@ pub(crate) struct HistogramSum {
     positive: Buckets<Compensated>,
     negative: Buckets<Compensated>,
     custom_values: Arc<[f64]>,
+    /// Something was added to the first histogram.
+    is_sum: bool,
 }
 
 fn compensated(buckets: &Buckets) -> Buckets<Compensated> {
@@ -86,6 +88,7 @@ impl From<&FloatHistogram> for HistogramSum {
             positive: compensated(&histogram.positive),
             negative: compensated(&histogram.negative),
             custom_values: Arc::clone(&histogram.custom_values),
+            is_sum: false,
         }
     }
 }
@@ -109,6 +112,7 @@ impl HistogramSum {
         }
         let (hint, reset_hints) = joint_hint(self.reset_hint, other.reset_hint);
         self.reset_hint = hint;
+        self.is_sum = true;
         self.count.add(sign * other.count);
         self.sum.add(sign * other.sum);
         let custom_bounds = is_custom && self.custom_values != other.custom_values;
@@ -247,9 +251,13 @@ impl HistogramSum {
             .any(|cell| cell.value.is_infinite())
     }
 
-    /// The sum, with what rounding took.
+    /// The sum, with what rounding took. One histogram alone stays as it is: adding nothing to it would make -0 zero.
     pub(crate) fn total(&self) -> FloatHistogram {
-        self.to_histogram(Compensated::total)
+        if self.is_sum {
+            self.to_histogram(Compensated::total)
+        } else {
+            self.rounded()
+        }
     }
 
     /// The sum without what rounding took.

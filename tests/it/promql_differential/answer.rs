@@ -1,7 +1,7 @@
 //! Answers of both sides in one form, and how two of them differ. Series are a set; what is refused is refused by both.
 
-use narthex::Labels;
-use narthex::testing::promql::{FloatHistogram, QueryAnswer, QueryError, QueryPoint, QueryValue};
+use super::known::Exactness;
+use narthex::{FloatHistogram, Labels, QueryAnswer, QueryError, QueryPoint, QueryValue};
 use std::collections::BTreeMap;
 
 /// A value at a moment.
@@ -95,8 +95,8 @@ impl Answer {
         Self::Series(series.collect())
     }
 
-    /// The first difference. Numbers may differ by some units in the last place.
-    pub(super) fn difference(&self, theirs: &Self, ulps: u64) -> Option<String> {
+    /// The first difference.
+    pub(super) fn difference(&self, theirs: &Self, exactness: Exactness) -> Option<String> {
         let (ours, theirs) = match (self, theirs) {
             (Self::Series(ours), Self::Series(theirs)) => (ours, theirs),
             (Self::Failed, Self::Failed) => return None,
@@ -115,7 +115,7 @@ impl Answer {
                 let (found, expected) = (found.get(time_ms), expected.get(time_ms));
                 let is_same = found
                     .zip(expected)
-                    .is_some_and(|(found, expected)| is_close(found, expected, ulps));
+                    .is_some_and(|(found, expected)| is_close(found, expected, exactness));
                 if !is_same {
                     return Some(format!(
                         "{labels:?} at {time_ms}: {found:?} here, {expected:?} there"
@@ -171,23 +171,28 @@ fn number(json: &serde_json::Value) -> f64 {
     text.parse().expect("a number")
 }
 
-fn is_close(a: &Point, b: &Point, ulps: u64) -> bool {
+fn is_close(a: &Point, b: &Point, exactness: Exactness) -> bool {
     match (a, b) {
-        (Point::Float(a), Point::Float(b)) => is_close_number(*a, *b, ulps),
+        (Point::Float(a), Point::Float(b)) => is_close_number(*a, *b, exactness),
         (Point::Histogram(count, sum, buckets), Point::Histogram(count_b, sum_b, buckets_b)) => {
             let pairs = buckets.iter().flatten().zip(buckets_b.iter().flatten());
-            is_close_number(*count, *count_b, ulps)
-                && is_close_number(*sum, *sum_b, ulps)
-                && buckets.len() == buckets_b.len()
-                && pairs.into_iter().all(|(a, b)| is_close_number(*a, *b, ulps))
+            is_close_number(*count, *count_b, exactness)
+                && is_close_number(*sum, *sum_b, exactness)
+                && (buckets.len() == buckets_b.len() || exactness == Exactness::Presence)
+                && pairs.into_iter().all(|(a, b)| is_close_number(*a, *b, exactness))
         }
         _ => false,
     }
 }
 
-fn is_close_number(a: f64, b: f64, ulps: u64) -> bool {
+fn is_close_number(a: f64, b: f64, exactness: Exactness) -> bool {
     if a.is_nan() && b.is_nan() || a.to_bits() == b.to_bits() {
         return true;
     }
-    a.is_sign_positive() == b.is_sign_positive() && a.to_bits().abs_diff(b.to_bits()) <= ulps
+    match exactness {
+        Exactness::Presence => true,
+        Exactness::Ulps(ulps) => {
+            a.is_sign_positive() == b.is_sign_positive() && a.to_bits().abs_diff(b.to_bits()) <= ulps
+        }
+    }
 }

@@ -4,8 +4,7 @@
 use super::random::Random;
 use crate::peers::wire::{self, histogram};
 use crate::promql::storage::{Storage, Value};
-use narthex::testing::promql::{Buckets, FloatHistogram};
-use narthex::{Labels, ResetHint, labels, stale_nan};
+use narthex::{Buckets, FloatHistogram, Labels, ResetHint, labels, stale_nan};
 use prost::Message as _;
 use std::sync::Arc;
 
@@ -47,15 +46,7 @@ fn counter(random: &mut Random, has_gaps: bool) -> Samples {
 }
 
 fn gauge(random: &mut Random, is_odd: bool) -> Samples {
-    const ODD: &[f64] = &[
-        f64::NAN,
-        f64::INFINITY,
-        f64::NEG_INFINITY,
-        -0.0,
-        0.0,
-        1e300,
-        -1e-300,
-    ];
+    const ODD: &[f64] = &[f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, 1e300, -1e-300];
     scraped(random, |random, _| {
         let odd = is_odd && random.once_in(8);
         Some(Value::Float(if odd {
@@ -247,38 +238,47 @@ impl Data {
         Self { storage, series }
     }
 
-    /// All of it as a request of remote write 1.0.
-    pub(super) fn write_request(&self) -> Vec<u8> {
-        let timeseries = self.series.iter().map(|(labels, samples)| {
-            let labels = labels.iter().map(|(name, value)| wire::Label {
-                name: name.into(),
-                value: value.into(),
-            });
-            let mut series = wire::TimeSeries {
-                labels: labels.collect(),
-                ..Default::default()
-            };
-            for (timestamp, value) in samples {
-                match value {
-                    Value::Float(value) => {
-                        series.samples.push(wire::Sample {
-                            value: *value,
-                            timestamp: *timestamp,
-                        });
-                    }
-                    Value::Histogram(value) => series.histograms.push(in_wire(value, *timestamp)),
+    /// All of it as requests of remote write 1.0. Prometheus stores the floats of a request before its histograms: a series
+    /// that changes between them has one run of either in each request.
+    pub(super) fn write_requests(&self) -> Vec<Vec<u8>> {
+        let mut requests: Vec<wire::WriteRequest> = Vec::new();
+        for (labels, samples) in &self.series {
+            let is_float = |sample: &(i64, Value)| matches!(sample.1, Value::Float(_));
+            let runs = samples.chunk_by(|a, b| is_float(a) == is_float(b));
+            for (number, run) in runs.enumerate() {
+                if requests.len() == number {
+                    requests.push(wire::WriteRequest::default());
                 }
+                requests[number].timeseries.push(run_in_wire(labels, run));
             }
-            series
+        }
+        let packed = requests.iter().map(|request| {
+            let message = request.encode_to_vec();
+            snap::raw::Encoder::new().compress_vec(&message).expect("a block")
         });
-        let request = wire::WriteRequest {
-            timeseries: timeseries.collect(),
-            ..Default::default()
-        };
-        snap::raw::Encoder::new()
-            .compress_vec(&request.encode_to_vec())
-            .expect("a block")
+        packed.collect()
     }
+}
+
+fn run_in_wire(labels: &Labels, samples: &[(i64, Value)]) -> wire::TimeSeries {
+    let labels = labels.iter().map(|(name, value)| wire::Label {
+        name: name.into(),
+        value: value.into(),
+    });
+    let mut series = wire::TimeSeries {
+        labels: labels.collect(),
+        ..Default::default()
+    };
+    for (timestamp, value) in samples {
+        match value {
+            Value::Float(value) => series.samples.push(wire::Sample {
+                value: *value,
+                timestamp: *timestamp,
+            }),
+            Value::Histogram(value) => series.histograms.push(in_wire(value, *timestamp)),
+        }
+    }
+    series
 }
 
 fn in_wire(value: &FloatHistogram, timestamp: i64) -> wire::Histogram {

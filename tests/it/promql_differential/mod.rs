@@ -18,7 +18,9 @@ use crate::peers::processes::Prometheus;
 use answer::Answer;
 use data::{BASE_MS, Data};
 use grammar::Tree;
-use narthex::testing::promql::{QueryOptions, query, query_range};
+use known::Exactness;
+use narthex::QueryOptions;
+use narthex::testing::promql::{query, query_range};
 use random::Random;
 
 const EXPRESSIONS: u64 = 300;
@@ -48,10 +50,12 @@ impl Pair {
         ];
         let prometheus = Prometheus::start(folder.path(), "oracle", CONFIG, &flags);
         let data = Data::make();
-        let body = data.write_request();
         let headers = "Content-Encoding: snappy\r\nContent-Type: application/x-protobuf\r\n";
-        let answer = http::send(prometheus.port, "POST", "/api/v1/write", headers, &body).expect("an answer");
-        assert!(answer.status < 300, "{}: {}", answer.status, answer.text());
+        for body in data.write_requests() {
+            let answer = http::send(prometheus.port, "POST", "/api/v1/write", headers, &body);
+            let answer = answer.expect("an answer");
+            assert!(answer.status < 300, "{}: {}", answer.status, answer.text());
+        }
         Self {
             prometheus,
             data,
@@ -93,8 +97,8 @@ impl Pair {
     /// How the answers differ, unless they may.
     fn difference(&self, expression: &str, when: When) -> Option<String> {
         let (ours, theirs) = (self.ours(expression, when), self.theirs(expression, when));
-        let tolerance = known::tolerance_ulps(expression);
-        ours.difference(&theirs, tolerance)
+        let exactness = known::exactness(expression);
+        ours.difference(&theirs, exactness)
             .filter(|difference| !known::is_newer(expression, difference))
     }
 }
@@ -191,7 +195,10 @@ fn differences_are_seen() {
         ))
     };
     let one = vector(r#"{"a":"b"}"#, "1");
-    assert_eq!(one.difference(&vector(r#"{"a":"b"}"#, "1"), 0), None);
+    assert_eq!(
+        one.difference(&vector(r#"{"a":"b"}"#, "1"), Exactness::Ulps(0)),
+        None
+    );
     let failed = answer(r#"{"status":"error","error":"x"}"#);
     let others = [
         vector(r#"{"a":"c"}"#, "1"),
@@ -201,7 +208,7 @@ fn differences_are_seen() {
         failed,
     ];
     for other in &others {
-        assert!(one.difference(other, 0).is_some());
+        assert!(one.difference(other, Exactness::Ulps(0)).is_some());
     }
-    assert_eq!(one.difference(&others[1], 1), None);
+    assert_eq!(one.difference(&others[1], Exactness::Ulps(1)), None);
 }
