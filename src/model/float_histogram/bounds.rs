@@ -43,7 +43,6 @@ pub(crate) fn coarser_index(index: i64, shift: u32) -> i64 {
 
 /// Powers of two from 2^-1 on, 1/256 apart. The values are those that Prometheus has, rounding errors included.
 #[rustfmt::skip]
-#[expect(clippy::approx_constant, reason = "the last digits differ from those of the constants")]
 const POWERS: [f64; 256] = [
     0.5, 0.5013556375251013, 0.5027149505564014, 0.5040779490592088,
     0.5054446430258502, 0.5068150424757447, 0.5081891574554764, 0.509566998038869,
