@@ -45,5 +45,9 @@ pub(super) fn is_newer(expression: &str, difference: &str) -> bool {
     ]
     .iter()
     .any(|word| difference.contains(word));
-    chooses && is_choice
+    // A second match of one-to-one matching is refused before a comparison may drop it.
+    let compares = ["==", "!=", " > ", " <= ", " < "]
+        .iter()
+        .any(|operator| expression.contains(operator));
+    (chooses && is_choice) || (compares && difference.starts_with("refused here, "))
 }
