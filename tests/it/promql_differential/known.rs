@@ -11,7 +11,8 @@ pub(super) enum Exactness {
 
 /// Calls that Prometheus has made more exact since, with the units in the last place that answers may differ by: means of
 /// floats are divided sums now, sums and means of histograms and variances are compensated.
-const MORE_EXACT: &[(&str, u64)] = &[("avg", 16), ("sum", 16), ("stddev", 64), ("stdvar", 64)];
+/// Variances also depend on the order of the series in a group, which is not the same twice.
+const MORE_EXACT: &[(&str, u64)] = &[("avg", 16), ("sum", 16), ("stddev", 1 << 24), ("stdvar", 1 << 24)];
 
 /// Native histograms, by the names that the data has for them.
 const HISTOGRAMS: &[&str] = &["rpc_", "sizes_bytes", "queue_depth", "mixed"];
@@ -45,5 +46,9 @@ pub(super) fn is_newer(expression: &str, difference: &str) -> bool {
     ]
     .iter()
     .any(|word| difference.contains(word));
-    chooses && is_choice
+    // A second match of one-to-one matching is refused before a comparison may drop it.
+    let compares = ["==", "!=", " > ", " <= ", " < "]
+        .iter()
+        .any(|operator| expression.contains(operator));
+    (chooses && is_choice) || (compares && difference.starts_with("refused here, "))
 }
