@@ -14,6 +14,11 @@ for peer in prometheus promtool prometheus-node-exporter; do
   fi
 done
 
+# Prometheus' own scripts of PromQL are run from the folder that this names, promql/promqltest/testdata of its source.
+if [[ -z ${NARTHEX_PROMQLTEST:-} ]]; then
+  echo "NARTHEX_PROMQLTEST is not set: of PromQL, only the scripts in tests/promql and the real Prometheus are compared with" >&2
+fi
+
 # The test profile is optimised (Cargo.toml), with debug assertions and overflow checks on: the long tests are quick and
 # arithmetic is checked, and one build serves all of them.
 exec cargo test --workspace --locked "$@"
