@@ -330,17 +330,6 @@ impl Annotations {
         }
     }
 
-    /// Adds all annotations of `others`.
-    pub(crate) fn merge(&mut self, others: Annotations) {
-        for (annotation, span) in others.entries {
-            self.add(annotation, span);
-        }
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
     /// Warnings and infos as they are shown, with their places in `query`: at most `max_shown` of each, then a line that
     /// says how many there are more.
     pub(crate) fn texts(&self, query: &str, max_shown: usize) -> Shown {

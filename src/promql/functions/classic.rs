@@ -178,9 +178,12 @@ mod tests {
 
     const INFINITY: f64 = f64::INFINITY;
 
+    /// A quantile, bounds with counts, and what it is.
+    type Case<'a> = (f64, &'a [(f64, f64)], f64);
+
     #[test]
     fn quantiles() {
-        let table: &[(f64, &[(f64, f64)], f64)] = &[
+        let table: &[Case<'_>] = &[
             (0.5, &[(1.0, 2.0), (2.0, 4.0), (INFINITY, 4.0)], 1.0),
             (0.75, &[(INFINITY, 4.0), (2.0, 4.0), (1.0, 2.0)], 1.5),
             (0.25, &[(1.0, 2.0), (INFINITY, 4.0)], 0.5),

@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 
 /// A value at a moment.
 #[derive(Debug, Clone, PartialEq)]
-enum Point {
+pub(super) enum Point {
     Float(f64),
     /// Count and sum, then edges, boundaries and count of each bucket.
     Histogram(f64, f64, Vec<[f64; 4]>),
 }
 
-type Series = BTreeMap<i64, Point>;
+pub(super) type Series = BTreeMap<i64, Point>;
 
 #[derive(Debug)]
 pub(super) enum Answer {

@@ -4,8 +4,6 @@
 //!
 //! `NARTHEX_DIFFERENTIAL` is the number of random expressions, `NARTHEX_SEED` the seed, which each run prints.
 
-#![expect(clippy::disallowed_methods, reason = "starts a real program")]
-
 mod answer;
 mod dashboards;
 mod data;
