@@ -164,7 +164,7 @@ fn faults_of_matching_are_told_as_prometheus_tells_them() {
         (
             "temp * on (room) floor",
             "found duplicate series for the match group {room=\"a\"} on the right hand-side of the operation: \
-             [{__name__=\"floor\", level=\"2\", room=\"a\"}, {__name__=\"floor\", level=\"1\", room=\"a\"}];\
+             [{__name__=\"floor\", level=\"1\", room=\"a\"}, {__name__=\"floor\", level=\"2\", room=\"a\"}];\
              many-to-many matching not allowed: matching labels must be unique on one side",
         ),
         (

@@ -81,7 +81,7 @@ fn matching() -> impl Strategy<Value = String> {
     let group = prop_oneof![
         Just(String::new()),
         "[a-z]{1,3}x".prop_map(|label| format!(" group_left({label})")),
-        Just(" group_right".to_owned()),
+        Just(" group_right ()".to_owned()),
     ];
     let tag = prop::sample::select(vec!["on", "ignoring"]);
     let matched = (tag, labels(), group).prop_map(|(tag, labels, group)| format!("{tag} ({labels}){group}"));
@@ -113,7 +113,8 @@ fn vector() -> impl Strategy<Value = String> {
                 .prop_map(|(a, op, matching, b)| format!("{a} {op} {matching} {b}")),
             (inner.clone(), sets, labels(), inner.clone())
                 .prop_map(|(a, op, labels, b)| format!("{a} {op} on ({labels}) {b}")),
-            (number.clone(), inner.clone()).prop_map(|(number, a)| format!("-{number} * {a}")),
+            // In brackets, or the number would be matched where labels are.
+            (number.clone(), inner.clone()).prop_map(|(number, a)| format!("(-{number} * {a})")),
             inner.clone().prop_map(|a| format!("({a})")),
             inner.clone().prop_map(|a| format!("-{a}")),
             (inner.clone(), labels()).prop_map(|(a, labels)| format!("sum by ({labels}) ({a})")),
