@@ -135,7 +135,7 @@ proptest! {
             (asin(y), y.asin()),
             // Near 1 it is the difference of two angles, of which few digits are left.
             (1.0 + acos(y), 1.0 + y.acos()), (atan(x), x.atan()), (atan2(x, y), x.atan2(y)),
-            (atanh(y.abs()), y.abs().atanh()), (acosh(1.0 + y.abs()), (1.0 + y.abs()).acosh()), (pow(x.abs(), y), x.abs().powf(y)),
+            (atanh(y.abs()), y.abs().atanh()), (acosh(1.5 + y.abs()), (1.5 + y.abs()).acosh()), (pow(x.abs(), y), x.abs().powf(y)),
         ];
         for (index, (ours, system)) in pairs.into_iter().enumerate() {
             prop_assert!(is_close(ours, system), "{index}: {ours} and {system} of {x}, {y}, {large}");
