@@ -329,6 +329,9 @@ impl<'a> Source<'a> {
                 _ => {}
             }
         }
+        if (kind, help, unit) == (0, 0, 0) {
+            return Ok(());
+        }
         // A name that is no symbol is refused with its series.
         let Some(last) = scratch.metadata.get_mut(name as usize) else {
             return Ok(());
