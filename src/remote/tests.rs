@@ -683,3 +683,31 @@ fn a_symbol_cannot_be_multiplied_beyond_memory() {
         assert!(error.to_string().contains("above 64 MiB"), "{error}");
     }
 }
+
+#[test]
+fn metadata_that_says_nothing_takes_nothing_back() {
+    let series = |timestamp: i64, metadata: v2::Metadata| v2::TimeSeries {
+        labels_refs: vec![1, 2],
+        samples: vec![v2::Sample {
+            value: 1.0,
+            timestamp,
+            start_timestamp: 0,
+        }],
+        metadata: Some(metadata),
+        ..Default::default()
+    };
+    let said = v2::Metadata {
+        r#type: 1,
+        help_ref: 2,
+        unit_ref: 0,
+    };
+    let request = v2::Request {
+        symbols: ["", "__name__", "m"].map(str::to_owned).to_vec(),
+        timeseries: vec![series(1, said), series(2, v2::Metadata::default())],
+    };
+    let db = database();
+    send(&db, Version::V2, &request.encode_to_vec()).unwrap();
+    let history = &db.metadata(None)["m"];
+    assert_eq!(history.len(), 1);
+    assert_eq!(history[0].1.metric_type, MetricType::Counter);
+}
