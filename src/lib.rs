@@ -80,7 +80,7 @@ pub use model::matcher::{MatchOp, Matcher};
 pub use model::metadata::{Metadata, MetricType};
 pub use model::sample::{STALE_NAN_BITS, Sample, Value, stale_nan};
 pub use promql::error::{ParseError, QueryFault};
-pub use promql::eval::budget::CancelFlag;
+pub use promql::eval::budget::{CancelFlag, QueryMemory};
 pub use promql::eval::error::EvalError;
 pub use promql::query::{QueryAnswer, QueryError, QueryOptions};
 pub use promql::source::SourceError;

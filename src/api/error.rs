@@ -2,6 +2,8 @@
 
 use super::json;
 use crate::engine::error::Error;
+use crate::promql::eval::error::EvalError;
+use crate::promql::query::QueryError;
 use crate::remote::outcome::RequestError;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -38,6 +40,17 @@ impl ApiError {
 
     pub(crate) fn internal(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+    }
+
+    /// The client is gone or somebody ended its query.
+    pub(crate) fn canceled() -> Self {
+        let status = StatusCode::from_u16(499).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+        Self::new(status, "canceled", "the request was canceled")
+    }
+
+    /// It took longer than it may.
+    pub(crate) fn timeout(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", message)
     }
 
     pub(crate) fn not_found(message: impl Into<Cow<'static, str>>) -> Self {
@@ -90,6 +103,26 @@ impl From<Error> for ApiError {
             Error::ReadOnly => Self::forbidden(message),
             Error::Cancelled => Self::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", message),
             Error::Fs(_) | Error::Corrupt(_) => Self::internal(message),
+        }
+    }
+}
+
+impl From<QueryError> for ApiError {
+    fn from(error: QueryError) -> Self {
+        let message = error.to_string();
+        match error {
+            QueryError::Parse(_) | QueryError::Times(_) | QueryError::Range(_) => {
+                Self::bad_data(format!("invalid parameter \"query\": {message}"))
+            }
+            QueryError::Eval(EvalError::Canceled) => Self {
+                message: message.into(),
+                ..Self::canceled()
+            },
+            QueryError::Eval(EvalError::Timeout) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", message)
+            }
+            QueryError::Eval(EvalError::Source(_)) => Self::internal(message),
+            QueryError::Eval(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "execution", message),
         }
     }
 }

@@ -4,6 +4,7 @@
 use super::admission::Admission;
 use super::auth::Auth;
 use super::door::Door;
+use super::queries::Queries;
 use super::self_metrics::ServerMetrics;
 use super::state::App;
 use super::tenants::Tenants;
@@ -130,6 +131,7 @@ impl Server {
         let app = App {
             tenants,
             reads: Arc::new(Semaphore::new(config.remote_read.concurrency)),
+            queries: Arc::new(Queries::new(config.query.concurrency, config.query.bytes_max)),
             auth: ArcSwap::from_pointee(Auth::new(config.credentials.clone())),
             admission: Admission::new(&config.http),
             metrics: ServerMetrics::default(),
@@ -182,7 +184,9 @@ impl Server {
 
     /// Opens the database and serves until it is told to stop.
     pub fn run(self) -> Result<(), ServeError> {
-        let threads = self.app.config.load().http.concurrency + SPARE_THREADS;
+        let config = self.app.config.load();
+        let threads = config.http.concurrency + config.query.concurrency + SPARE_THREADS;
+        drop(config);
         let runtime = runtime::Builder::new_multi_thread()
             .enable_all()
             .thread_name("narthex-http")

@@ -4,6 +4,7 @@
 //! client at most, and a client that is gone or too slow ends the work.
 
 use super::error::ApiError;
+use super::pieces::{PIECE_BYTES, PIECES_WAITING, Piece, Pieces};
 use super::state::{App, aside};
 use super::tenant::Tenant;
 use crate::config::Config;
@@ -15,35 +16,14 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use hyper::body::Frame;
 use std::io;
 use std::ops::ControlFlow;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::timeout;
-
-/// Frames are often small; so many bytes of them are sent at once.
-const PIECE_BYTES: usize = 128 << 10;
-/// Pieces that wait for the client.
-const PIECES_WAITING: usize = 4;
-
-type Piece = Result<Frame<Bytes>, io::Error>;
-
-/// A body that is made while it is sent.
-struct Pieces(mpsc::Receiver<Piece>);
-
-impl hyper::body::Body for Pieces {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Piece>> {
-        self.0.poll_recv(context)
-    }
-}
 
 /// `POST /api/v1/read`.
 pub(super) async fn read(

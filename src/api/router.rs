@@ -3,7 +3,7 @@
 use super::error::ApiError;
 use super::self_metrics::RouteMetrics;
 use super::state::App;
-use super::{admin, remote_read, remote_write, self_metrics, status};
+use super::{admin, query, remote_read, remote_write, self_metrics, status};
 use crate::base::keyed;
 use crate::config::credentials::Scope;
 use axum::Router;
@@ -79,6 +79,18 @@ fn routes() -> Vec<Route> {
         route("/api/v1/push", WRITE, Of::Tenant, post(remote_write::write)),
         route("/api/v1/receive", WRITE, Of::Tenant, post(remote_write::write)),
         route("/api/v1/read", READ, Of::Tenant, post(remote_read::read)),
+        route(
+            "/api/v1/query",
+            READ,
+            Of::Tenant,
+            get(query::query).post(query::query),
+        ),
+        route(
+            "/api/v1/query_range",
+            READ,
+            Of::Tenant,
+            get(query::query_range).post(query::query_range),
+        ),
         route(
             "/api/v1/ingest/rejections",
             READ,

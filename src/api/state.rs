@@ -4,6 +4,7 @@ use super::admission::Admission;
 use super::auth::Auth;
 use super::error::ApiError;
 use super::lifecycle::Command;
+use super::queries::Queries;
 use super::self_metrics::ServerMetrics;
 use super::tenants::Tenants;
 use crate::config::Config;
@@ -22,6 +23,7 @@ pub(crate) struct App {
     pub(crate) admission: Admission,
     /// Turns of remote reads.
     pub(super) reads: Arc<Semaphore>,
+    pub(super) queries: Arc<Queries>,
     pub(super) metrics: ServerMetrics,
     pub(super) commands: mpsc::Sender<Command>,
     /// Only programs on this machine can connect.

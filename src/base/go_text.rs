@@ -55,7 +55,7 @@ pub(crate) fn float_g_digits(x: f64, digits: usize) -> String {
 }
 
 /// The number of a JSON answer, without its quotes: as [`float_f`], with an exponent when very small or large.
-#[cfg_attr(not(test), expect(dead_code, reason = "until answers are written as JSON"))]
+#[cfg(any(test, feature = "server"))]
 pub(crate) fn float_json(x: f64) -> String {
     let size = x.abs();
     if size != 0.0 && !(1e-6..1e21).contains(&size) {

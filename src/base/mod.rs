@@ -2,6 +2,7 @@
 
 pub(crate) mod bits;
 pub(crate) mod bytes;
+pub(crate) mod civil;
 pub(crate) mod clock;
 pub(crate) mod go_text;
 pub(crate) mod hash;

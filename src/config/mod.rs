@@ -8,6 +8,7 @@ mod doc;
 pub(crate) mod file;
 mod flags;
 pub(crate) mod ingest;
+pub(crate) mod query;
 mod resolve;
 pub(crate) mod settings;
 pub(crate) mod tenants;
@@ -19,6 +20,7 @@ use self::settings::Setting;
 use crate::head::report::Durability;
 use crate::model::labels::Labels;
 use ingest::{Ingest, RemoteRead};
+use query::Query;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -56,6 +58,7 @@ pub struct Config {
     pub(crate) ingest: Ingest,
     pub(crate) tenants: Tenants,
     pub(crate) remote_read: RemoteRead,
+    pub(crate) query: Query,
     pub(crate) tls: Option<Tls>,
     pub(crate) credentials: Credentials,
     /// Every setting as it was written, for showing and comparing.
@@ -77,6 +80,8 @@ pub(crate) struct Http {
     pub(crate) connections: usize,
     pub(crate) retry_after: Duration,
     pub(crate) shutdown_timeout: Duration,
+    /// Origins that browsers may read answers from; anchored.
+    pub(crate) cors_origin: String,
 }
 
 /// Files in PEM.
@@ -177,6 +182,10 @@ impl Config {
         config.remote_read = RemoteRead {
             concurrency: config.remote_read.concurrency,
             ..fresh.remote_read.clone()
+        };
+        config.query = Query {
+            concurrency: config.query.concurrency,
+            ..fresh.query.clone()
         };
         config.tenants = Tenants {
             is_enabled: config.tenants.is_enabled,

@@ -2,6 +2,7 @@
 
 use super::credentials::{self, Credentials};
 use super::ingest::{Ingest, RemoteRead, relabel_rule};
+use super::query::Query;
 use super::settings::{Kind, SETTINGS, Setting};
 use super::tenants::{self, TenantName, Tenants};
 use super::{Config, ConfigError, Http, Sources, Tls, file, units};
@@ -142,7 +143,7 @@ fn read_environment(variables: &[(String, String)], given: &mut Vec<Given>, faul
 }
 
 /// Reads typed values and collects what is wrong with them.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     effective: &'a Effective,
     faults: &'a mut Vec<String>,
 }
@@ -165,7 +166,7 @@ impl<'a> Reader<'a> {
         self.faults.push(format!("{origin}: `{key}`: {what}"));
     }
 
-    fn text(&self, key: &str) -> &str {
+    pub(super) fn text(&self, key: &str) -> &str {
         match self.effective.get(key).map(|given| &given.raw) {
             Some(Raw::Text(text)) => text,
             _ => "",
@@ -184,14 +185,14 @@ impl<'a> Reader<'a> {
     }
 
     /// A time-out or an interval: zero would mean never or always.
-    fn positive(&mut self, key: &str) -> Duration {
+    pub(super) fn positive(&mut self, key: &str) -> Duration {
         self.read(key, |text| match units::parse_duration(text)? {
             Duration::ZERO => Err("must be longer than 0".to_owned()),
             duration => Ok(duration),
         })
     }
 
-    fn size(&mut self, key: &str) -> u64 {
+    pub(super) fn size(&mut self, key: &str) -> u64 {
         self.read(key, units::parse_size)
     }
 
@@ -203,7 +204,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn count(&mut self, key: &str) -> usize {
+    pub(super) fn count(&mut self, key: &str) -> usize {
         let is_sane = |count: &usize| (1..=1 << 20).contains(count);
         self.read(key, |text| {
             let count = text.parse().ok().filter(is_sane);
@@ -211,7 +212,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn number(&mut self, key: &str) -> u64 {
+    pub(super) fn number(&mut self, key: &str) -> u64 {
         self.read(key, |text| {
             text.parse()
                 .map_err(|_| format!("`{text}` is not a number of 0 or more"))
@@ -251,6 +252,17 @@ impl<'a> Reader<'a> {
                 Labels::default()
             }
         }
+    }
+
+    /// A regular expression for the whole of a text.
+    fn regex(&mut self, key: &str) -> String {
+        self.read(key, |text| {
+            let anchored = format!("^(?:{text})$");
+            match regex_automata::meta::Regex::new(&anchored) {
+                Ok(_) => Ok(anchored),
+                Err(_) => Err(format!("`{text}` is no regular expression")),
+            }
+        })
     }
 
     fn log_filter(&mut self) -> String {
@@ -448,10 +460,12 @@ fn read_all(effective: &Effective, faults: &mut Vec<String>) -> Option<Config> {
             connections: reader.count("http.connections"),
             retry_after: reader.positive("http.retry_after"),
             shutdown_timeout: reader.positive("http.shutdown_timeout"),
+            cors_origin: reader.regex("http.cors_origin"),
         },
         ingest: reader.ingest(),
         tenants: reader.tenants(),
         remote_read: reader.remote_read(),
+        query: Query::read(&mut reader),
         tls: reader.tls(),
         credentials: reader.credentials(),
         effective: SETTINGS

@@ -143,7 +143,7 @@ impl fmt::Display for ForcedExtent {
 
 /// Whole seconds, in UTC.
 fn rfc3339(time_ms: i64) -> String {
-    let date = super::civil::DateTime::of_seconds(time_ms / 1000);
+    let date = crate::base::civil::DateTime::of_seconds(time_ms / 1000);
     let (year, month, day) = (date.year, date.month, date.day);
     format!(
         "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",

@@ -3,7 +3,6 @@
 pub(crate) mod annotations;
 pub(crate) mod ast;
 mod check;
-mod civil;
 pub(crate) mod durations;
 pub(crate) mod error;
 pub(crate) mod eval;

@@ -4,7 +4,7 @@ use super::ParseOptions;
 use super::annotations::MAX_SHOWN;
 use super::durations::QueryTimes;
 use super::error::{ParseError, QueryFault};
-use super::eval::budget::CancelFlag;
+use super::eval::budget::{CancelFlag, QueryMemory};
 use super::eval::error::EvalError;
 use super::eval::{EvalOptions, evaluate};
 use super::parse::parse;
@@ -28,6 +28,8 @@ pub struct QueryOptions {
     pub timeout: Option<Duration>,
     /// Ends the query from another thread.
     pub cancel: CancelFlag,
+    /// Memory that it shares with other queries. Default: its own, without limit.
+    pub memory: QueryMemory,
     /// Whether what Prometheus calls experimental may be used: functions, `anchored` and `smoothed`, computed durations,
     /// `fill`. Default: no.
     pub experimental: bool,
@@ -47,6 +49,7 @@ impl Default for QueryOptions {
             samples_max: 50_000_000,
             timeout: Some(Duration::from_secs(120)),
             cancel: CancelFlag::default(),
+            memory: QueryMemory::default(),
             experimental: false,
             delayed_name_removal: false,
             start_timestamps: false,
@@ -66,6 +69,7 @@ impl QueryOptions {
             samples_max: self.samples_max,
             timeout: self.timeout,
             cancel: self.cancel.clone(),
+            memory: self.memory.clone(),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::error::EvalError;
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Ends a query from another thread.
@@ -16,14 +16,66 @@ impl CancelFlag {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    fn is_set(&self) -> bool {
+    pub(crate) fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
 
+/// Memory that several queries share. Clones are of the same memory; the default is without limit.
+#[derive(Debug, Clone)]
+pub struct QueryMemory(Arc<SharedBytes>);
+
+#[derive(Debug)]
+struct SharedBytes {
+    used: AtomicU64,
+    bytes_max: u64,
+}
+
+impl QueryMemory {
+    /// At most so many bytes.
+    pub fn new(bytes_max: u64) -> Self {
+        Self(Arc::new(SharedBytes {
+            used: AtomicU64::new(0),
+            bytes_max,
+        }))
+    }
+
+    /// Bytes that queries hold now.
+    pub fn used_bytes(&self) -> u64 {
+        self.0.used.load(Ordering::Relaxed)
+    }
+
+    /// Takes bytes; `false` when that is more than there is.
+    fn take(&self, bytes: u64) -> bool {
+        self.0
+            .used
+            .fetch_add(bytes, Ordering::Relaxed)
+            .saturating_add(bytes)
+            <= self.0.bytes_max
+    }
+
+    fn give_back(&self, bytes: u64) {
+        self.0.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Default for QueryMemory {
+    fn default() -> Self {
+        Self::new(u64::MAX)
+    }
+}
+
+/// What a sample takes: a timestamp and a value, or a cell of a row.
+const SAMPLE_BYTES: u64 = 16;
+/// Samples are taken from the shared memory in steps of so many.
+const STEP_SAMPLES: usize = 4096;
+
 /// The account of one query.
 #[derive(Debug)]
 pub(crate) struct Budget {
+    memory: QueryMemory,
+    /// Samples that the shared memory was asked for.
+    taken: Cell<usize>,
     samples: Cell<usize>,
     samples_peak: Cell<usize>,
     samples_read: Cell<u64>,
@@ -33,8 +85,15 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    pub(crate) fn new(samples_max: usize, timeout: Option<Duration>, cancel: CancelFlag) -> Self {
+    pub(crate) fn new(
+        samples_max: usize,
+        timeout: Option<Duration>,
+        cancel: CancelFlag,
+        memory: QueryMemory,
+    ) -> Self {
         Self {
+            memory,
+            taken: Cell::new(0),
             samples: Cell::new(0),
             samples_peak: Cell::new(0),
             samples_read: Cell::new(0),
@@ -68,6 +127,21 @@ impl Budget {
         }
     }
 
+    /// Takes shared memory for so many samples in all.
+    fn reserve(&self, samples: usize) -> Result<(), EvalError> {
+        let taken = self.taken.get();
+        if samples <= taken {
+            return Ok(());
+        }
+        let more = (samples - taken).next_multiple_of(STEP_SAMPLES);
+        self.taken.set(taken + more);
+        if self.memory.take(SAMPLE_BYTES * more as u64) {
+            Ok(())
+        } else {
+            Err(EvalError::OutOfMemory)
+        }
+    }
+
     /// The most samples that were in memory at once.
     pub(crate) fn samples_peak(&self) -> usize {
         self.samples_peak.get()
@@ -76,6 +150,12 @@ impl Budget {
     /// How many samples were read from the source.
     pub(crate) fn samples_read(&self) -> u64 {
         self.samples_read.get()
+    }
+}
+
+impl Drop for Budget {
+    fn drop(&mut self) {
+        self.memory.give_back(SAMPLE_BYTES * self.taken.get() as u64);
     }
 }
 
@@ -96,7 +176,7 @@ impl Held<'_> {
         if now > budget.samples_max {
             return Err(EvalError::TooManySamples);
         }
-        Ok(())
+        budget.reserve(now)
     }
 }
 
@@ -120,7 +200,7 @@ mod tests {
 
     #[test]
     fn samples_are_given_back() {
-        let budget = Budget::new(10, None, CancelFlag::default());
+        let budget = Budget::new(10, None, CancelFlag::default(), QueryMemory::default());
         let mut one = budget.hold();
         one.add(6).unwrap();
         {
@@ -134,11 +214,27 @@ mod tests {
     #[test]
     fn a_query_ends_when_canceled_or_late() {
         let cancel = CancelFlag::default();
-        let budget = Budget::new(10, None, cancel.clone());
+        let budget = Budget::new(10, None, cancel.clone(), QueryMemory::default());
         budget.check().unwrap();
         cancel.cancel();
         assert_eq!(budget.check(), Err(EvalError::Canceled));
-        let late = Budget::new(10, Some(Duration::ZERO), CancelFlag::default());
+        let (cancel, memory) = (CancelFlag::default(), QueryMemory::default());
+        let late = Budget::new(10, Some(Duration::ZERO), cancel, memory);
         assert_eq!(late.check(), Err(EvalError::Timeout));
+    }
+
+    #[test]
+    fn queries_share_memory() {
+        let memory = QueryMemory::new(SAMPLE_BYTES * 2 * STEP_SAMPLES as u64);
+        let budget = || Budget::new(1 << 20, None, CancelFlag::default(), memory.clone());
+        let (one, two) = (budget(), budget());
+        one.hold().add(STEP_SAMPLES).unwrap();
+        assert_eq!(memory.used_bytes(), SAMPLE_BYTES * STEP_SAMPLES as u64);
+        two.hold().add(1).unwrap();
+        assert_eq!(two.hold().add(STEP_SAMPLES + 1), Err(EvalError::OutOfMemory));
+        drop(two);
+        one.hold().add(2 * STEP_SAMPLES).unwrap();
+        drop(one);
+        assert_eq!(memory.used_bytes(), 0);
     }
 }

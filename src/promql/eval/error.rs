@@ -9,6 +9,9 @@ pub enum EvalError {
     /// The query would need more samples in memory at once than it may.
     #[error("query processing would load too many samples into memory in query execution")]
     TooManySamples,
+    /// All queries together would need more memory than they may.
+    #[error("the queries that run now would need more memory than they may; ask for less or later")]
+    OutOfMemory,
     /// The query took longer than it may.
     #[error("query timed out in expression evaluation")]
     Timeout,

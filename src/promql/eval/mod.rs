@@ -24,7 +24,7 @@ mod smoothed;
 #[cfg(test)]
 mod tests;
 
-use self::budget::{Budget, CancelFlag, Held};
+use self::budget::{Budget, CancelFlag, Held, QueryMemory};
 use self::error::EvalError;
 use self::labels::{Distinct, merge_rows, without_metadata};
 use self::read::Shared;
@@ -59,6 +59,7 @@ pub(crate) struct EvalOptions {
     pub(crate) samples_max: usize,
     pub(crate) timeout: Option<Duration>,
     pub(crate) cancel: CancelFlag,
+    pub(crate) memory: QueryMemory,
 }
 
 /// Maps with a hash that is drawn once per process and is fast.
@@ -93,7 +94,12 @@ impl<'a> Evaluator<'a> {
             source,
             options,
             annotations: RefCell::default(),
-            budget: Budget::new(options.samples_max, options.timeout, options.cancel.clone()),
+            budget: Budget::new(
+                options.samples_max,
+                options.timeout,
+                options.cancel.clone(),
+                options.memory.clone(),
+            ),
             shared: RefCell::default(),
             hints: RefCell::default(),
             only_counts: Flag::new(false),

@@ -1,8 +1,8 @@
 //! Time, dates, and the steps between vectors and scalars.
 
 use super::{ArgumentValue, Call, Implementation};
+use crate::base::civil::DateTime;
 use crate::base::math::NAN;
-use crate::promql::civil::DateTime;
 use crate::promql::eval::error::EvalError;
 use crate::promql::value::{Cell, Row};
 

@@ -75,9 +75,90 @@ fn days_in_month(year: i64, month: i64) -> i64 {
     }
 }
 
+/// Days from 1970-01-01 to a date.
+#[cfg(feature = "server")]
+fn days_of(year: i64, month: i64, day: i64) -> i64 {
+    let year = year - i64::from(month <= 2);
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * DAYS_OF_400_YEARS + day_of_era - 719_468
+}
+
+/// Milliseconds since 1970 of a time as RFC 3339 has it: `2023-11-14T22:13:20.25+02:00`. What is finer is rounded down.
+#[cfg(feature = "server")]
+pub(crate) fn rfc3339_ms(text: &str) -> Option<i64> {
+    let (date, time) = text.split_at_checked(10)?;
+    let [year, month, day] = numbers(date, '-', [4, 2, 2])?;
+    let (clock, rest) = time.strip_prefix('T')?.split_at_checked(8)?;
+    let [hour, minute, second] = numbers(clock, ':', [2, 2, 2])?;
+    let (fraction, zone) = match rest.strip_prefix(['.', ',']) {
+        None => ("", rest),
+        Some(rest) => {
+            let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+            (digits > 0).then(|| rest.split_at(digits))?
+        }
+    };
+    let offset_minutes = match zone.strip_prefix(['+', '-']) {
+        None => (zone == "Z").then_some(0)?,
+        Some(offset) => {
+            let [hours, minutes] = numbers(offset, ':', [2, 2])?;
+            let is_within = (0..=24).contains(&hours) && (0..60).contains(&minutes);
+            let sign = if zone.starts_with('-') { -1 } else { 1 };
+            is_within.then_some(sign * (60 * hours + minutes))?
+        }
+    };
+    let is_date = (1..=12).contains(&month) && (1..=days_in_month(year, month)).contains(&day);
+    let is_time = hour < 24 && minute < 60 && second < 60;
+    let ms = fraction.chars().chain("000".chars()).take(3);
+    let ms = ms.fold(0, |ms, digit| 10 * ms + i64::from(digit as u8 - b'0'));
+    let seconds = days_of(year, month, day) * 86_400 + hour * 3_600 + (minute - offset_minutes) * 60 + second;
+    (is_date && is_time).then_some(1000 * seconds + ms)
+}
+
+/// Numbers of so many digits each.
+#[cfg(feature = "server")]
+fn numbers<const N: usize>(text: &str, between: char, digits: [usize; N]) -> Option<[i64; N]> {
+    let mut parts = text.split(between);
+    let mut numbers = [0; N];
+    for (number, digits) in numbers.iter_mut().zip(digits) {
+        let part = parts.next()?;
+        let is_number = part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit());
+        *number = is_number.then(|| part.parse().ok())??;
+    }
+    parts.next().is_none().then_some(numbers)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "server")]
+    #[test]
+    fn dates_are_read() {
+        for seconds in [0, -1, 951_782_400, 1_709_251_199, 4_107_542_400, -62_135_596_800] {
+            let date = DateTime::of_seconds(seconds);
+            assert_eq!(
+                days_of(date.year, date.month, date.day),
+                seconds.div_euclid(86_400)
+            );
+        }
+        for (text, wanted) in [
+            ("1970-01-01T00:00:00Z", Some(0)),
+            ("2024-02-29T23:59:59.9999Z", Some(1_709_251_199_999)),
+            ("2023-11-14T22:13:20.5-01:30", Some(1_700_005_400_500)),
+            ("2023-02-29T00:00:00Z", None),
+            ("2023-11-14T24:00:00Z", None),
+            ("2023-11-14T22:13:20", None),
+            ("2023-11-14T22:13:20.Z", None),
+            ("2023-11-14T22:13:20+0130", None),
+            ("+023-11-14T22:13:20Z", None),
+            ("2023-11-14T22:13:2éZ", None),
+        ] {
+            assert_eq!(rfc3339_ms(text), wanted, "{text}");
+        }
+    }
 
     #[test]
     fn known_dates() {

@@ -1,0 +1,156 @@
+//! The envelope of Prometheus' API, written as text: `{"status":"success","data":...,"warnings":[...],"infos":[...]}`, and
+//! the pieces that data is made of.
+
+use super::error::ApiError;
+use super::pieces::Out;
+use crate::engine::select::Warning;
+use crate::model::labels::Labels;
+
+/// Warnings, and infos, that one answer shows.
+const NOTES_MAX: usize = 10;
+
+/// What an answer says beside its data.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    pub(super) warnings: Vec<String>,
+    pub(super) infos: Vec<String>,
+}
+
+impl Notes {
+    /// What the database could not read.
+    pub(super) fn of(warnings: &[Warning]) -> Self {
+        let in_words = |warning: &Warning| match &warning.file {
+            Some(file) => format!("{}: {}", file.display(), warning.reason),
+            None => warning.reason.clone(),
+        };
+        Self {
+            warnings: warnings.iter().map(in_words).collect(),
+            infos: Vec::new(),
+        }
+    }
+
+    pub(super) fn truncated(&mut self) {
+        self.warnings.push("results truncated due to limit".to_owned());
+    }
+}
+
+/// Writes a successful answer; `data` writes its data.
+pub(super) fn success(
+    out: &mut Out,
+    notes: &Notes,
+    data: impl FnOnce(&mut Out) -> Result<(), ApiError>,
+) -> Result<(), ApiError> {
+    out.buffer().extend_from_slice(br#"{"status":"success","data":"#);
+    data(out)?;
+    let buffer = out.buffer();
+    for (name, notes) in [("warnings", &notes.warnings), ("infos", &notes.infos)] {
+        if notes.is_empty() {
+            continue;
+        }
+        buffer.extend_from_slice(format!(",\"{name}\":").as_bytes());
+        let shown = notes.iter().take(NOTES_MAX);
+        list(buffer, shown, |buffer, note| string(buffer, note));
+    }
+    buffer.push(b'}');
+    Ok(())
+}
+
+/// A list of what `write` writes.
+pub(super) fn list<T>(
+    buffer: &mut Vec<u8>,
+    items: impl IntoIterator<Item = T>,
+    mut write: impl FnMut(&mut Vec<u8>, T),
+) {
+    buffer.push(b'[');
+    for (place, item) in items.into_iter().enumerate() {
+        if place > 0 {
+            buffer.push(b',');
+        }
+        write(buffer, item);
+    }
+    buffer.push(b']');
+}
+
+/// The same for a long list, sent as it grows.
+pub(super) fn long_list<T>(
+    out: &mut Out,
+    items: impl IntoIterator<Item = T>,
+    mut write: impl FnMut(&mut Vec<u8>, T),
+) -> Result<(), ApiError> {
+    out.buffer().push(b'[');
+    for (place, item) in items.into_iter().enumerate() {
+        let buffer = out.buffer();
+        if place > 0 {
+            buffer.push(b',');
+        }
+        write(buffer, item);
+        out.flow()?;
+    }
+    out.buffer().push(b']');
+    Ok(())
+}
+
+/// A text in quotes.
+pub(super) fn string(buffer: &mut Vec<u8>, text: &str) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    buffer.push(b'"');
+    let bytes = text.as_bytes();
+    let mut written = 0;
+    for (at, byte) in bytes.iter().enumerate() {
+        if *byte >= 0x20 && *byte != b'"' && *byte != b'\\' {
+            continue;
+        }
+        buffer.extend_from_slice(&bytes[written..at]);
+        written = at + 1;
+        match byte {
+            b'"' | b'\\' => buffer.extend_from_slice(&[b'\\', *byte]),
+            b'\n' => buffer.extend_from_slice(b"\\n"),
+            b'\r' => buffer.extend_from_slice(b"\\r"),
+            b'\t' => buffer.extend_from_slice(b"\\t"),
+            _ => {
+                let digits = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
+                buffer.extend_from_slice(b"\\u00");
+                buffer.extend_from_slice(&digits);
+            }
+        }
+    }
+    buffer.extend_from_slice(&bytes[written..]);
+    buffer.push(b'"');
+}
+
+/// A label set as an object.
+pub(super) fn labels(buffer: &mut Vec<u8>, labels: &Labels) {
+    buffer.push(b'{');
+    for (place, (name, value)) in labels.iter().enumerate() {
+        if place > 0 {
+            buffer.push(b',');
+        }
+        string(buffer, name);
+        buffer.push(b':');
+        string(buffer, value);
+    }
+    buffer.push(b'}');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_escaped() {
+        let mut buffer = Vec::new();
+        for text in ["", "plain", "a\"b\\c\nd\te\r\u{1}\u{7f}é", "\u{1f}x"] {
+            buffer.clear();
+            string(&mut buffer, text);
+            let read: String = serde_json::from_slice(&buffer).expect("valid JSON");
+            assert_eq!(read, text);
+        }
+    }
+
+    #[test]
+    fn label_sets_are_objects() {
+        let mut buffer = Vec::new();
+        labels(&mut buffer, &crate::labels! { "__name__" => "up", "a.b" => "\"" });
+        assert_eq!(buffer, br#"{"__name__":"up","a.b":"\""}"#);
+    }
+}
