@@ -138,22 +138,11 @@ impl SeriesSet for Cursor {
             return Ok(false);
         }
         out.clear();
-        let (series, unit) = (&self.series, self.unit);
-        out.labels.clone_from(series.labels());
-        let is_ms = unit.0 == Precision::Milliseconds;
-        let floats = &mut out.floats;
-        if is_ms {
-            floats.timestamps_ms.extend_from_slice(series.float_timestamps());
-        } else {
-            let timestamps = series.float_timestamps().iter();
-            floats
-                .timestamps_ms
-                .extend(timestamps.map(|timestamp| unit.to_ms(*timestamp)));
+        let unit = self.unit;
+        if self.with_starts {
+            self.read_starts(out);
         }
-        floats
-            .values
-            .extend(series.float_bits().iter().map(|bits| f64::from_bits(*bits)));
-        for (timestamp, histogram) in series.histograms() {
+        for (timestamp, histogram) in self.series.histograms() {
             let mut histogram = FloatHistogram::from(&**histogram);
             let before = out.histograms.values.last();
             if before.is_some_and(|before| follows(before, &histogram)) {
@@ -162,18 +151,12 @@ impl SeriesSet for Cursor {
             out.histograms.timestamps_ms.push(unit.to_ms(*timestamp));
             out.histograms.values.push(Arc::new(histogram));
         }
-        if self.with_starts
-            && let Some(start_of) = series.starts()
-        {
-            let starts = series
-                .float_timestamps()
-                .iter()
-                .map(|timestamp| start_of(*timestamp));
-            floats.starts_ms.extend(starts.map(|start| unit.to_ms(start)));
-            let starts = series.histograms().iter().map(|sample| start_of(sample.0));
-            out.histograms
-                .starts_ms
-                .extend(starts.map(|start| unit.to_ms(start)));
+        let floats = &mut out.floats;
+        self.series
+            .exchange(&mut out.labels, &mut floats.timestamps_ms, &mut floats.values);
+        if unit.0 != Precision::Milliseconds {
+            let timestamps = floats.timestamps_ms.iter_mut();
+            timestamps.for_each(|timestamp| *timestamp = unit.to_ms(*timestamp));
         }
         Ok(true)
     }
@@ -184,6 +167,23 @@ impl SeriesSet for Cursor {
             None => warning.reason.clone(),
         };
         self.cursor.warnings().iter().map(in_words).collect()
+    }
+}
+
+impl Cursor {
+    fn read_starts(&self, out: &mut SeriesSamples) {
+        let (series, unit) = (&self.series, self.unit);
+        if let Some(start_of) = series.starts() {
+            let starts = series
+                .float_timestamps()
+                .iter()
+                .map(|timestamp| start_of(*timestamp));
+            out.floats.starts_ms.extend(starts.map(|start| unit.to_ms(start)));
+            let starts = series.histograms().iter().map(|sample| start_of(sample.0));
+            out.histograms
+                .starts_ms
+                .extend(starts.map(|start| unit.to_ms(start)));
+        }
     }
 }
 

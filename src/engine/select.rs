@@ -74,6 +74,14 @@ impl Series {
         (!starts.is_unknown()).then_some(move |timestamp| starts.at(timestamp))
     }
 
+    /// Gives labels and floats away in exchange for the memory of others.
+    pub(crate) fn exchange(&mut self, labels: &mut Labels, timestamps: &mut Vec<i64>, values: &mut Vec<f64>) {
+        std::mem::swap(&mut self.labels, labels);
+        std::mem::swap(&mut self.samples.timestamps, timestamps);
+        let bits = bytemuck::cast_vec(std::mem::take(values));
+        *values = bytemuck::cast_vec(std::mem::replace(&mut self.samples.bits, bits));
+    }
+
     /// Bits of the floats, beside [`Series::float_timestamps`].
     pub fn float_bits(&self) -> &[u64] {
         &self.samples.bits
@@ -144,7 +152,7 @@ impl Engine {
         matchers: &[Matcher],
         range: impl RangeBounds<i64>,
     ) -> Result<SeriesCursor, Error> {
-        let matchers = LabelMatcher::compile_all(matchers)?;
+        let matchers = self.patterns.compile_all(matchers)?;
         let (_pin, view) = self.pinned_view();
         let (from, to) = bounds(&range).unwrap_or((0, -1));
         let mut warnings = Vec::new();

@@ -2,15 +2,17 @@
 
 use super::error::EvalError;
 use super::labels::{Distinct, without_metadata};
-use super::range::Windows;
+use super::range::{UNASKED_MAX, Windows};
 use super::{Evaluator, NameRemoval, Sink, mistyped};
 use crate::model::labels::Labels;
 use crate::promql::annotations::Annotation;
 use crate::promql::ast::{self, Expr, StringLiteral, VectorSelector};
 use crate::promql::functions::absent::absent_labels;
+use crate::promql::functions::sweep::{Shape, Sweep, of_sweep};
 use crate::promql::functions::{self, Argument, ArgumentValue, Call, Implementation};
 use crate::promql::quote::quote_bytes;
 use crate::promql::signature::{NameEffect, ValueType};
+use crate::promql::source::SeriesSamples;
 use crate::promql::value::{Cell, Row, Steps};
 use crate::promql::window::{Window, WindowKind};
 
@@ -170,19 +172,27 @@ impl Evaluator<'_> {
         let steps = context.steps;
         let is_counted = matches!(name, "rate" | "increase");
         let mut noted = String::new();
+        let of_sweep = of_sweep(name);
+        let mut shape = None;
         self.windows(argument, steps, &mut |series, frame| {
-            let mut windows = Windows::new(series, frame);
-            if is_counted {
-                windows = windows.with_falls();
-            }
-            let cells = (0..steps.count).map(|step| {
-                let window = windows.at(step);
-                window.map_or(Cell::Empty, |window| of_window(context, step, &window))
+            let mut cells = self.cells(steps);
+            let of_sweep = of_sweep.filter(|_| has_floats_only(series));
+            let shape = shape.get_or_insert_with(|| frame.shape(steps)).as_mut();
+            let is_swept = of_sweep.zip(shape).is_some_and(|(of_sweep, shape)| {
+                let fits = fits(shape, series);
+                if fits {
+                    let values = &series.floats.values;
+                    of_sweep(context, &mut Sweep { values, shape }, &mut cells);
+                }
+                fits
             });
+            if !is_swept {
+                self.each_window(context, of_window, Windows::new(series, frame), &mut cells)?;
+            }
             let mut row = Row {
                 labels: series.labels.clone(),
                 drop_name: false,
-                cells: cells.collect(),
+                cells,
             };
             context.check()?;
             if row.is_empty() {
@@ -198,6 +208,30 @@ impl Evaluator<'_> {
             }
             sink(row)
         })
+    }
+
+    /// The cells of windows, one after the other.
+    fn each_window(
+        &self,
+        context: &Call<'_>,
+        of_window: OfWindow,
+        mut windows: Windows<'_>,
+        cells: &mut Vec<Cell>,
+    ) -> Result<(), EvalError> {
+        let mut unasked = 0;
+        for step in 0..context.steps.count {
+            let Some(window) = windows.at(step) else {
+                cells.push(Cell::Empty);
+                continue;
+            };
+            unasked += window.floats.values.len() + window.histograms.values.len();
+            cells.push(of_window(context, step, &window));
+            if unasked > UNASKED_MAX {
+                unasked = 0;
+                self.budget.check()?;
+            }
+        }
+        Ok(())
     }
 
     /// Says so when the rate is taken of what does not look like a counter. `noted` is the metric of which it was said.
@@ -289,6 +323,17 @@ impl Evaluator<'_> {
         })?;
         absent_row(argument, &present, sink)
     }
+}
+
+/// Lays windows over a series. `false` when they have so many samples together that the query has to be asked whether it
+/// may go on in between.
+fn fits(shape: &mut Shape, series: &SeriesSamples) -> bool {
+    shape.lay(&series.floats.timestamps_ms);
+    shape.samples() <= UNASKED_MAX
+}
+
+fn has_floats_only(series: &SeriesSamples) -> bool {
+    series.floats.starts_ms.is_empty() && series.histograms.timestamps_ms.is_empty()
 }
 
 /// Labels are text: a name or value whose escapes make bytes that are no UTF-8 is refused.

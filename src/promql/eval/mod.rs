@@ -69,6 +69,9 @@ pub(crate) type Set<K> = hashbrown::HashSet<K, foldhash::fast::RandomState>;
 /// Where rows go.
 pub(crate) type Sink<'s> = &'s mut dyn FnMut(Row) -> Result<(), EvalError>;
 
+/// Rows whose room is kept.
+const SPARE_MAX: usize = 4;
+
 /// The evaluation of one query.
 pub(crate) struct Evaluator<'a> {
     source: &'a dyn Source,
@@ -78,6 +81,8 @@ pub(crate) struct Evaluator<'a> {
     shared: RefCell<Shared>,
     /// What stands round the selector that is read next.
     hints: RefCell<Hints>,
+    /// Room of rows that are gone, for the next ones.
+    spare: RefCell<Vec<Vec<Cell>>>,
     /// Of histograms only count and sum are asked for, see [`read::reveal_resets`].
     only_counts: Flag<bool>,
 }
@@ -102,7 +107,24 @@ impl<'a> Evaluator<'a> {
             ),
             shared: RefCell::default(),
             hints: RefCell::default(),
+            spare: RefCell::default(),
             only_counts: Flag::new(false),
+        }
+    }
+
+    /// Room for the cells of a row, empty.
+    fn cells(&self, steps: Steps) -> Vec<Cell> {
+        let mut cells = self.spare.borrow_mut().pop().unwrap_or_default();
+        cells.reserve(steps.count);
+        cells
+    }
+
+    /// Takes back what a row has no more use for.
+    fn give_back(&self, mut cells: Vec<Cell>) {
+        cells.clear();
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < SPARE_MAX {
+            spare.push(cells);
         }
     }
 

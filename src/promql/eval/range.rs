@@ -6,10 +6,11 @@ use super::read::drop_stale;
 use super::{Evaluator, mistyped};
 use crate::model::histogram::ResetHint;
 use crate::promql::ast::{Expr, SubqueryExpr};
+use crate::promql::functions::sweep::Shape;
 use crate::promql::signature::ValueType;
 use crate::promql::source::SeriesSamples;
 use crate::promql::value::{Cell, Row, Steps};
-use crate::promql::window::{Falls, Floats, Histograms, Window, WindowKind};
+use crate::promql::window::{Floats, Histograms, Window, WindowKind};
 use std::sync::Arc;
 
 /// Where the windows of an expression lie.
@@ -29,9 +30,6 @@ pub(super) struct Windows<'s> {
     frame: Frame,
     floats: Reach,
     histograms: Reach,
-    /// Where floats fall, as indexes; those from `falls_from` on may be in the window.
-    falls: Option<Vec<usize>>,
-    falls_from: usize,
 }
 
 /// Which samples are in the window: from the first up to, not including, the last index.
@@ -65,7 +63,16 @@ impl Frame {
     pub(super) fn drops_name(&self) -> bool {
         self.drop_name
     }
+
+    /// Its windows, to be laid over series that have nothing but floats.
+    pub(super) fn shape(&self, steps: Steps) -> Option<Shape> {
+        let ends_ms = (0..steps.count).map(|step| self.references.at(step));
+        (self.kind == WindowKind::Plain).then(|| Shape::new(ends_ms.collect(), self.range_ms))
+    }
 }
+
+/// So many samples are worked on before the query is asked whether it may go on.
+pub(super) const UNASKED_MAX: usize = 1 << 22;
 
 impl<'s> Windows<'s> {
     pub(super) fn new(series: &'s SeriesSamples, frame: Frame) -> Self {
@@ -74,35 +81,7 @@ impl<'s> Windows<'s> {
             frame,
             floats: Reach::default(),
             histograms: Reach::default(),
-            falls: None,
-            falls_from: 0,
         }
-    }
-
-    /// Finds out once where the values of a counter fall, instead of in each window.
-    pub(super) fn with_falls(mut self) -> Self {
-        let floats = &self.series.floats;
-        if floats.starts_ms.is_empty() {
-            let pairs = floats.values.windows(2).enumerate();
-            let falls = pairs
-                .filter(|(_, pair)| pair[1] < pair[0])
-                .map(|(index, _)| index + 1);
-            self.falls = Some(falls.collect());
-        }
-        self
-    }
-
-    /// The falls between samples of the current window.
-    fn falls(&mut self) -> Option<(usize, usize)> {
-        let all = self.falls.as_ref()?;
-        while all.get(self.falls_from).is_some_and(|at| *at <= self.floats.from) {
-            self.falls_from += 1;
-        }
-        let behind = all[self.falls_from..]
-            .iter()
-            .take_while(|at| **at < self.floats.to)
-            .count();
-        Some((self.falls_from, self.falls_from + behind))
     }
 
     /// The window of a step, or `None` when it is empty. Steps come in order.
@@ -122,18 +101,13 @@ impl<'s> Windows<'s> {
         self.floats.advance(&floats.timestamps_ms, open_start_ms, last_ms);
         self.histograms
             .advance(&histograms.timestamps_ms, open_start_ms, last_ms);
-        let falls = self.falls();
-        let falls = falls.zip(self.falls.as_ref()).map(|((from, to), all)| Falls {
-            at: &all[from..to],
-            first: self.floats.from,
-        });
         let window = Window {
             labels: &self.series.labels,
             floats: Floats {
                 timestamps_ms: self.floats.of(&floats.timestamps_ms),
                 values: self.floats.of(&floats.values),
                 starts_ms: self.floats.of(&floats.starts_ms),
-                falls,
+                falls: None,
             },
             histograms: Histograms {
                 timestamps_ms: self.histograms.of(&histograms.timestamps_ms),
@@ -214,6 +188,9 @@ impl Evaluator<'_> {
         if inner.count == 0 {
             return Ok(());
         }
+        // A row of so many steps is made at least.
+        let mut held = self.budget.hold();
+        held.add(inner.count)?;
         if subquery.expr.value_type() == ValueType::Scalar {
             let values = self.scalar(&subquery.expr, inner)?;
             let cells = values.into_iter().map(Cell::Float).collect();

@@ -187,7 +187,12 @@ pub(super) fn drop_stale(series: &mut SeriesSamples) {
 
 fn drop_stale_floats(floats: &mut FloatColumn) {
     let is_stale = |value: &f64| value.to_bits() == STALE_NAN_BITS;
-    if floats.values.iter().any(is_stale) {
+    // Without an early end, so that several are compared at once.
+    let any = floats
+        .values
+        .iter()
+        .fold(false, |any, value| any | is_stale(value));
+    if any {
         let stale: Vec<bool> = floats.values.iter().map(is_stale).collect();
         retain(&mut floats.timestamps_ms, &stale);
         retain(&mut floats.starts_ms, &stale);
@@ -196,6 +201,9 @@ fn drop_stale_floats(floats: &mut FloatColumn) {
 }
 
 fn drop_stale_histograms(histograms: &mut HistogramColumn) {
+    if histograms.values.is_empty() {
+        return;
+    }
     let stale: Vec<bool> = histograms
         .values
         .iter()

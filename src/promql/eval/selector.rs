@@ -144,14 +144,16 @@ impl Evaluator<'_> {
         self.read(select, &mut |series| {
             let mut newests = Newests::new(series, self.options.lookback_ms);
             let mut any = false;
-            let cells = (0..steps.count).map(|step| match newests.at(references.at(step)) {
-                Some(newest) => {
-                    any = true;
-                    cell(series, newest)
-                }
-                None => Cell::Empty,
-            });
-            let cells = cells.collect();
+            let mut cells = self.cells(steps);
+            cells.extend(
+                (0..steps.count).map(|step| match newests.at(references.at(step)) {
+                    Some(newest) => {
+                        any = true;
+                        cell(series, newest)
+                    }
+                    None => Cell::Empty,
+                }),
+            );
             if any {
                 sink(Row {
                     labels: series.labels.clone(),

@@ -82,8 +82,11 @@ pub(super) fn plain(call: &Call<'_>, window: &Window<'_>, kind: Kind) -> Cell {
             return Cell::Empty;
         }
     }
-    let (Some(mut reach), Some(first)) = (Reach::new(window, timestamps_ms, starts_ms, kind), values.first())
-    else {
+    let bounds_ms = (window.start_ms, window.end_ms);
+    let (Some(mut reach), Some(first)) = (
+        Reach::new(bounds_ms, timestamps_ms, starts_ms, kind),
+        values.first(),
+    ) else {
         return Cell::Empty;
     };
     if reach.is_known_start {
@@ -105,7 +108,7 @@ pub(super) fn plain(call: &Call<'_>, window: &Window<'_>, kind: Kind) -> Cell {
     let Some(mut change) = change else {
         return Cell::Empty;
     };
-    change.mul(reach.factor(window, kind));
+    change.mul(reach.factor(bounds_ms, kind));
     change.into()
 }
 
@@ -244,7 +247,7 @@ pub(super) fn extended(call: &Call<'_>, window: &Window<'_>, kind: Kind) -> Opti
         notes.add(&mut change, &taken)?;
     }
     if kind.is_rate {
-        change.div(rate::range_s(window));
+        change.div(rate::range_s((window.start_ms, window.end_ms)));
     }
     change.reset_hint = ResetHint::Gauge;
     change.compact();

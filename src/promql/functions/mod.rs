@@ -19,6 +19,7 @@ mod rate;
 mod regression;
 mod sort;
 pub(crate) mod sums;
+pub(crate) mod sweep;
 #[cfg(test)]
 mod testing;
 mod time;

@@ -75,9 +75,14 @@ pub(super) fn sum(call: &Call<'_>, _step: usize, window: &Window<'_>) -> Cell {
     if window.floats.values.is_empty() {
         return total_of_histograms(call, window, HistogramSum::default());
     }
+    Cell::Float(total(window.floats.values))
+}
+
+/// The compensated sum.
+pub(super) fn total(values: &[f64]) -> f64 {
     let mut sum = Compensated::default();
-    window.floats.values.iter().for_each(|value| sum.add(*value));
-    Cell::Float(sum.total())
+    values.iter().for_each(|value| sum.add(*value));
+    sum.total()
 }
 
 pub(super) fn avg(call: &Call<'_>, _step: usize, window: &Window<'_>) -> Cell {

@@ -21,37 +21,31 @@ pub(super) struct Kind {
     pub(super) is_rate: bool,
 }
 
+pub(super) const RATE: Kind = Kind {
+    is_counter: true,
+    is_rate: true,
+};
+
+pub(super) const INCREASE: Kind = Kind {
+    is_counter: true,
+    is_rate: false,
+};
+
+pub(super) const DELTA: Kind = Kind {
+    is_counter: false,
+    is_rate: false,
+};
+
 pub(super) fn rate(call: &Call<'_>, _step: usize, window: &Window<'_>) -> Cell {
-    change(
-        call,
-        window,
-        Kind {
-            is_counter: true,
-            is_rate: true,
-        },
-    )
+    change(call, window, RATE)
 }
 
 pub(super) fn increase(call: &Call<'_>, _step: usize, window: &Window<'_>) -> Cell {
-    change(
-        call,
-        window,
-        Kind {
-            is_counter: true,
-            is_rate: false,
-        },
-    )
+    change(call, window, INCREASE)
 }
 
 pub(super) fn delta(call: &Call<'_>, _step: usize, window: &Window<'_>) -> Cell {
-    change(
-        call,
-        window,
-        Kind {
-            is_counter: false,
-            is_rate: false,
-        },
-    )
+    change(call, window, DELTA)
 }
 
 fn change(call: &Call<'_>, window: &Window<'_>, kind: Kind) -> Cell {
@@ -68,8 +62,8 @@ fn change(call: &Call<'_>, window: &Window<'_>, kind: Kind) -> Cell {
 }
 
 /// The seconds of a window, whole seconds and the rest apart, as Go counts them.
-pub(super) fn range_s(window: &Window<'_>) -> f64 {
-    let range_ms = window.end_ms - window.start_ms;
+pub(super) fn range_s((start_ms, end_ms): (i64, i64)) -> f64 {
+    let range_ms = end_ms - start_ms;
     (range_ms / 1000) as f64 + (range_ms % 1000 * 1_000_000) as f64 / 1e9
 }
 
@@ -131,17 +125,22 @@ fn lost_by_resets(floats: Floats<'_>, change: f64) -> f64 {
     change
 }
 
-fn plain(call: &Call<'_>, window: &Window<'_>, kind: Kind) -> Cell {
+/// The change of floats within a window.
+#[inline]
+pub(super) fn plain(call: &Call<'_>, window: &Window<'_>, kind: Kind) -> Cell {
     let floats = window.floats;
     let (Some(first), Some(last)) = (floats.values.first(), floats.values.last()) else {
         return Cell::Empty;
     };
     let mut change = last - first;
     if kind.is_counter {
-        note_overlap(call, window, floats.timestamps_ms, floats.starts_ms);
+        if !floats.starts_ms.is_empty() {
+            note_overlap(call, window, floats.timestamps_ms, floats.starts_ms);
+        }
         change = lost_by_resets(floats, change);
     }
-    let Some(mut reach) = Reach::new(window, floats.timestamps_ms, floats.starts_ms, kind) else {
+    let bounds_ms = (window.start_ms, window.end_ms);
+    let Some(mut reach) = Reach::new(bounds_ms, floats.timestamps_ms, floats.starts_ms, kind) else {
         return Cell::Empty;
     };
     if reach.is_known_start {
@@ -149,10 +148,11 @@ fn plain(call: &Call<'_>, window: &Window<'_>, kind: Kind) -> Cell {
     } else if kind.is_counter && change > 0.0 && *first >= 0.0 {
         reach.limit_to_zero(first / change);
     }
-    Cell::Float(change * reach.factor(window, kind))
+    Cell::Float(change * reach.factor(bounds_ms, kind))
 }
 
 /// How far the samples of a window reach, and how far their change is extrapolated.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Reach {
     sampled_s: f64,
     average_s: f64,
@@ -165,7 +165,7 @@ pub(super) struct Reach {
 impl Reach {
     /// `None` when there is one sample, and nothing says what was before it.
     pub(super) fn new(
-        window: &Window<'_>,
+        (window_start_ms, window_end_ms): (i64, i64),
         timestamps_ms: &[i64],
         starts_ms: &[i64],
         kind: Kind,
@@ -175,12 +175,12 @@ impl Reach {
         let sampled_s = (last_ms - first_ms) as f64 / 1000.0;
         let average_s = if gaps > 0 { sampled_s / gaps as f64 } else { 0.0 };
         let start_ms = starts_ms.first().copied().unwrap_or(0);
-        let is_within = start_ms != 0 && start_ms > window.start_ms && start_ms < first_ms;
+        let is_within = start_ms != 0 && start_ms > window_start_ms && start_ms < first_ms;
         let mut reach = Self {
             sampled_s,
             average_s,
-            to_start_s: (first_ms - window.start_ms) as f64 / 1000.0,
-            to_end_s: (window.end_ms - last_ms) as f64 / 1000.0,
+            to_start_s: (first_ms - window_start_ms) as f64 / 1000.0,
+            to_end_s: (window_end_ms - last_ms) as f64 / 1000.0,
             is_known_start: kind.is_counter && is_within,
         };
         if reach.is_known_start {
@@ -212,15 +212,56 @@ impl Reach {
     }
 
     /// What the change is multiplied with.
-    pub(super) fn factor(&self, window: &Window<'_>, kind: Kind) -> f64 {
+    pub(super) fn factor(&self, bounds_ms: (i64, i64), kind: Kind) -> f64 {
         let mut factor = 1.0;
         if self.sampled_s != 0.0 {
             factor = (self.sampled_s + self.to_start_s + self.to_end_s) / self.sampled_s;
         }
         if kind.is_rate {
-            factor /= range_s(window);
+            factor /= range_s(bounds_ms);
         }
         factor
+    }
+}
+
+/// What can be said of the rate over a window before the values of its samples are known.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stretch {
+    reach: Reach,
+    bounds_ms: (i64, i64),
+    /// As long as nothing bounds the extrapolation.
+    factor: f64,
+}
+
+/// Products above this are far from what is too small for 53 bits.
+const PRODUCT_MIN: f64 = 1e-280;
+
+impl Stretch {
+    /// `None` when there is one sample.
+    pub(super) fn new(bounds_ms: (i64, i64), timestamps_ms: &[i64], kind: Kind) -> Option<Self> {
+        let reach = Reach::new(bounds_ms, timestamps_ms, &[], kind)?;
+        Some(Self {
+            reach,
+            bounds_ms,
+            factor: reach.factor(bounds_ms, kind),
+        })
+    }
+
+    /// The rate of a change that begins at the value `first`.
+    #[inline]
+    pub(super) fn rate_of(&self, change: f64, first: f64, kind: Kind) -> f64 {
+        let is_bounded = kind.is_counter && change > 0.0 && first >= 0.0;
+        if !is_bounded {
+            return change * self.factor;
+        }
+        // Zero is mostly too far away to bound anything. That is seen without a division where it is not close.
+        let (to_zero, to_start) = (first * self.reach.sampled_s, self.reach.to_start_s * change);
+        if to_zero > PRODUCT_MIN && to_zero * 0.999_999 > to_start && to_start.is_finite() {
+            return change * self.factor;
+        }
+        let mut reach = self.reach;
+        reach.limit_to_zero(first / change);
+        change * reach.factor(self.bounds_ms, kind)
     }
 }
 
@@ -267,7 +308,7 @@ fn extended(window: &Window<'_>, kind: Kind) -> Option<f64> {
         change += taken_by_resets(left, values.get(first..behind).unwrap_or_default(), right);
     }
     Some(if kind.is_rate {
-        change / range_s(window)
+        change / range_s((window.start_ms, window.end_ms))
     } else {
         change
     })

@@ -37,6 +37,16 @@ impl Scalars {
     }
 }
 
+/// A call without arguments that are looked at.
+pub(super) fn call(annotations: &RefCell<Annotations>) -> Call<'_> {
+    let steps = Steps {
+        start_ms: 0,
+        step_ms: 1,
+        count: 1,
+    };
+    Call::new(&[], steps, true, annotations)
+}
+
 pub(super) fn float_of(cell: &Cell) -> Option<f64> {
     cell.as_float()
 }

@@ -75,8 +75,8 @@ impl Parser<'_> {
     }
 
     fn check_regex(&self, matcher: &Matcher, span: Span) -> Syntax<()> {
-        match LabelMatcher::compile(matcher) {
-            Ok(_) => Ok(()),
+        match LabelMatcher::check(matcher) {
+            Ok(()) => Ok(()),
             Err(error) => self.fail(span, format!("error parsing regexp: {}", error.reason)),
         }
     }

@@ -113,6 +113,7 @@ impl Evaluator<'_> {
             names[group] |= row.drop_name;
             let of_group = &mut cells[group * steps.count..(group + 1) * steps.count];
             A::add_row(of_group, &row, &context);
+            self.give_back(row.cells);
             Ok(())
         })?;
         let mut cells = cells.into_iter();
