@@ -8,7 +8,6 @@ use super::select::{bounds, matching_rows};
 use super::view::View;
 use crate::head::metadata::MetadataHistory;
 use crate::head::slab::Generation;
-use crate::index::LabelMatcher;
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
@@ -25,7 +24,7 @@ impl Engine {
         matchers: &[Matcher],
         range: impl RangeBounds<i64>,
     ) -> Result<Vec<(Labels, Vec<Exemplar>)>, Error> {
-        let matchers = LabelMatcher::compile_all(matchers)?;
+        let matchers = self.patterns.compile_all(matchers)?;
         let Some((from, to)) = bounds(&range) else {
             return Ok(Vec::new());
         };

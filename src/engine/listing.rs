@@ -111,7 +111,7 @@ impl Engine {
         options: ListOptions<'_>,
         listed: Listed<'_>,
     ) -> Result<Listing<String>, Error> {
-        let matchers = LabelMatcher::compile_all(matchers)?;
+        let matchers = self.patterns.compile_all(matchers)?;
         let mut listing = Listing::default();
         let Some((from, to)) = bounds(&range) else {
             return Ok(listing);
@@ -266,7 +266,7 @@ impl Engine {
         matchers: &[Matcher],
         range: impl RangeBounds<i64>,
     ) -> Result<SeriesCount, Error> {
-        let matchers = LabelMatcher::compile_all(matchers)?;
+        let matchers = self.patterns.compile_all(matchers)?;
         let mut counted = SeriesCount::default();
         let Some((from, to)) = bounds(&range) else {
             return Ok(counted);

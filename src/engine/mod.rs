@@ -50,6 +50,7 @@ use crate::head::Head;
 use crate::head::freeze::Frozen;
 use crate::head::read::Pin;
 use crate::index::LabelMatcher;
+use crate::index::compiled::CompiledPatterns;
 use crate::io::FolderLock;
 use crate::segment::reader::Quarantined;
 use crate::wal::{Gap, GroupCommit};
@@ -65,6 +66,8 @@ pub(crate) struct Engine {
     pub(crate) options: Options,
     pub(crate) precision: Precision,
     head: Head,
+    /// Of reads; they come again.
+    patterns: CompiledPatterns,
     view: ArcSwap<View>,
     manifest: Mutex<Manifest>,
     /// Shared with the log; `None` without one.

@@ -15,6 +15,7 @@ use crate::head::Head;
 use crate::head::limits::Limits;
 use crate::head::recover::{ReplayedDeletion, Replayer};
 use crate::head::slab::Generation;
+use crate::index::compiled::CompiledPatterns;
 use crate::io::{self, Fs, FsError, MemoryFs};
 use crate::segment::names;
 use crate::segment::reader::{Quarantined, Segment};
@@ -158,6 +159,7 @@ impl Engine {
         Ok(Self {
             retention_rules: options.compiled_retention_rules()?,
             late_conflicts: AtomicU64::new(0),
+            patterns: CompiledPatterns::default(),
             counters: Counters::default(),
             latest_ms: AtomicI64::new(i64::MIN),
             precision: manifest.precision,

@@ -2,6 +2,7 @@
 
 pub(crate) mod arena;
 mod blocks;
+pub(crate) mod compiled;
 mod glob;
 pub(crate) mod live;
 mod live_values;

@@ -9,6 +9,7 @@ use super::glob::{CharSet, Glob, Part, Piece};
 use super::{plain, re2};
 use memchr::memmem::Finder;
 use regex_automata::meta::Regex;
+use regex_automata::nfa::thompson;
 use regex_syntax::hir::{Class, Hir, HirKind, Look, Repetition};
 
 /// How deep groups may nest.
@@ -82,6 +83,27 @@ impl Pattern {
             None => Kind::Engine(Box::new(engine(hir)?)),
         };
         Ok(Self { kind })
+    }
+
+    /// Whether [`Pattern::regex`] takes the pattern, and why not. Cheaper than making it.
+    pub(super) fn check(pattern: &str) -> Result<(), String> {
+        if plain::branches(pattern).and_then(classify).is_some() {
+            return Ok(());
+        }
+        let hir = parse(pattern)?;
+        if expand(&hir, true, true).and_then(classify).is_some() {
+            return Ok(());
+        }
+        let config = thompson::Config::new()
+            .utf8(false)
+            .nfa_size_limit(Some(ENGINE_BYTES_MAX));
+        let made = thompson::Compiler::new()
+            .configure(config)
+            .build_from_hir(&anchor(hir));
+        made.map(drop).map_err(|error| match error.size_limit() {
+            Some(limit) => too_large(limit),
+            None => error.to_string(),
+        })
     }
 
     /// Whether `value` is one of the values.
@@ -168,7 +190,7 @@ fn engine(hir: Hir) -> Result<Engine, String> {
         .utf8_empty(false);
     let regex = Regex::builder().configure(config).build_from_hir(&hir);
     let regex = regex.map_err(|error| match error.size_limit() {
-        Some(limit) => format!("compiled it would take more than {limit} bytes"),
+        Some(limit) => too_large(limit),
         None => error.to_string(),
     })?;
     Ok(Engine {
@@ -176,6 +198,10 @@ fn engine(hir: Hir) -> Result<Engine, String> {
         prefix,
         required,
     })
+}
+
+fn too_large(limit: usize) -> String {
+    format!("compiled it would take more than {limit} bytes")
 }
 
 /// Anchors the expression at both ends, but where it begins or ends with `.*`, which is dropped instead: searching

@@ -6,6 +6,7 @@
 
 use super::pattern::Pattern;
 use crate::model::matcher::{MatchOp, Matcher};
+use std::sync::Arc;
 
 /// A regular expression that is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,7 +23,7 @@ pub(crate) struct RegexError {
 pub(crate) struct LabelMatcher {
     name: Box<str>,
     negated: bool,
-    pattern: Pattern,
+    pattern: Arc<Pattern>,
 }
 
 impl LabelMatcher {
@@ -45,8 +46,34 @@ impl LabelMatcher {
         Ok(Self {
             name: matcher.name.as_str().into(),
             negated,
-            pattern,
+            pattern: Arc::new(pattern),
         })
+    }
+
+    /// The condition whose expression is compiled already.
+    pub(super) fn with_pattern(matcher: &Matcher, pattern: Arc<Pattern>) -> Self {
+        Self {
+            name: matcher.name.as_str().into(),
+            negated: matches!(matcher.op, MatchOp::NotEqual | MatchOp::NotRegex),
+            pattern,
+        }
+    }
+
+    pub(super) fn shared_pattern(&self) -> Arc<Pattern> {
+        self.pattern.clone()
+    }
+
+    /// Whether [`LabelMatcher::compile`] takes it.
+    pub(crate) fn check(matcher: &Matcher) -> Result<(), RegexError> {
+        match matcher.op {
+            MatchOp::Equal | MatchOp::NotEqual => Ok(()),
+            MatchOp::Regex | MatchOp::NotRegex => {
+                Pattern::check(&matcher.value).map_err(|reason| RegexError {
+                    pattern: matcher.value.clone(),
+                    reason,
+                })
+            }
+        }
     }
 
     /// Compiles all of them, or says which one is refused.
@@ -193,9 +220,10 @@ mod tests {
     #[test]
     fn what_is_refused_says_why() {
         let refused = |pattern: &str| {
-            LabelMatcher::compile(&Matcher::re("l", pattern))
-                .unwrap_err()
-                .to_string()
+            let matcher = Matcher::re("l", pattern);
+            let refused = LabelMatcher::compile(&matcher).unwrap_err();
+            assert_eq!(LabelMatcher::check(&matcher), Err(refused.clone()));
+            refused.to_string()
         };
         assert_eq!(
             refused("a**"),
