@@ -8,7 +8,7 @@ use super::series::Series;
 use super::slab::place_of;
 use crate::base::varint;
 use crate::index::{LiveIndex, PairId};
-use crate::model::labels;
+use crate::model::labels::{self, LabelsRef};
 use std::hint::black_box;
 use std::sync::PoisonError;
 
@@ -57,10 +57,21 @@ impl Head {
         }
         let (mut labels, mut ends) = (Vec::new(), Vec::new());
         self.write_labels(ids, &mut labels, &mut ends);
-        let starts = std::iter::once(0).chain(ends.iter().copied());
-        let texts = starts.zip(&ends).map(|(start, end)| &labels[start..*end]);
-        let mut keyed: Vec<(&[u8], u32)> = texts.zip(ids.iter().copied()).collect();
-        keyed.sort_unstable_by(|a, b| labels::compare(a.0, b.0));
+        let texts = between(&labels, &ends);
+        let (mut keys, mut key_ends) = (Vec::with_capacity(labels.len()), Vec::with_capacity(ids.len()));
+        let has_keys = texts.clone().all(|text| {
+            let has_key = write_sort_key(text, &mut keys);
+            key_ends.push(keys.len());
+            has_key
+        });
+        let mut keyed: Vec<(&[u8], u32)>;
+        if has_keys {
+            keyed = between(&keys, &key_ends).zip(ids.iter().copied()).collect();
+            keyed.sort_unstable();
+        } else {
+            keyed = texts.zip(ids.iter().copied()).collect();
+            keyed.sort_unstable_by(|a, b| labels::compare(a.0, b.0));
+        }
         for (id, key) in ids.iter_mut().zip(&keyed) {
             *id = key.1;
         }
@@ -127,6 +138,27 @@ impl Head {
             }
         });
     }
+}
+
+/// Texts that lie one behind the other, each with its end.
+fn between<'t>(bytes: &'t [u8], ends: &'t [usize]) -> impl Iterator<Item = &'t [u8]> + Clone {
+    let starts = std::iter::once(0).chain(ends.iter().copied());
+    starts
+        .zip(ends)
+        .map(|(start, end)| bytes.get(start..*end).unwrap_or_default())
+}
+
+/// Appends bytes that compare as the labels do: names and values, each with a zero behind it. `false` when that would not be
+/// so, because a text has a zero in it.
+fn write_sort_key(labels: &[u8], out: &mut Vec<u8>) -> bool {
+    let mut pairs = LabelsRef::new(labels).byte_pairs();
+    pairs.all(|(name, value)| {
+        out.extend_from_slice(name);
+        out.push(0);
+        out.extend_from_slice(value);
+        out.push(0);
+        memchr::memchr(0, name).is_none() && memchr::memchr(0, value).is_none()
+    })
 }
 
 /// The pairs in use, ranked in the order of (name, value): comparing ranks is comparing labels.
@@ -207,5 +239,30 @@ impl LabelWriter {
             self.ends.push(out.len());
         }
         self.start = start;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::labels::Labels;
+    use proptest::prelude::*;
+
+    fn label_sets() -> impl Strategy<Value = Vec<Labels>> {
+        let pairs = prop::collection::btree_map("[ab]{1,3}", "[ab\u{0}\u{1}é]{1,4}", 0..4);
+        let labels = pairs.prop_map(|pairs| Labels::from_pairs(pairs).expect("unique names"));
+        prop::collection::vec(labels, 1..12)
+    }
+
+    proptest! {
+        #[test]
+        fn sort_keys_compare_as_labels_do(sets in label_sets()) {
+            for (one, other) in sets.iter().zip(sets.iter().skip(1)) {
+                let (mut key, mut other_key) = (Vec::new(), Vec::new());
+                if write_sort_key(one.as_bytes(), &mut key) & write_sort_key(other.as_bytes(), &mut other_key) {
+                    prop_assert_eq!(key.cmp(&other_key), labels::compare(one.as_bytes(), other.as_bytes()));
+                }
+            }
+        }
     }
 }
