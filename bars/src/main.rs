@@ -60,7 +60,7 @@ mod year;
 use anyhow::Result;
 use bar::{
     Scale, backfill, busy, cardinality, compacted, disk, http, ingest, k8s, large, latency, memory, oracle,
-    read, remote_read, remote_read_http, restart, simulation, soak,
+    queries, query_limits, read, remote_read, remote_read_http, restart, simulation, soak,
 };
 use clap::{Args, Parser, Subcommand};
 use std::path::{Path, PathBuf};
@@ -185,6 +185,27 @@ enum Command {
         #[arg(long, env = "NARTHEX_VICTORIA")]
         victoria: Option<PathBuf>,
     },
+    /// Memory of large queries, and whether queries that ask for too much disturb anybody.
+    QueryLimits {
+        /// The server; by default the one beside this program.
+        #[arg(long, env = "NARTHEX_BINARY")]
+        narthex: Option<PathBuf>,
+    },
+    /// CPU of the server for queries over HTTP, beside its peers.
+    Queries {
+        #[arg(value_enum, ignore_case = true)]
+        sizes: Vec<queries::Size>,
+        /// Only queries with one of these in their names.
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<String>,
+        /// The server; by default the one beside this program.
+        #[arg(long, env = "NARTHEX_BINARY")]
+        narthex: Option<PathBuf>,
+        #[arg(long, env = "NARTHEX_PROMETHEUS")]
+        prometheus: Option<PathBuf>,
+        #[arg(long, env = "NARTHEX_VICTORIA")]
+        victoria: Option<PathBuf>,
+    },
     /// The long run of the oracle test.
     OracleLong {
         #[arg(long, default_value_t = 10_000_000)]
@@ -192,6 +213,15 @@ enum Command {
     },
     /// Every bar but oracle-long, one after the other.
     All(Given),
+    /// Fills a server that runs, for looking at it by hand.
+    #[command(hide = true)]
+    Fill {
+        port: u16,
+        #[arg(long, default_value_t = 10_000)]
+        series: usize,
+        #[arg(long, default_value_t = 480)]
+        ticks: i64,
+    },
     #[command(hide = true)]
     MemoryOne { ticks: usize },
     #[command(hide = true)]
@@ -265,8 +295,28 @@ fn run(scale: &Scale, command: Command) -> Result<bool> {
             };
             http::run(scale, &loads, &binaries)
         }
+        Command::QueryLimits { narthex } => query_limits::run(scale, narthex.as_deref()),
+        Command::Queries {
+            sizes,
+            only,
+            narthex,
+            prometheus,
+            victoria,
+        } => {
+            let binaries = http::Binaries {
+                narthex,
+                prometheus,
+                victoria,
+            };
+            queries::run(scale, &sizes, &only, &binaries)
+        }
         Command::OracleLong { operations } => oracle::run(operations),
         Command::All(given) => all(scale, &given),
+        Command::Fill { port, series, ticks } => {
+            let sent = http::fill(port, series, ticks, true)?;
+            println!("{sent} samples");
+            Ok(true)
+        }
         Command::MemoryOne { ticks } => memory::run_one(scale, ticks),
         Command::SimulationLife {
             folder,
@@ -297,6 +347,13 @@ fn all(scale: &Scale, given: &Given) -> Result<bool> {
     good &= busy::run(scale)?;
     good &= read::run(scale, &[], given.realdata.as_deref())?;
     good &= remote_reads(scale, None, given.prometheus.as_deref())?;
+    let binaries = http::Binaries {
+        narthex: None,
+        prometheus: given.prometheus.clone(),
+        victoria: None,
+    };
+    good &= queries::run(scale, &[queries::Size::A], &[], &binaries)?;
+    good &= query_limits::run(scale, None)?;
     good &= cardinality::run(scale)?;
     good &= memory::run(scale, &[6, 120])?;
     good &= restart::run(scale, &[6, 120, 480], 1)?;

@@ -6,7 +6,6 @@ use super::pieces::Out;
 use crate::base::go_text;
 use crate::model::float_histogram::FloatHistogram;
 use crate::promql::value::{QueryPoint, QuerySample, QuerySeries, QueryValue};
-use std::io::Write as _;
 
 /// Writes `"resultType":...,"result":...`.
 pub(super) fn result(out: &mut Out, value: &QueryValue) -> Result<(), ApiError> {
@@ -140,11 +139,13 @@ pub(super) fn number(buffer: &mut Vec<u8>, value: f64) {
             buffer.push(b'-');
         }
         integer(buffer, value.abs() as u64);
-    } else if value.is_finite() && (1e-6..1e21).contains(&value.abs()) {
-        // A vector takes whatever is written to it.
-        let _ = write!(buffer, "{value}");
     } else {
-        buffer.extend_from_slice(go_text::float_json(value).as_bytes());
+        let mut digits = zmij::Buffer::new();
+        let shortest = digits.format(value);
+        match value.is_finite() && !shortest.contains('e') {
+            true => put(buffer, &[shortest.strip_suffix(".0").unwrap_or(shortest)]),
+            false => put(buffer, &[&go_text::float_json(value)]),
+        }
     }
     buffer.push(b'"');
 }
@@ -165,6 +166,18 @@ mod tests {
             let mut buffer = Vec::new();
             time(&mut buffer, timestamp_ms);
             assert_eq!(String::from_utf8_lossy(&buffer), wanted);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_number_is_written_as_go_does(bits in proptest::num::u64::ANY, decimal in -1_000_000_000_i64..1_000_000_000) {
+            for value in [f64::from_bits(bits), decimal as f64 / 1000.0, decimal as f64 * 1e9, decimal as f64 / 1e15] {
+                let mut buffer = Vec::new();
+                number(&mut buffer, value);
+                let wanted = format!("\"{}\"", go_text::float_json(value));
+                proptest::prop_assert_eq!(String::from_utf8_lossy(&buffer), wanted);
+            }
         }
     }
 

@@ -9,7 +9,7 @@
 
 use super::Scale;
 use crate::adapter::{Store, everything};
-use crate::fleet::{BATCH_SAMPLES, Fleet, SERIES_PER_HOST};
+use crate::fleet::{BASE_MS, BATCH_SAMPLES, Fleet, SERIES_PER_HOST, STEP_MS};
 use crate::measure::{Times, thread_cpu};
 use crate::peer::http::Client;
 use crate::peer::served::{Kind, Served};
@@ -19,6 +19,7 @@ use crate::rng::mix;
 use crate::steps;
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
+use narthex::Labels;
 use std::path::{Path, PathBuf};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -239,13 +240,25 @@ fn check(served: Served, sent: u64, report: &mut Report) -> Result<()> {
     store.close()
 }
 
-/// Fills a server with scrapes of 10,000 series, as load A does.
-pub(super) fn fill(served: &Served, series: usize, ticks: i64) -> Result<u64> {
-    let sent = send_all(Load::A, served, series, &Until::Ticks(ticks))?;
+/// Fills a server with scrapes as load A sends them; with buckets, each host has a classic histogram too, which the fleet
+/// has none of.
+pub fn fill(port: u16, series: usize, ticks: i64, has_buckets: bool) -> Result<u64> {
+    let buckets = if has_buckets { series / SERIES_PER_HOST } else { 0 };
+    let sent = send_with(Load::A, port, series, buckets, &Until::Ticks(ticks))?;
     Ok(sent.iter().map(|one| one.samples).sum())
 }
 
 fn send_all(load: Load, served: &Served, series: usize, until: &Until<'_>) -> Result<Vec<Sent>> {
+    send_with(load, served.port, series, 0, until)
+}
+
+fn send_with(
+    load: Load,
+    port: u16,
+    series: usize,
+    histograms: usize,
+    until: &Until<'_>,
+) -> Result<Vec<Sent>> {
     let barrier = Barrier::new(SENDERS);
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -253,8 +266,9 @@ fn send_all(load: Load, served: &Served, series: usize, until: &Until<'_>) -> Re
             .map(|number| {
                 let (barrier, is_over) = (&barrier, &is_over);
                 scope.spawn(move || {
-                    let result = Sender::new(load, served.port, series / SENDERS, number)
-                        .and_then(|sender| sender.run(until, barrier, is_over, served));
+                    let result = Sender::new(load, port, series / SENDERS, number)
+                        .map(|sender| sender.with_histograms(histograms / SENDERS))
+                        .and_then(|sender| sender.run(until, barrier, is_over));
                     if result.is_err() {
                         is_over.store(true, Ordering::Release);
                     }
@@ -281,8 +295,14 @@ struct Sender {
     sent: Sent,
     /// Samples held back, by the scrape with which they go.
     held: Vec<Vec<(usize, i64, f64)>>,
+    /// Buckets of classic histograms, each with its count.
+    buckets: Vec<(Labels, u64)>,
     requests: u64,
 }
+
+const LE: &[&str] = &[
+    "0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "+Inf",
+];
 
 impl Sender {
     fn new(load: Load, port: u16, series: usize, number: usize) -> Result<Self> {
@@ -296,25 +316,45 @@ impl Sender {
             v2: remote_write_v2::Request::default(),
             sent: Sent::default(),
             held: vec![Vec::new(); LATE_TICKS],
+            buckets: Vec::new(),
             requests: 0,
         })
     }
 
+    fn with_histograms(mut self, count: usize) -> Self {
+        for host in 0..count {
+            let instance = format!("node-{:06}", self.number * count + host);
+            for le in LE {
+                let pairs = [
+                    ("__name__", "request_duration_seconds_bucket"),
+                    ("instance", &instance),
+                    ("job", "node"),
+                    ("le", le),
+                ];
+                let labels = Labels::from_pairs(pairs).expect("BUG: the names are unique");
+                self.buckets.push((labels, 0));
+            }
+        }
+        self
+    }
+
+    /// Counts a bucket up and stages it, the largest `le` the fastest.
+    fn push_bucket(&mut self, place: usize, tick: i64) {
+        let (labels, count) = &mut self.buckets[place];
+        *count += mix((place as u64) << 32 | tick as u64) % 3 + (place % LE.len()) as u64;
+        let point = crate::adapter::Point::Float(*count as f64);
+        self.v1.push(labels, BASE_MS + tick * STEP_MS, point);
+    }
+
     /// Sends scrapes, in step with the other senders so that time goes on for all.
-    fn run(
-        mut self,
-        until: &Until<'_>,
-        barrier: &Barrier,
-        is_over: &AtomicBool,
-        served: &Served,
-    ) -> Result<Sent> {
+    fn run(mut self, until: &Until<'_>, barrier: &Barrier, is_over: &AtomicBool) -> Result<Sent> {
         loop {
             let tick = self.fleet.tick() + 1;
             barrier.wait();
             let is_last = match until {
                 Until::Ticks(ticks) => tick >= *ticks,
                 Until::Told(told) => {
-                    if self.number == 0 && tick % LOOK_TICKS == 0 && flushes(served)? >= FLUSHES {
+                    if self.number == 0 && tick % LOOK_TICKS == 0 && flushes(self.client.port())? >= FLUSHES {
                         told.store(true, Ordering::Release);
                     }
                     barrier.wait();
@@ -354,6 +394,14 @@ impl Sender {
                 continue;
             }
             self.push(series, timestamp, value);
+            count += 1;
+            if count == BATCH_SAMPLES {
+                self.send(count)?;
+                count = 0;
+            }
+        }
+        for place in 0..self.buckets.len() {
+            self.push_bucket(place, tick);
             count += 1;
             if count == BATCH_SAMPLES {
                 self.send(count)?;
@@ -402,8 +450,8 @@ impl Sender {
 }
 
 /// How often narthex flushed.
-fn flushes(served: &Served) -> Result<f64> {
-    let answer = Client::connect(served.port)?.send("GET", "/metrics", "", &[])?;
+fn flushes(port: u16) -> Result<f64> {
+    let answer = Client::connect(port)?.send("GET", "/metrics", "", &[])?;
     let text = String::from_utf8_lossy(&answer.body).into_owned();
     let line = text
         .lines()

@@ -12,6 +12,8 @@ pub mod large;
 pub mod latency;
 pub mod memory;
 pub mod oracle;
+pub mod queries;
+pub mod query_limits;
 pub mod read;
 pub mod remote_read;
 pub mod remote_read_http;

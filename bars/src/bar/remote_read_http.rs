@@ -60,7 +60,7 @@ struct Prepared {
 fn prepare(scale: &Scale, kind: Kind, binary: &Path) -> Result<Prepared> {
     let mut served = Served::start(kind, binary, scale.folder()?, "interval")?;
     let (series, ticks) = (scale.of(10_000, 400), scale.of(8 * 240, 200));
-    let sent = http::fill(&served, series, ticks).with_context(|| served.log())?;
+    let sent = http::fill(served.port, series, ticks, false).with_context(|| served.log())?;
     if !scale.small {
         served.settle()?;
     }

@@ -12,6 +12,7 @@ const BUFFER_BYTES: usize = 256 << 10;
 
 /// A connection that is used again and again.
 pub struct Client {
+    port: u16,
     stream: BufReader<TcpStream>,
 }
 
@@ -27,8 +28,14 @@ impl Client {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
         Ok(Self {
+            port,
             stream: BufReader::with_capacity(BUFFER_BYTES, stream),
         })
+    }
+
+    /// Where it is connected to.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// `headers` are whole lines, each with its line end.

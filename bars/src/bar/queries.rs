@@ -1,0 +1,301 @@
+//! Queries over HTTP beside the peers: CPU time of the server for each, on the fleets of the ingest bar.
+//!
+//! All servers hold the same samples and run on one core; the client is on the other. Each query is asked again and again, so
+//! that the clock of the kernel can tell what it took, in rounds that go from server to server; the median of the rounds counts.
+//! The bar: no query costs more than with the better peer, and in geometric mean at most 0.7 of it.
+
+use super::Scale;
+use super::http::{Binaries, fill, narthex};
+use crate::fleet::{BASE_MS, STEP_MS};
+use crate::peer::http::Client;
+use crate::peer::served::{Kind, Served};
+use crate::report::{Bar, Report};
+use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+const ROUNDS: usize = 3;
+/// What a query has to take in a round, in CPU time of the server, or by the clock.
+const ROUND_CPU_S: f64 = 0.4;
+const ROUND_WALL: Duration = Duration::from_secs(4);
+
+/// The fleet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Size {
+    A,
+    B,
+}
+
+impl Size {
+    fn series(self) -> usize {
+        match self {
+            Self::A => 10_000,
+            Self::B => 100_000,
+        }
+    }
+
+    fn ticks(self) -> i64 {
+        match self {
+            Self::A => 480,
+            Self::B => 120,
+        }
+    }
+
+    /// What the range of a query spans.
+    fn window_s(self) -> i64 {
+        match self {
+            Self::A => 3_600,
+            Self::B => 1_800,
+        }
+    }
+}
+
+/// A request with its name.
+struct Query {
+    name: &'static str,
+    path: String,
+}
+
+pub fn run(scale: &Scale, sizes: &[Size], only: &[String], binaries: &Binaries) -> Result<bool> {
+    let sizes = if sizes.is_empty() {
+        Size::value_variants()
+    } else {
+        sizes
+    };
+    let own = narthex(binaries.narthex.as_deref())?;
+    let mut good = true;
+    for size in sizes {
+        let title = format!("queries, fleet {size:?}: CPU of the server for one");
+        let mut report = Report::new(title, scale.small);
+        compare(scale, *size, only, &own, binaries, &mut report)?;
+        good &= report.print();
+    }
+    Ok(good)
+}
+
+fn compare(
+    scale: &Scale,
+    size: Size,
+    only: &[String],
+    own: &Path,
+    binaries: &Binaries,
+    report: &mut Report,
+) -> Result<()> {
+    let series = scale.of(size.series(), 1_000);
+    let ticks = scale.of(size.ticks(), 40);
+    let given = [
+        (Kind::Narthex, Some(own)),
+        (Kind::Prometheus, binaries.prometheus.as_deref()),
+        (Kind::VictoriaMetrics, binaries.victoria.as_deref()),
+    ];
+    let mut servers = Vec::new();
+    for (kind, binary) in given
+        .into_iter()
+        .filter_map(|(kind, binary)| Some((kind, binary?)))
+    {
+        let served = start(scale, kind, binary)?;
+        fill(served.port, series, ticks, true)?;
+        if !scale.small {
+            served.settle()?;
+        }
+        servers.push(served);
+    }
+    let mut worst: f64 = 0.0;
+    let mut ratios = Vec::new();
+    let queries = queries(size, ticks);
+    for query in queries
+        .iter()
+        .filter(|query| only.is_empty() || only.iter().any(|only| query.name.contains(only.as_str())))
+    {
+        let costs = costs(scale, &servers, query, report)?;
+        let mut peers = Vec::new();
+        for (served, cost_us) in servers.iter().zip(&costs) {
+            report.figure(format!("{}, {:?}", query.name, served.kind), *cost_us, "us");
+            if served.kind != Kind::Narthex {
+                peers.push(*cost_us);
+            }
+        }
+        if let (Some(ours), Some(best)) = (costs.first(), peers.into_iter().reduce(f64::min)) {
+            let ratio = ours / best;
+            report.bar(
+                format!("{}, of the better peer", query.name),
+                ratio,
+                "times",
+                Bar::AtMost(1.0),
+            );
+            worst = worst.max(ratio);
+            ratios.push(ratio.ln());
+        }
+    }
+    if !ratios.is_empty() {
+        let mean = (ratios.iter().sum::<f64>() / ratios.len() as f64).exp();
+        report.bar("geometric mean", mean, "times", Bar::AtMost(0.7));
+        report.figure("worst", worst, "times");
+    }
+    Ok(())
+}
+
+fn start(scale: &Scale, kind: Kind, binary: &Path) -> Result<Served> {
+    let settings: &[&str] = match kind {
+        Kind::Narthex => &["--retention", "0", "--durability", "interval"],
+        Kind::Prometheus => &[],
+        Kind::VictoriaMetrics => &["-search.disableCache"],
+    };
+    let settings: Vec<String> = settings.iter().map(|word| (*word).to_owned()).collect();
+    Served::start_with(kind, binary, scale.folder()?, &settings, Some("0"))
+}
+
+/// Microseconds of CPU that a query takes on each server.
+fn costs(scale: &Scale, servers: &[Served], query: &Query, report: &mut Report) -> Result<Vec<f64>> {
+    let mut rounds = vec![Vec::new(); servers.len()];
+    let mut series = Vec::new();
+    for served in servers {
+        let answer = Client::connect(served.port)?.send("GET", &query.path, "", &[])?;
+        let text = String::from_utf8_lossy(&answer.body);
+        ensure!(
+            answer.status == 200,
+            "{}, {:?}: {} {text}",
+            query.name,
+            served.kind,
+            answer.status
+        );
+        series.push(text.matches("\"metric\":").count());
+    }
+    report.check(
+        series.windows(2).all(|pair| pair[0] == pair[1]),
+        format!("{}: the servers answer with {series:?} series", query.name),
+    );
+    for _ in 0..scale.of(ROUNDS, 1) {
+        for (served, costs) in servers.iter().zip(&mut rounds) {
+            costs.push(cost_us(scale, served, query)?);
+        }
+    }
+    let median = |mut costs: Vec<f64>| {
+        costs.sort_by(f64::total_cmp);
+        costs.get(costs.len() / 2).copied().context("BUG: no round")
+    };
+    rounds.into_iter().map(median).collect()
+}
+
+fn cost_us(scale: &Scale, served: &Served, query: &Query) -> Result<f64> {
+    let mut client = Client::connect(served.port)?;
+    let ask = |client: &mut Client| client.send("GET", &query.path, "", &[]).map(|_| ());
+    for _ in 0..3 {
+        ask(&mut client)?;
+    }
+    let (start, before) = (Instant::now(), served.cpu_s()?);
+    let mut asked = 0;
+    loop {
+        for _ in 0..10 {
+            ask(&mut client)?;
+        }
+        asked += 10;
+        let cpu_s = served.cpu_s()? - before;
+        if scale.small || cpu_s >= ROUND_CPU_S || start.elapsed() >= ROUND_WALL {
+            return Ok(cpu_s * 1e6 / f64::from(asked));
+        }
+    }
+}
+
+fn escape(text: &str) -> String {
+    let escaped = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(escaped).collect()
+}
+
+/// The queries of a fleet.
+fn queries(size: Size, ticks: i64) -> Vec<Query> {
+    let end_s = BASE_MS / 1000 + ticks * STEP_MS / 1000;
+    let start_s = end_s - size.window_s();
+    let range = |name, query: &str| Query {
+        name,
+        path: format!(
+            "/api/v1/query_range?query={}&start={start_s}&end={end_s}&step=60",
+            escape(query)
+        ),
+    };
+    let instant = |name, query: &str| Query {
+        name,
+        path: format!("/api/v1/query?query={}&time={end_s}", escape(query)),
+    };
+    let listing = |name, path: &str, matcher: &str| Query {
+        name,
+        path: match matcher {
+            "" => format!("{path}?start={start_s}&end={end_s}"),
+            _ => format!("{path}?match[]={}&start={start_s}&end={end_s}", escape(matcher)),
+        },
+    };
+    let host = "node-000001.us-east-1.example.net:9100";
+    let hosts = "node-00000[1-8]\\\\..*";
+    let five = "node_load1|node_load5|node_load15|node_procs_running|node_filefd_maximum";
+    let window = format!("{}s", size.window_s());
+    vec![
+        instant(
+            "raw, one host",
+            &format!("node_load1{{instance=\"{host}\"}}[{window}]"),
+        ),
+        range(
+            "one metric, one host, max by minute",
+            &format!("max_over_time(node_load1{{instance=\"{host}\"}}[1m])"),
+        ),
+        range(
+            "five metrics, eight hosts",
+            &format!("max by (__name__, instance) ({{__name__=~\"{five}\", instance=~\"{hosts}\"}})"),
+        ),
+        range(
+            "max of all cpu metrics, eight hosts",
+            &format!(
+                "max by (instance) (max_over_time(node_cpu_seconds_total{{instance=~\"{hosts}\"}}[5m]))"
+            ),
+        ),
+        range(
+            "one metric, all hosts, by host",
+            "avg by (instance) (avg_over_time(node_load1[5m]))",
+        ),
+        range(
+            "all cpu metrics, all hosts, by host",
+            "avg by (instance) (avg_over_time(node_cpu_seconds_total[5m]))",
+        ),
+        range(
+            "high cpu filter, all hosts",
+            "max_over_time(node_cpu_seconds_total{cpu=\"0\", mode=\"idle\"}[1m]) > 14000",
+        ),
+        range(
+            "sum of rate by region",
+            "sum by (region) (rate(node_network_receive_bytes_total{device=\"eth0\"}[5m]))",
+        ),
+        range(
+            "topk 10",
+            "topk(10, rate(node_network_receive_bytes_total{device!=\"lo\"}[5m]))",
+        ),
+        range(
+            "histogram_quantile of rate by le",
+            "histogram_quantile(0.99, sum by (le) (rate(request_duration_seconds_bucket[5m])))",
+        ),
+        range(
+            "regex-heavy selector",
+            "sum by (mode) (node_cpu_seconds_total{instance=~\".*-000..[05][.].*\", mode=~\"user|system|io.*\"})",
+        ),
+        range(
+            "arithmetic join",
+            "1 - node_filesystem_avail_bytes / node_filesystem_size_bytes",
+        ),
+        instant("last point of everything", "node_load1"),
+        instant("count of everything", "count({__name__=~\".+\"})"),
+        listing("label values", "/api/v1/label/instance/values", ""),
+        listing(
+            "label values with matcher",
+            "/api/v1/label/instance/values",
+            "node_load1",
+        ),
+        listing(
+            "series of one host",
+            "/api/v1/series",
+            &format!("{{instance=\"{host}\"}}"),
+        ),
+        listing("series of one metric", "/api/v1/series", "node_load1"),
+    ]
+}
