@@ -95,8 +95,7 @@ impl Asked {
             let asked = params.duration_s("timeout")?.max(0.0);
             longest = longest.min(Duration::try_from_secs_f64(asked).unwrap_or(longest));
         }
-        let mut options = QueryOptions::default();
-        options.lookback = of.lookback;
+        let mut lookback = of.lookback;
         let text = params.get("lookback_delta");
         if !text.is_empty() {
             let seconds = parse_duration_s(text).map_err(|fault| {
@@ -104,15 +103,19 @@ impl Asked {
             })?;
             // Without a length it is the usual one.
             if seconds > 0.0 {
-                options.lookback = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+                lookback = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
             }
         }
-        options.samples_max = of.samples_max;
-        options.memory = app.queries.memory.clone();
-        options.experimental = true;
-        options.delayed_name_removal = of.features.delayed_name_removal;
-        options.start_timestamps = of.features.start_timestamps;
-        options.type_and_unit_labels = of.features.type_and_unit_labels;
+        let options = QueryOptions {
+            lookback,
+            samples_max: of.samples_max,
+            memory: app.queries.memory.clone(),
+            experimental: true,
+            delayed_name_removal: of.features.delayed_name_removal,
+            start_timestamps: of.features.start_timestamps,
+            type_and_unit_labels: of.features.type_and_unit_labels,
+            ..QueryOptions::default()
+        };
         Ok(Self {
             query: params.get("query").to_owned(),
             when,

@@ -110,6 +110,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("head_bytes", Kind::Size, "4GiB", "Memory for recent samples; beyond it they are written to a segment early."),
     setting("flush_samples", Kind::Number, "0", "Samples in memory at which they are written to a segment, however few hours they span; 0 leaves it to time and memory. It counts as 262,144 at least, and as 16 for each series in memory, since smaller segments cost more than they hold.")
         .alias("MEMTABLE_THRESHOLD"),
+    setting("enable_feature", Kind::Text, "", "Features of Prometheus' name, separated by commas, that change what queries answer: promql-delayed-name-removal, use-start-timestamps, type-and-unit-labels, promql-per-step-stats. Names of other features are accepted and warned about.").reloads(),
     setting("external_labels", Kind::Map, "", "Labels that hold for every series, as Prometheus' external_labels: remote read adds them to what it returns."),
     setting("log", Kind::Text, "info", "What is logged to stderr: error, warn, info, debug or trace, also by module as in `info,narthex::engine=debug`.")
         .alias("RUST_LOG")
@@ -138,7 +139,6 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("query.bytes", Kind::Size, "2GiB", "Memory of all queries together; one that would need more is ended with 422.").reloads(),
     setting("query.concurrency", Kind::Count, "20", "Queries that are worked on at the same time; the others wait, tenants taking turns."),
     setting("query.slow", Kind::Duration, "5s", "Queries that take longer are logged.").reloads(),
-    setting("enable_feature", Kind::Text, "", "Features of Prometheus' name, separated by commas, that change what queries answer: promql-delayed-name-removal, use-start-timestamps, type-and-unit-labels, promql-per-step-stats. Names of other features are accepted and warned about.").reloads(),
     setting("http.cors_origin", Kind::Text, ".*", "A regular expression for origins that browsers may read answers from."),
     setting("http.body_bytes", Kind::Size, "32MiB", "Largest body of a request as it is sent; larger ones get 413.").reloads(),
     setting("http.decoded_bytes", Kind::Size, "32MiB", "Largest body of a request once it is decompressed; larger ones get 400.").reloads(),
