@@ -95,8 +95,10 @@ impl Asked {
             let asked = params.duration_s("timeout")?.max(0.0);
             longest = longest.min(Duration::try_from_secs_f64(asked).unwrap_or(longest));
         }
-        let mut options = QueryOptions::default();
-        options.lookback = of.lookback;
+        let mut options = QueryOptions {
+            lookback: of.lookback,
+            ..QueryOptions::default()
+        };
         let text = params.get("lookback_delta");
         if !text.is_empty() {
             let seconds = parse_duration_s(text).map_err(|fault| {
