@@ -18,6 +18,7 @@ mod json;
 mod leftover;
 mod lifecycle;
 mod listing;
+mod metadata;
 mod names;
 mod params;
 mod pieces;
