@@ -12,6 +12,7 @@ mod connection;
 mod door;
 mod envelope;
 mod error;
+mod exemplars;
 mod exposition;
 mod families;
 mod json;

@@ -3,7 +3,7 @@
 use super::error::ApiError;
 use super::self_metrics::RouteMetrics;
 use super::state::App;
-use super::{admin, listing, metadata, query, remote_read, remote_write, self_metrics, status};
+use super::{admin, exemplars, listing, metadata, query, remote_read, remote_write, self_metrics, status};
 use crate::base::keyed;
 use crate::config::credentials::Scope;
 use axum::Router;
@@ -95,6 +95,10 @@ fn routes() -> Vec<Route> {
             READ,
             Of::Tenant,
             get(query::query_range).post(query::query_range),
+        ),
+        reading(
+            "/api/v1/query_exemplars",
+            get(exemplars::query_exemplars).post(exemplars::query_exemplars),
         ),
         reading("/api/v1/series", get(listing::series).post(listing::series)),
         reading("/api/v1/labels", get(listing::labels).post(listing::labels)),
