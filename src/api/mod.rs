@@ -15,6 +15,8 @@ mod error;
 mod exemplars;
 mod exposition;
 mod families;
+mod federate;
+mod federate_page;
 mod json;
 mod leftover;
 mod lifecycle;

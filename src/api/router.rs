@@ -3,7 +3,9 @@
 use super::error::ApiError;
 use super::self_metrics::RouteMetrics;
 use super::state::App;
-use super::{admin, exemplars, listing, metadata, query, remote_read, remote_write, self_metrics, status};
+use super::{
+    admin, exemplars, federate, listing, metadata, query, remote_read, remote_write, self_metrics, status,
+};
 use crate::base::keyed;
 use crate::config::credentials::Scope;
 use axum::Router;
@@ -104,6 +106,7 @@ fn routes() -> Vec<Route> {
         reading("/api/v1/labels", get(listing::labels).post(listing::labels)),
         reading("/api/v1/label/{name}/values", get(listing::label_values)),
         reading("/api/v1/metadata", get(metadata::metadata)),
+        reading("/federate", get(federate::federate)),
         route(
             "/api/v1/ingest/rejections",
             READ,
