@@ -4,7 +4,8 @@ use super::error::ApiError;
 use super::self_metrics::RouteMetrics;
 use super::state::App;
 use super::{
-    admin, exemplars, federate, listing, metadata, query, remote_read, remote_write, self_metrics, status,
+    admin, exemplars, federate, listing, metadata, query, remote_read, remote_write, search, self_metrics,
+    status,
 };
 use crate::base::keyed;
 use crate::config::credentials::Scope;
@@ -106,6 +107,18 @@ fn routes() -> Vec<Route> {
         reading("/api/v1/labels", get(listing::labels).post(listing::labels)),
         reading("/api/v1/label/{name}/values", get(listing::label_values)),
         reading("/api/v1/metadata", get(metadata::metadata)),
+        reading(
+            "/api/v1/search/metric_names",
+            get(search::metric_names).post(search::metric_names),
+        ),
+        reading(
+            "/api/v1/search/label_names",
+            get(search::label_names).post(search::label_names),
+        ),
+        reading(
+            "/api/v1/search/label_values",
+            get(search::label_values).post(search::label_values),
+        ),
         reading("/federate", get(federate::federate)),
         route(
             "/api/v1/ingest/rejections",
