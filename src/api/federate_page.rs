@@ -7,7 +7,6 @@ use super::query_json;
 use crate::base::go_text::{float_g, float_open_metrics};
 use crate::model::labels::{Labels, METRIC_NAME};
 use axum::http::{HeaderMap, header};
-use std::cmp::Ordering;
 
 /// The label that a scraper sets unless the page has it, if only empty.
 const INSTANCE: &str = "instance";
@@ -26,10 +25,7 @@ impl Format {
             .get(header::ACCEPT)
             .and_then(|accept| accept.to_str().ok());
         let mut ranges: Vec<Range<'_>> = accepted.unwrap_or("").split(',').map(Range::of).collect();
-        let by_weight = |one: &Range<'_>, other: &Range<'_>| {
-            other.weight.partial_cmp(&one.weight).unwrap_or(Ordering::Equal)
-        };
-        ranges.sort_by(by_weight);
+        ranges.sort_by(|one, other| other.weight.total_cmp(&one.weight));
         let mut format = Self {
             is_open_metrics: false,
             escaping: Escaping::Underscores,
@@ -234,6 +230,10 @@ mod tests {
                 format(true, Escaping::Underscores),
             ),
             (prometheus, format(true, Escaping::Utf8)),
+            (
+                "text/plain;q=nan,a/b;q=-nan,c/d;q=inf,;;=,q=,\"",
+                format(false, Escaping::Underscores),
+            ),
         ] {
             assert_eq!(accepted(accept), wanted, "{accept}");
         }

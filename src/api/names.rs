@@ -113,6 +113,27 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn values_bring_every_name_back(name in "\\PC*|[._a1:\\x00]*") {
+            let written = Escaping::Values.escape(&name);
+            proptest::prop_assert!(written.is_empty() || is_plain(&written));
+            if !is_plain(&name) {
+                proptest::prop_assert_eq!(unescape_values(&written), Some(name.clone()));
+            }
+            for escaping in [Escaping::Underscores, Escaping::Dots] {
+                proptest::prop_assert!(name.is_empty() || is_plain(&escaping.escape(&name)));
+            }
+        }
+
+        #[test]
+        fn any_text_is_unescaped_or_left(text in "U__[0-9a-g_é]*") {
+            if let Some(name) = unescape_values(&text) {
+                proptest::prop_assert!(name.len() <= text.len());
+            }
+        }
+    }
+
     #[test]
     fn what_no_scheme_made_stays() {
         for name in [

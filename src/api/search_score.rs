@@ -212,6 +212,19 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn scores_are_between_nothing_and_all(term in "[abé]{0,6}", name in "[abcéA]{0,12}", percent in 0_u8..=100) {
+            for algorithm in [Algorithm::Subsequence, Algorithm::JaroWinkler] {
+                for has_case in [false, true] {
+                    let term = Term::new(&term, algorithm, f64::from(percent) / 100.0, has_case);
+                    let score = term.score(&name);
+                    proptest::prop_assert!(score.is_none_or(|score| (0.0..=1.0).contains(&score)), "{score:?}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn terms_fit_from_the_threshold_on() {
         let term = |algorithm, threshold, has_case| Term::new("cpu", algorithm, threshold, has_case);
