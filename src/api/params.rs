@@ -6,8 +6,10 @@ use super::error::ApiError;
 use super::state::App;
 use crate::base::civil::rfc3339_ms;
 use crate::promql::durations::parse_duration_ms;
+use crate::promql::quote::quote;
 use axum::extract::Request;
 use axum::http::{Method, header};
+use std::num::IntErrorKind;
 
 /// Parameters in order, those of the body first.
 #[derive(Debug, Default)]
@@ -17,6 +19,9 @@ pub(super) struct Params {
     fault: Option<String>,
 }
 
+/// The content type of a body that has parameters.
+const FORM: &str = "application/x-www-form-urlencoded";
+
 /// Bounds of times in milliseconds, about as far as 64 bits of nanoseconds would not reach.
 const TIME_MS_MAX: f64 = 9.0e18 / 1000.0;
 
@@ -25,11 +30,13 @@ impl Params {
     pub(super) async fn of(app: &App, request: Request) -> Result<Self, ApiError> {
         let mut params = Self::default();
         let (parts, body) = request.into_parts();
-        let is_form = parts
+        let kind = parts
             .headers
             .get(header::CONTENT_TYPE)
-            .and_then(|kind| kind.to_str().ok())
-            .is_some_and(|kind| kind.trim_start().starts_with("application/x-www-form-urlencoded"));
+            .and_then(|kind| kind.to_str().ok());
+        let is_form = kind
+            .and_then(|kind| kind.split(';').next())
+            .is_some_and(|kind| kind.trim().eq_ignore_ascii_case(FORM));
         if is_form && matches!(parts.method, Method::POST | Method::PUT | Method::PATCH) {
             let config = app.config.load_full();
             let body = app.admission.read(body, &config.http).await?;
@@ -88,17 +95,20 @@ impl Params {
 
     /// A time in milliseconds; without one the default.
     pub(super) fn time_ms(&self, name: &str, default_ms: i64) -> Result<i64, ApiError> {
-        match self.get(name) {
-            "" => Ok(default_ms),
-            _ => self.needed_time_ms(name),
+        let text = self.get(name);
+        if text.is_empty() {
+            return Ok(default_ms);
         }
+        parse_time_ms(text).ok_or_else(|| {
+            let what = format!("invalid time value for '{name}': {}", no_time(text));
+            invalid(name, &what)
+        })
     }
 
     /// A time in milliseconds that must be there.
     pub(super) fn needed_time_ms(&self, name: &str) -> Result<i64, ApiError> {
         let text = self.get(name);
-        parse_time_ms(text)
-            .ok_or_else(|| invalid(name, &format!("cannot parse {text:?} to a valid timestamp")))
+        parse_time_ms(text).ok_or_else(|| invalid(name, &no_time(text)))
     }
 
     /// A duration in seconds that must be there.
@@ -115,12 +125,20 @@ impl Params {
         match text.parse::<i64>() {
             Ok(limit) if limit < 0 => Err(invalid(name, "limit must be non-negative")),
             Ok(limit) => Ok(usize::try_from(limit).unwrap_or(usize::MAX)),
-            Err(_) => Err(invalid(
-                name,
-                &format!("strconv.Atoi: parsing {text:?}: invalid syntax"),
-            )),
+            Err(error) => {
+                let what = match error.kind() {
+                    IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
+                    _ => "invalid syntax",
+                };
+                let what = format!("strconv.Atoi: parsing {}: {what}", quote(text));
+                Err(invalid(name, &what))
+            }
         }
     }
+}
+
+fn no_time(text: &str) -> String {
+    format!("cannot parse {} to a valid timestamp", quote(text))
 }
 
 /// A parameter that is not what it must be.
@@ -153,22 +171,31 @@ pub(super) fn parse_duration_s(text: &str) -> Result<f64, String> {
         return match is_within {
             true => Ok(seconds),
             false => Err(format!(
-                "cannot parse {text:?} to a valid duration. It overflows int64"
+                "cannot parse {} to a valid duration. It overflows int64",
+                quote(text)
             )),
         };
     }
     parse_duration_ms(text)
         .map(|ms| ms as f64 / 1000.0)
-        .map_err(|_| format!("cannot parse {text:?} to a valid duration"))
+        .map_err(|_| format!("cannot parse {} to a valid duration", quote(text)))
 }
 
+/// A name or a value of a form.
 fn unescaped(text: &[u8]) -> Result<String, String> {
+    let bytes = unescaped_bytes(text, true)?;
+    Ok(String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+}
+
+/// The bytes that escapes of a URL stand for; in a form, spaces are pluses.
+pub(super) fn unescaped_bytes(text: &[u8], is_form: bool) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((first, behind)) = rest.split_first() {
         rest = behind;
         match first {
-            b'+' => bytes.push(b' '),
+            b'+' if is_form => bytes.push(b' '),
             b'%' => {
                 let digits = behind
                     .get(..2)
@@ -188,8 +215,7 @@ fn unescaped(text: &[u8]) -> Result<String, String> {
             _ => bytes.push(*first),
         }
     }
-    Ok(String::from_utf8(bytes)
-        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -224,7 +250,7 @@ mod tests {
         ] {
             assert_eq!(parse_time_ms(text), wanted, "{text:?}");
         }
-        assert!(parse_time_ms(LATEST) > parse_time_ms("1700000000000000"));
+        assert!(parse_time_ms(LATEST) > parse_time_ms("1700000000000"));
     }
 
     #[test]

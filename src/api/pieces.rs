@@ -49,6 +49,11 @@ impl Out {
         &mut self.buffer
     }
 
+    /// Whether nobody waits for the answer any more.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.response.as_ref().is_some_and(oneshot::Sender::is_closed)
+    }
+
     /// Sends what was written, if it is enough for a piece. To be called after each element of a long answer.
     pub(super) fn flow(&mut self) -> Result<(), ApiError> {
         if self.buffer.len() < PIECE_BYTES {

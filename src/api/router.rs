@@ -3,7 +3,10 @@
 use super::error::ApiError;
 use super::self_metrics::RouteMetrics;
 use super::state::App;
-use super::{admin, query, remote_read, remote_write, self_metrics, status};
+use super::{
+    admin, exemplars, federate, listing, metadata, query, remote_read, remote_write, search, self_metrics,
+    status,
+};
 use crate::base::keyed;
 use crate::config::credentials::Scope;
 use axum::Router;
@@ -62,6 +65,11 @@ fn route(path: &'static str, access: Access, of: Of, handler: MethodRouter<Arc<A
     }
 }
 
+/// A route that reads data of the tenant.
+fn reading(path: &'static str, handler: MethodRouter<Arc<App>>) -> Route {
+    route(path, READ, Of::Tenant, handler)
+}
+
 /// Every route with whom it is for and whose data it is about.
 fn routes() -> Vec<Route> {
     vec![
@@ -91,6 +99,27 @@ fn routes() -> Vec<Route> {
             Of::Tenant,
             get(query::query_range).post(query::query_range),
         ),
+        reading(
+            "/api/v1/query_exemplars",
+            get(exemplars::query_exemplars).post(exemplars::query_exemplars),
+        ),
+        reading("/api/v1/series", get(listing::series).post(listing::series)),
+        reading("/api/v1/labels", get(listing::labels).post(listing::labels)),
+        reading("/api/v1/label/{name}/values", get(listing::label_values)),
+        reading("/api/v1/metadata", get(metadata::metadata)),
+        reading(
+            "/api/v1/search/metric_names",
+            get(search::metric_names).post(search::metric_names),
+        ),
+        reading(
+            "/api/v1/search/label_names",
+            get(search::label_names).post(search::label_names),
+        ),
+        reading(
+            "/api/v1/search/label_values",
+            get(search::label_values).post(search::label_values),
+        ),
+        reading("/federate", get(federate::federate)),
         route(
             "/api/v1/ingest/rejections",
             READ,
@@ -313,7 +342,7 @@ mod tests {
             assert_eq!(route.access == Access::Open, is_health, "{}", route.path);
             let is_admin = route.path.contains("/admin/") || route.path == "/-/reload";
             assert_eq!(route.access == ADMIN, is_admin, "{}", route.path);
-            let has_tenant = route.path.starts_with("/api/");
+            let has_tenant = route.path.starts_with("/api/") || route.path == "/federate";
             assert_eq!(route.of == Of::Tenant, has_tenant, "{}", route.path);
         }
     }

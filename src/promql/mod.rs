@@ -16,6 +16,8 @@ pub(crate) mod preprocess;
 pub(crate) mod print;
 pub(crate) mod query;
 pub(crate) mod quote;
+#[cfg(feature = "server")]
+pub(crate) mod selectors;
 pub(crate) mod series_desc;
 pub(crate) mod signature;
 pub(crate) mod source;

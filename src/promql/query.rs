@@ -191,7 +191,7 @@ fn answer(
     if is_range && !matches!(value_type, ValueType::Scalar | ValueType::Vector) {
         return Err(QueryError::Range(format!(
             "invalid expression type \"{}\" for range query, must be Scalar or instant Vector",
-            value_type.as_str()
+            value_type.documented()
         )));
     }
     preprocess(&mut expr, &times)?;

@@ -106,6 +106,7 @@ pub(crate) fn options() -> EvalOptions {
         timeout: None,
         memory: crate::promql::eval::budget::QueryMemory::default(),
         cancel: super::eval::budget::CancelFlag::default(),
+        memory: super::eval::budget::QueryMemory::default(),
     }
 }
 

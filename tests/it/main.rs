@@ -17,6 +17,8 @@ mod examples;
 mod faults;
 mod golden;
 mod http;
+#[cfg(feature = "server")]
+mod http_api;
 mod limits;
 mod memory;
 mod merging;

@@ -218,6 +218,9 @@ fn a_bound_credential_is_good_for_one_tenant() {
         ("POST", "/api/v1/read"),
         ("GET", "/api/v1/ingest/rejections"),
         ("GET", "/api/v1/ingest/replicas"),
+        ("GET", "/api/v1/labels"),
+        ("GET", "/api/v1/search/label_names"),
+        ("GET", "/federate"),
         ("POST", "/api/v1/admin/flush"),
         ("POST", "/api/v1/admin/compact"),
     ] {

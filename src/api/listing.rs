@@ -1,0 +1,134 @@
+//! `series`, `labels` and `label/{name}/values`.
+
+use super::envelope::{self, Notes};
+use super::error::ApiError;
+use super::json;
+use super::names::unescape_values;
+use super::params::{Params, invalid, unescaped_bytes};
+use super::pieces::answer;
+use super::selection::Selection;
+use super::state::App;
+use super::tenant::Tenant;
+use crate::db::Db;
+use crate::engine::error::Error;
+use crate::engine::listing::{ListOptions, Listing};
+use crate::model::labels::Labels;
+use crate::model::matcher::Matcher;
+use crate::promql::quote::quote_bytes;
+use axum::Extension;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+/// From the first time to the last one.
+pub(super) const ALWAYS: (i64, i64) = (i64::MIN, i64::MAX);
+
+/// `/api/v1/series`.
+pub(super) async fn series(
+    State(app): State<Arc<App>>,
+    Extension(tenant): Extension<Arc<Tenant>>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let params = Params::of(&app, request).await?;
+    params.check_form()?;
+    if !params.has_matchers() {
+        return Err(ApiError::bad_data("no match[] parameter provided"));
+    }
+    let limit = params.limit("limit")?;
+    let selection = Selection::of(&params, ALWAYS, |fault| invalid("match[]", &fault))?;
+    let write = |buffer: &mut Vec<u8>, labels: &Labels| envelope::labels(buffer, labels);
+    respond(&app, tenant, selection, limit, Db::series, write).await
+}
+
+/// `/api/v1/labels`.
+pub(super) async fn labels(
+    State(app): State<Arc<App>>,
+    Extension(tenant): Extension<Arc<Tenant>>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let params = Params::of(&app, request).await?;
+    let limit = params.limit("limit")?;
+    let selection = Selection::of(&params, ALWAYS, ApiError::bad_data)?;
+    let write = |buffer: &mut Vec<u8>, name: &String| envelope::string(buffer, name);
+    respond(&app, tenant, selection, limit, Db::label_names, write).await
+}
+
+/// `/api/v1/label/{name}/values`.
+pub(super) async fn label_values(
+    State(app): State<Arc<App>>,
+    Extension(tenant): Extension<Arc<Tenant>>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let name = label_name(request.uri().path())?;
+    let params = Params::of(&app, request).await?;
+    let limit = params.limit("limit")?;
+    let selection = Selection::of(&params, ALWAYS, ApiError::bad_data)?;
+    let list = move |db: &Db, matchers: &[Matcher], range: RangeInclusive<i64>, options: ListOptions<'_>| {
+        db.label_values(&name, matchers, range, options)
+    };
+    let write = |buffer: &mut Vec<u8>, value: &String| envelope::string(buffer, value);
+    respond(&app, tenant, selection, limit, list, write).await
+}
+
+/// The label of a path `.../label/{name}/values`.
+fn label_name(path: &str) -> Result<String, ApiError> {
+    let name = path.rsplit('/').nth(1).unwrap_or("");
+    let refused = |bytes: &[u8]| ApiError::bad_data(format!("invalid label name: {}", quote_bytes(bytes)));
+    let bytes = unescaped_bytes(name.as_bytes(), false).map_err(ApiError::bad_data)?;
+    let name = String::from_utf8(bytes).map_err(|error| refused(error.as_bytes()))?;
+    let name = unescape_values(&name).unwrap_or(name);
+    match name.is_empty() {
+        true => Err(refused(&[])),
+        false => Ok(name),
+    }
+}
+
+async fn respond<T: Ord + 'static>(
+    app: &App,
+    tenant: Arc<Tenant>,
+    selection: Selection,
+    limit: usize,
+    list: impl Fn(&Db, &[Matcher], RangeInclusive<i64>, ListOptions<'_>) -> Result<Listing<T>, Error>
+    + Send
+    + 'static,
+    write: fn(&mut Vec<u8>, &T),
+) -> Result<Response, ApiError> {
+    let turn = app.admission.turn(&app.config.load_full().http).await?;
+    answer(json::CONTENT_TYPE, move |out| {
+        let listing = selection.list(tenant.db()?, limit, out, list)?;
+        // Writing waits for the client, who shall keep nobody from working.
+        drop(turn);
+        let mut notes = Notes::of(&listing.warnings);
+        if listing.is_truncated {
+            notes.truncated();
+        }
+        envelope::success(out, &notes, |out| envelope::long_list(out, &listing.items, write))
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn label_names_are_unescaped_twice() {
+        for (name, wanted) in [
+            ("job", Ok("job")),
+            ("a%20b", Ok("a b")),
+            ("a+b", Ok("a+b")),
+            ("a%2Fb", Ok("a/b")),
+            ("U__a_2e_b", Ok("a.b")),
+            ("U__a__b", Ok("a_b")),
+            ("U__a_zz_b", Ok("U__a_zz_b")),
+            ("U__", Err("invalid label name: \"\"")),
+            ("%ff", Err("invalid label name: \"\\xff\"")),
+            ("%f", Err("invalid URL escape \"%f\"")),
+        ] {
+            let found = label_name(&format!("/api/v1/label/{name}/values"));
+            let found = found.map_err(|error| error.message);
+            assert_eq!(found.as_deref().map_err(|message| &**message), wanted, "{name}");
+        }
+    }
+}
