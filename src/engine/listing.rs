@@ -8,12 +8,13 @@ use super::select::{Series, SeriesCursor, Warning, bounds, in_words, matching_ro
 use super::view::View;
 use crate::base::bytes::Corrupt;
 use crate::index::walk::{SortedTexts, WalkBounds, WalkEnd, merged_walk};
-use crate::index::{LabelMatcher, LiveIndex};
+use crate::index::{LabelMatcher, LiveIndex, Within};
 use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
 use crate::segment::read::ReadCache;
 use crate::segment::reader::{Segment, SegmentError};
 use roaring::RoaringBitmap;
+use std::cell::RefCell;
 use std::ops::RangeBounds;
 use std::sync::Arc;
 
@@ -120,9 +121,20 @@ impl Engine {
         let segments = self.listed_segments(&view, &matchers, from, to, &mut listing.warnings);
         let index = self.head.read_index();
         let found = index.select(&matchers);
-        let in_head = found.iter().filter(|id| self.is_in_head(&view, *id, (from, to)));
-        let head: RoaringBitmap = in_head.collect();
-        let mut sources = vec![listed.of_head(&index, &head, options.prefix)];
+        // Series are looked at until one tells that a text is to be listed, which is the first one mostly.
+        let silent = RefCell::new(RoaringBitmap::new());
+        let is_in_head = |id: u32| {
+            let counts = !silent.borrow().contains(id) && self.is_in_head(&view, id, (from, to));
+            if !counts {
+                silent.borrow_mut().insert(id);
+            }
+            counts
+        };
+        let head = Within {
+            set: &found,
+            counts: Some(&is_in_head),
+        };
+        let mut sources = vec![listed.of_head(&index, head, options.prefix)];
         let mut names = vec![None];
         for one in &segments {
             match listed.of_segment(one, options.prefix) {
@@ -333,7 +345,7 @@ impl Listed<'_> {
     fn of_head<'a>(
         self,
         index: &'a LiveIndex,
-        series: &'a RoaringBitmap,
+        series: Within<'a>,
         prefix: &str,
     ) -> Box<dyn SortedTexts + 'a> {
         match self {

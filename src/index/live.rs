@@ -213,9 +213,9 @@ impl LiveIndex {
     }
 
     /// The label names, sorted; only those that a series of `within` has, if given.
-    pub(crate) fn label_names(&self, within: Option<&RoaringBitmap>) -> Vec<&str> {
+    pub(crate) fn label_names(&self, within: Option<Within<'_>>) -> Vec<&str> {
         let seen = |name: &Name| match within {
-            Some(set) => name.series.intersects(set),
+            Some(within) => within.has_any(&name.series),
             None => !name.series.is_empty(),
         };
         let mut names: Vec<&str> = self
@@ -232,7 +232,7 @@ impl LiveIndex {
         &'a self,
         name: &str,
         from: &str,
-        within: Option<&'a RoaringBitmap>,
+        within: Option<Within<'a>>,
     ) -> LiveValues<'a> {
         let sorted = match self.pairs.find_name(name) {
             Some(id) => self.names[id.0 as usize].values.sorted(id, &self.pairs),
@@ -392,13 +392,38 @@ impl LiveIndex {
     }
 }
 
+/// Series that a listing is about.
+#[derive(Clone, Copy)]
+pub(crate) struct Within<'a> {
+    pub(crate) set: &'a RoaringBitmap,
+    /// Which of the set count; all of them if it is not given. Asked for as few series as it takes.
+    pub(crate) counts: Option<&'a dyn Fn(u32) -> bool>,
+}
+
+impl std::fmt::Debug for Within<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Within")
+            .field("set", &self.set)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Walks over sorted values that series have.
 #[derive(Debug)]
 pub(crate) struct LiveValues<'a> {
     index: &'a LiveIndex,
     sorted: Arc<SortedValues>,
     next: usize,
-    within: Option<&'a RoaringBitmap>,
+    within: Option<Within<'a>>,
+}
+
+impl Within<'_> {
+    fn has_any(&self, postings: &Postings) -> bool {
+        match self.counts {
+            Some(counts) => postings.has_any(self.set, counts),
+            None => postings.intersects(self.set),
+        }
+    }
 }
 
 impl LiveValues<'_> {
@@ -408,7 +433,7 @@ impl LiveValues<'_> {
             let postings = self.index.pairs.payload(pair);
             if self
                 .within
-                .map_or(!postings.is_empty(), |set| postings.intersects(set))
+                .map_or(!postings.is_empty(), |within| within.has_any(postings))
             {
                 return;
             }

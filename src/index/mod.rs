@@ -30,7 +30,7 @@ mod tests;
 mod text;
 pub(crate) mod walk;
 
-pub(crate) use live::{LiveIndex, LiveIndexBytes, PairId};
+pub(crate) use live::{LiveIndex, LiveIndexBytes, PairId, Within};
 pub(crate) use regex::{LabelMatcher, RegexError};
 pub(crate) use segment::{IndexLayout, LabelCursor, SegmentIndex};
 pub(crate) use segment_writer::{Compression, SegmentIndexWriter};

@@ -211,6 +211,19 @@ impl Postings {
         }
     }
 
+    /// Whether one of the ids is in a set and counts.
+    pub(super) fn has_any(&self, set: &RoaringBitmap, counts: &dyn Fn(u32) -> bool) -> bool {
+        let in_run = |run: &Run| set.range(run.first..=run.last).any(counts);
+        match self {
+            Self::Empty => false,
+            Self::One(id) => set.contains(*id) && counts(*id),
+            Self::Runs(runs) => runs.iter().any(in_run),
+            Self::Many(many) => {
+                many.bitmap.iter().any(|id| set.contains(id) && counts(id)) || many.tail.iter().any(in_run)
+            }
+        }
+    }
+
     /// Whether the list is kept as a few runs.
     pub(super) fn is_runs(&self) -> bool {
         !matches!(self, Self::Many(_))

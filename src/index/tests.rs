@@ -1,5 +1,6 @@
 //! Both indexes against a plain filter over label sets.
 
+use super::Within;
 use super::live::{LiveIndex, PairId};
 use super::regex::LabelMatcher;
 use super::segment::SegmentIndex;
@@ -181,11 +182,23 @@ fn listing_within_a_set_of_series() {
         index.insert(id as u32, &pairs);
     }
     let job_a = index.select(&LabelMatcher::compile_all(&[Matcher::eq("job", "a")]).unwrap());
-    assert_eq!(index.label_names(Some(&job_a)), ["job", "pod", "zone"]);
+    let all_of = |set| Within { set, counts: None };
+    assert_eq!(index.label_names(Some(all_of(&job_a))), ["job", "pod", "zone"]);
     let only_b = index.select(&LabelMatcher::compile_all(&[Matcher::ne("job", "a")]).unwrap());
-    assert_eq!(index.label_names(Some(&only_b)), ["job", "pod"]);
-    let walk = index.label_values("pod", "", Some(&only_b));
+    assert_eq!(index.label_names(Some(all_of(&only_b))), ["job", "pod"]);
+    let walk = index.label_values("pod", "", Some(all_of(&only_b)));
     assert_eq!(walk.current(), Some(("2", 1)));
+    let is_last = |id: u32| id == 2;
+    let last_of_a = Within {
+        set: &job_a,
+        counts: Some(&is_last),
+    };
+    assert_eq!(index.label_names(Some(last_of_a)), ["job", "zone"]);
+    assert_eq!(index.label_values("pod", "", Some(last_of_a)).current(), None);
+    assert_eq!(
+        index.label_values("job", "", Some(last_of_a)).current(),
+        Some(("a", 2))
+    );
     assert!(index.approximate_bytes().pairs > 0);
 }
 

@@ -104,7 +104,6 @@ pub(crate) fn options() -> EvalOptions {
         type_and_unit_labels: false,
         samples_max: 1_000_000,
         timeout: None,
-        memory: crate::promql::eval::budget::QueryMemory::default(),
         cancel: super::eval::budget::CancelFlag::default(),
         memory: super::eval::budget::QueryMemory::default(),
     }

@@ -66,16 +66,17 @@ impl Default for QueryMemory {
 }
 
 /// What a sample takes: a timestamp and a value, or a cell of a row.
-const SAMPLE_BYTES: u64 = 16;
-/// Samples are taken from the shared memory in steps of so many.
-const STEP_SAMPLES: usize = 4096;
+pub(crate) const SAMPLE_BYTES: usize = 16;
+/// Shared memory is taken in steps of so many bytes.
+const STEP_BYTES: u64 = 64 << 10;
 
 /// The account of one query.
 #[derive(Debug)]
 pub(crate) struct Budget {
     memory: QueryMemory,
-    /// Samples that the shared memory was asked for.
-    taken: Cell<usize>,
+    /// Bytes that are held, and that were taken from the shared memory.
+    bytes: Cell<u64>,
+    bytes_taken: Cell<u64>,
     samples: Cell<usize>,
     samples_peak: Cell<usize>,
     samples_read: Cell<u64>,
@@ -93,7 +94,8 @@ impl Budget {
     ) -> Self {
         Self {
             memory,
-            taken: Cell::new(0),
+            bytes: Cell::new(0),
+            bytes_taken: Cell::new(0),
             samples: Cell::new(0),
             samples_peak: Cell::new(0),
             samples_read: Cell::new(0),
@@ -124,18 +126,21 @@ impl Budget {
         Held {
             budget: self,
             samples: 0,
+            bytes: 0,
         }
     }
 
-    /// Takes shared memory for so many samples in all.
-    fn reserve(&self, samples: usize) -> Result<(), EvalError> {
-        let taken = self.taken.get();
-        if samples <= taken {
+    /// Holds more bytes.
+    fn hold_bytes(&self, bytes: u64) -> Result<(), EvalError> {
+        let now = self.bytes.get() + bytes;
+        self.bytes.set(now);
+        let taken = self.bytes_taken.get();
+        if now <= taken {
             return Ok(());
         }
-        let more = (samples - taken).next_multiple_of(STEP_SAMPLES);
-        self.taken.set(taken + more);
-        if self.memory.take(SAMPLE_BYTES * more as u64) {
+        let more = (now - taken).next_multiple_of(STEP_BYTES);
+        self.bytes_taken.set(taken + more);
+        if self.memory.take(more) {
             Ok(())
         } else {
             Err(EvalError::OutOfMemory)
@@ -155,7 +160,7 @@ impl Budget {
 
 impl Drop for Budget {
     fn drop(&mut self) {
-        self.memory.give_back(SAMPLE_BYTES * self.taken.get() as u64);
+        self.memory.give_back(self.bytes_taken.get());
     }
 }
 
@@ -164,6 +169,7 @@ impl Drop for Budget {
 pub(crate) struct Held<'b> {
     budget: &'b Budget,
     samples: usize,
+    bytes: u64,
 }
 
 impl Held<'_> {
@@ -176,7 +182,13 @@ impl Held<'_> {
         if now > budget.samples_max {
             return Err(EvalError::TooManySamples);
         }
-        budget.reserve(now)
+        self.add_bytes(samples * SAMPLE_BYTES)
+    }
+
+    /// The same for what is no sample.
+    pub(crate) fn add_bytes(&mut self, bytes: usize) -> Result<(), EvalError> {
+        self.bytes += bytes as u64;
+        self.budget.hold_bytes(bytes as u64)
     }
 }
 
@@ -184,6 +196,7 @@ impl Held<'_> {
     /// The samples stay in memory to the end of the query.
     pub(crate) fn keep(mut self) {
         self.samples = 0;
+        self.bytes = 0;
     }
 }
 
@@ -191,6 +204,8 @@ impl Drop for Held<'_> {
     fn drop(&mut self) {
         let samples = &self.budget.samples;
         samples.set(samples.get() - self.samples);
+        let bytes = &self.budget.bytes;
+        bytes.set(bytes.get() - self.bytes);
     }
 }
 
@@ -225,15 +240,16 @@ mod tests {
 
     #[test]
     fn queries_share_memory() {
-        let memory = QueryMemory::new(SAMPLE_BYTES * 2 * STEP_SAMPLES as u64);
+        let memory = QueryMemory::new(2 * STEP_BYTES);
         let budget = || Budget::new(1 << 20, None, CancelFlag::default(), memory.clone());
         let (one, two) = (budget(), budget());
-        one.hold().add(STEP_SAMPLES).unwrap();
-        assert_eq!(memory.used_bytes(), SAMPLE_BYTES * STEP_SAMPLES as u64);
-        two.hold().add(1).unwrap();
-        assert_eq!(two.hold().add(STEP_SAMPLES + 1), Err(EvalError::OutOfMemory));
+        let step = STEP_BYTES as usize / SAMPLE_BYTES;
+        one.hold().add(step).unwrap();
+        assert_eq!(memory.used_bytes(), STEP_BYTES);
+        two.hold().add_bytes(1).unwrap();
+        assert_eq!(two.hold().add(step + 1), Err(EvalError::OutOfMemory));
         drop(two);
-        one.hold().add(2 * STEP_SAMPLES).unwrap();
+        one.hold().add(2 * step).unwrap();
         drop(one);
         assert_eq!(memory.used_bytes(), 0);
     }

@@ -24,7 +24,7 @@ mod smoothed;
 #[cfg(test)]
 mod tests;
 
-use self::budget::{Budget, CancelFlag, Held, QueryMemory};
+use self::budget::{Budget, CancelFlag, Held, QueryMemory, SAMPLE_BYTES};
 use self::error::EvalError;
 use self::labels::{Distinct, merge_rows, without_metadata};
 use self::read::Shared;
@@ -248,7 +248,11 @@ impl Rows<'_> {
         if row.is_empty() {
             return Ok(());
         }
-        self.held.add(row.weight())?;
+        let weight = row.weight();
+        self.held.add(weight)?;
+        // Empty cells take room too, and so do labels.
+        let empty = row.cells.len().saturating_sub(weight) * SAMPLE_BYTES;
+        self.held.add_bytes(empty + row.labels.as_bytes().len())?;
         self.rows.push(row);
         Ok(())
     }

@@ -31,6 +31,9 @@ impl Context<'_> {
 
 /// The state of one group at one step.
 pub(super) trait Accumulator: Default {
+    /// Whether the values that are added stay in memory.
+    const KEEPS_VALUES: bool = false;
+
     /// Judges the parameter before the first row.
     fn check(_context: &Context<'_>) {}
 
@@ -274,6 +277,8 @@ impl Accumulator for Stddev {
 pub(super) struct Quantile(Vec<f64>);
 
 impl Accumulator for Quantile {
+    const KEEPS_VALUES: bool = true;
+
     fn check(context: &Context<'_>) {
         let span = context
             .expr

@@ -4,6 +4,7 @@ use super::accumulators::{Accumulator, Context};
 use crate::model::labels::{Labels, METRIC_NAME};
 use crate::promql::ast::AggregateExpr;
 use crate::promql::eval::Map;
+use crate::promql::eval::budget::SAMPLE_BYTES;
 use crate::promql::eval::error::EvalError;
 use crate::promql::eval::labels::write_kept;
 use crate::promql::eval::{Evaluator, Sink};
@@ -107,8 +108,12 @@ impl Evaluator<'_> {
             let group = groups.of(grouping, &row.labels);
             if group * steps.count == cells.len() {
                 held.add(steps.count)?;
+                held.add_bytes((size_of::<A>().saturating_sub(SAMPLE_BYTES)) * steps.count)?;
                 cells.resize_with(cells.len() + steps.count, A::default);
                 names.push(false);
+            }
+            if A::KEEPS_VALUES {
+                held.add(row.weight())?;
             }
             names[group] |= row.drop_name;
             let of_group = &mut cells[group * steps.count..(group + 1) * steps.count];
