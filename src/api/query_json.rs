@@ -17,11 +17,18 @@ pub(super) fn result(out: &mut Out, value: &QueryValue) -> Result<(), ApiError> 
     };
     put(out.buffer(), &["\"resultType\":\"", kind, "\",\"result\":"]);
     match value {
-        QueryValue::Scalar { timestamp_ms, value } => float_point(out.buffer(), *timestamp_ms, *value),
+        QueryValue::Scalar { timestamp_ms, value } => {
+            let buffer = out.buffer();
+            buffer.push(b'[');
+            number_of_seconds(buffer, *timestamp_ms);
+            buffer.push(b',');
+            number(buffer, *value);
+            buffer.push(b']');
+        }
         QueryValue::String { timestamp_ms, value } => {
             let buffer = out.buffer();
             buffer.push(b'[');
-            time(buffer, *timestamp_ms);
+            number_of_seconds(buffer, *timestamp_ms);
             buffer.push(b',');
             envelope::string(buffer, value);
             buffer.push(b']');
@@ -116,6 +123,16 @@ pub(super) fn time(buffer: &mut Vec<u8>, timestamp_ms: i64) {
     }
 }
 
+/// Seconds with as many decimals as it takes, which is how Prometheus writes the time of what has no labels.
+fn number_of_seconds(buffer: &mut Vec<u8>, timestamp_ms: i64) {
+    time(buffer, timestamp_ms);
+    if timestamp_ms % 1000 != 0 {
+        while buffer.last() == Some(&b'0') {
+            buffer.pop();
+        }
+    }
+}
+
 fn integer(buffer: &mut Vec<u8>, mut value: u64) {
     let mut digits = [0; 20];
     let mut from = digits.len();
@@ -167,6 +184,9 @@ mod tests {
             time(&mut buffer, timestamp_ms);
             assert_eq!(String::from_utf8_lossy(&buffer), wanted);
         }
+        let mut buffer = Vec::new();
+        [1_000_050, 20_000].map(|timestamp_ms| number_of_seconds(&mut buffer, timestamp_ms));
+        assert_eq!(buffer, b"1000.0520");
     }
 
     proptest::proptest! {

@@ -198,7 +198,7 @@ fn measure(scale: &Scale, load: Load, kind: Kind, binary: &Path, report: &mut Re
     } else {
         Until::Ticks(scale.of(load.ticks(), 12))
     };
-    let sent = send_all(load, &served, series, &until)
+    let sent = send_all(load, served.port, series, 0, &until)
         .with_context(|| format!("{kind:?}, load {load:?}\n{}", served.log()))?;
     let wall_s = start.elapsed().as_secs_f64();
     if kind == Kind::Narthex && !counts_flushes {
@@ -244,21 +244,11 @@ fn check(served: Served, sent: u64, report: &mut Report) -> Result<()> {
 /// has none of.
 pub fn fill(port: u16, series: usize, ticks: i64, has_buckets: bool) -> Result<u64> {
     let buckets = if has_buckets { series / SERIES_PER_HOST } else { 0 };
-    let sent = send_with(Load::A, port, series, buckets, &Until::Ticks(ticks))?;
+    let sent = send_all(Load::A, port, series, buckets, &Until::Ticks(ticks))?;
     Ok(sent.iter().map(|one| one.samples).sum())
 }
 
-fn send_all(load: Load, served: &Served, series: usize, until: &Until<'_>) -> Result<Vec<Sent>> {
-    send_with(load, served.port, series, 0, until)
-}
-
-fn send_with(
-    load: Load,
-    port: u16,
-    series: usize,
-    histograms: usize,
-    until: &Until<'_>,
-) -> Result<Vec<Sent>> {
+fn send_all(load: Load, port: u16, series: usize, histograms: usize, until: &Until<'_>) -> Result<Vec<Sent>> {
     let barrier = Barrier::new(SENDERS);
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
