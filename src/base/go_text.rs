@@ -6,6 +6,7 @@ pub(crate) fn float_f(x: f64) -> String {
 }
 
 /// `strconv.FormatFloat(x, 'e', -1, 64)`
+#[cfg(any(test, feature = "server"))]
 fn float_e(x: f64) -> String {
     if !x.is_finite() {
         return special(x);

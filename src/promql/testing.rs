@@ -105,6 +105,7 @@ pub(crate) fn options() -> EvalOptions {
         samples_max: 1_000_000,
         timeout: None,
         cancel: super::eval::budget::CancelFlag::default(),
+        memory: super::eval::budget::QueryMemory::default(),
     }
 }
 

@@ -26,6 +26,9 @@ type OfCell = fn(&Call<'_>, usize, &Labels, &Cell) -> Cell;
 /// A cell from a window.
 type OfWindow = fn(&Call<'_>, usize, &Window<'_>) -> Cell;
 
+/// Windows of one series may be long and many: after so many samples it is looked whether the query may go on.
+const SAMPLES_UNCHECKED_MAX: usize = 1 << 18;
+
 impl Evaluator<'_> {
     pub(super) fn call(&self, call: &ast::Call, steps: Steps, sink: Sink<'_>) -> Result<(), EvalError> {
         let name = call.function.name;
@@ -175,14 +178,24 @@ impl Evaluator<'_> {
             if is_counted {
                 windows = windows.with_falls();
             }
-            let cells = (0..steps.count).map(|step| {
-                let window = windows.at(step);
-                window.map_or(Cell::Empty, |window| of_window(context, step, &window))
-            });
+            let mut cells = Vec::with_capacity(steps.count);
+            let mut samples = 0;
+            for step in 0..steps.count {
+                let Some(window) = windows.at(step) else {
+                    cells.push(Cell::Empty);
+                    continue;
+                };
+                samples += window.floats.values.len() + window.histograms.values.len();
+                cells.push(of_window(context, step, &window));
+                if samples >= SAMPLES_UNCHECKED_MAX {
+                    self.budget.check()?;
+                    samples = 0;
+                }
+            }
             let mut row = Row {
                 labels: series.labels.clone(),
                 drop_name: false,
-                cells: cells.collect(),
+                cells,
             };
             context.check()?;
             if row.is_empty() {
