@@ -18,6 +18,7 @@ pub(super) struct Notes {
 
 impl Notes {
     /// What the database could not read.
+    #[allow(dead_code, reason = "for listings")]
     pub(super) fn of(warnings: &[Warning]) -> Self {
         let in_words = |warning: &Warning| match &warning.file {
             Some(file) => format!("{}: {}", file.display(), warning.reason),

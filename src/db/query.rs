@@ -8,6 +8,7 @@ use crate::model::float_histogram::FloatHistogram;
 use crate::model::histogram::ResetHint;
 use crate::promql::query::{self, QueryAnswer, QueryError, QueryOptions};
 use crate::promql::source::{Select, SeriesSamples, SeriesSet, Source, SourceError};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 impl Db {
@@ -62,6 +63,18 @@ impl Db {
     ) -> Result<QueryAnswer, QueryError> {
         query::query_range(self, query, range_ms, step_ms, options)
     }
+
+    /// From one millisecond to another, both included, in the unit of the database.
+    pub(crate) fn range_of_ms(&self, start_ms: i64, end_ms: i64) -> RangeInclusive<i64> {
+        let unit = Unit(self.precision());
+        unit.first_in(start_ms)..=unit.last_in(end_ms)
+    }
+
+    /// A timestamp of the database in milliseconds.
+    #[cfg(feature = "server")]
+    pub(crate) fn to_ms(&self, timestamp: i64) -> i64 {
+        Unit(self.precision()).to_ms(timestamp)
+    }
 }
 
 impl From<Error> for SourceError {
@@ -73,7 +86,7 @@ impl From<Error> for SourceError {
 impl Source for Db {
     fn select<'a>(&'a self, select: &Select) -> Result<Box<dyn SeriesSet + 'a>, SourceError> {
         let unit = Unit(self.precision());
-        let range = unit.first_in(select.start_ms)..=unit.last_in(select.end_ms);
+        let range = self.range_of_ms(select.start_ms, select.end_ms);
         let cursor = Db::select(self, &select.matchers, range)?;
         Ok(Box::new(Cursor {
             cursor,
