@@ -17,6 +17,8 @@ mod examples;
 mod faults;
 mod golden;
 mod http;
+#[cfg(feature = "server")]
+mod http_status;
 mod limits;
 mod memory;
 mod merging;
