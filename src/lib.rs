@@ -37,7 +37,10 @@ pub(crate) mod head;
 pub(crate) mod index;
 pub(crate) mod io;
 pub(crate) mod model;
-#[cfg_attr(not(test), expect(dead_code, reason = "the HTTP API will print and list"))]
+#[cfg_attr(
+    not(any(test, feature = "server")),
+    expect(dead_code, reason = "printing is for the HTTP API")
+)]
 pub(crate) mod promql;
 #[cfg(feature = "server")]
 pub(crate) mod remote;

@@ -87,6 +87,16 @@ pub(super) async fn reload(State(app): State<Arc<App>>) -> Result<Response, ApiE
     }
 }
 
+/// Stops the server as SIGTERM does, where `http.lifecycle` allows it.
+pub(super) async fn quit(State(app): State<Arc<App>>) -> Result<&'static str, ApiError> {
+    if !app.config.load().http.has_quit {
+        return Err(ApiError::forbidden("the lifecycle API is off (http.lifecycle)"));
+    }
+    let gone = |_| ApiError::unavailable("the server is shutting down");
+    app.commands.send(Command::Shutdown).await.map_err(gone)?;
+    Ok("narthex is stopping\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,12 +18,19 @@ pub(super) struct Family {
     pub(super) help: &'static str,
 }
 
-/// A page of metrics.
+/// A value of a family.
+#[derive(Debug)]
+pub(super) struct Sample {
+    /// The family's, or that with an ending for a part of a histogram.
+    pub(super) name: String,
+    pub(super) labels: Vec<(String, String)>,
+    pub(super) value: f64,
+}
+
+/// A page of metrics: families in order, each with its samples.
 #[derive(Debug, Default)]
 pub(super) struct Page {
-    text: String,
-    /// Of the family at hand.
-    labels: &'static [&'static str],
+    families: Vec<(&'static Family, Vec<Sample>)>,
 }
 
 fn escape(value: &str) -> String {
@@ -35,38 +42,50 @@ fn escape(value: &str) -> String {
 
 impl Page {
     /// Begins a family; its samples follow.
-    pub(super) fn family(&mut self, family: &Family) {
-        let Family {
-            name,
-            kind,
-            labels,
-            help,
-        } = family;
-        self.labels = labels;
-        let _ = writeln!(
-            self.text,
-            "# HELP {name} {}\n# TYPE {name} {kind}",
-            help.replace('\n', " ")
-        );
+    pub(super) fn family(&mut self, family: &'static Family) {
+        self.families.push((family, Vec::new()));
     }
 
     pub(super) fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
-        let is_documented = |label: &(&str, &str)| self.labels.contains(&label.0);
+        let (family, samples) = self.families.last_mut().expect("BUG: a sample without a family");
+        let is_documented = |label: &(&str, &str)| family.labels.contains(&label.0);
         debug_assert!(
             labels.iter().all(is_documented),
             "BUG: {name} has a label that is not documented"
         );
-        self.text.push_str(name);
-        for (index, (label, value)) in labels.iter().enumerate() {
-            let open = if index == 0 { '{' } else { ',' };
-            let _ = write!(self.text, "{open}{label}=\"{}\"", escape(value));
-        }
-        let close = if labels.is_empty() { "" } else { "}" };
-        let _ = writeln!(self.text, "{close} {value}");
+        let owned = |label: &(&str, &str)| (label.0.to_owned(), label.1.to_owned());
+        samples.push(Sample {
+            name: name.to_owned(),
+            labels: labels.iter().map(owned).collect(),
+            value,
+        });
     }
 
-    pub(super) fn finish(self) -> String {
-        self.text
+    /// The families with their samples.
+    pub(super) fn families(&self) -> impl Iterator<Item = (&'static Family, &[Sample])> {
+        self.families
+            .iter()
+            .map(|(family, samples)| (*family, samples.as_slice()))
+    }
+
+    /// The page as text.
+    pub(super) fn text(&self) -> String {
+        let mut text = String::new();
+        for (family, samples) in self.families() {
+            let Family { name, kind, help, .. } = family;
+            let help = help.replace('\n', " ");
+            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+            for sample in samples {
+                text.push_str(&sample.name);
+                for (index, (label, value)) in sample.labels.iter().enumerate() {
+                    let open = if index == 0 { '{' } else { ',' };
+                    let _ = write!(text, "{open}{label}=\"{}\"", escape(value));
+                }
+                let close = if sample.labels.is_empty() { "" } else { "}" };
+                let _ = writeln!(text, "{close} {}", sample.value);
+            }
+        }
+        text
     }
 }
 
@@ -123,16 +142,23 @@ mod tests {
 
     #[test]
     fn values_are_escaped_and_buckets_are_cumulative() {
-        let mut page = Page {
+        static FAMILY: Family = Family {
+            name: "a",
+            kind: "gauge",
             labels: &["x", "r", "le"],
-            ..Page::default()
+            help: "Two\nlines.",
         };
+        let mut page = Page::default();
+        page.family(&FAMILY);
         page.sample("a", &[("x", "q\"\\\n")], 1.5);
         let durations = Durations::default();
         durations.observe(Duration::from_micros(500));
         durations.observe(Duration::from_secs(60));
         durations.write(&mut page, "d", ("r", "/"));
-        let text = page.finish();
+        let text = page.text();
+        let text = text
+            .strip_prefix("# HELP a Two lines.\n# TYPE a gauge\n")
+            .expect("the head");
         assert!(text.starts_with("a{x=\"q\\\"\\\\\\n\"} 1.5\n"), "{text}");
         assert!(text.contains("d_bucket{r=\"/\",le=\"0.001\"} 1\n"), "{text}");
         assert!(

@@ -211,6 +211,31 @@ pub(super) const FAMILIES: &[Family] = &[
         &[],
         "Samples and exemplars of remote write that were not stored because another sender of a pair is elected or a rule drops them.",
     ),
+    family("narthex_queries_running", "gauge", &[], "Queries that run."),
+    family(
+        "narthex_queries_waiting",
+        "gauge",
+        &[],
+        "Queries that wait for one of the turns of query.concurrency.",
+    ),
+    family(
+        "narthex_queries_total",
+        "counter",
+        &["outcome"],
+        "Queries that ended: answered, failed, canceled by their client or an operator, or out of time (timeout).",
+    ),
+    family(
+        "narthex_query_samples_total",
+        "counter",
+        &[],
+        "Samples that queries read.",
+    ),
+    family(
+        "narthex_query_memory_bytes",
+        "gauge",
+        &[],
+        "Memory of the queries that run, out of query.bytes.",
+    ),
     family(
         "narthex_auth_failures_total",
         "counter",

@@ -4,11 +4,13 @@
 use super::admission::Admission;
 use super::auth::Auth;
 use super::door::Door;
+use super::notifications::{Notifications, RELOAD_FAILED, STOPPING};
 use super::queries::Queries;
 use super::self_metrics::ServerMetrics;
-use super::state::App;
+use super::state::{App, Times};
 use super::tenants::Tenants;
 use super::tls::{self, TlsError};
+use crate::base::clock::{Clock as _, SystemClock};
 use crate::config::{Config, ConfigError, Sources};
 use crate::engine::error::Error;
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -135,6 +137,8 @@ impl Server {
             auth: ArcSwap::from_pointee(Auth::new(config.credentials.clone())),
             admission: Admission::new(&config.http),
             metrics: ServerMetrics::default(),
+            notifications: Notifications::default(),
+            times: Times::now(),
             commands: sender,
             is_loopback: address.ip().is_loopback(),
             config: ArcSwap::from_pointee(config),
@@ -214,6 +218,7 @@ impl Server {
         let listener = listener.map_err(ServeError::Start)?;
         let accepting = tokio::spawn(door.accept(listener, stopped));
         self.open_and_wait().await?;
+        self.app.notifications.set(STOPPING, true);
         // From here on nobody is accepted, and idle connections end.
         stop.send_replace(true);
         let graceful = accepting
@@ -295,6 +300,7 @@ impl Server {
         let data = config.data.display();
         tracing::info!(address = %self.address, scheme, %data, version = env!("CARGO_PKG_VERSION"), "listening");
         self.warn_if_open(config);
+        warn_of_features(config);
     }
 
     fn warn_if_open(&self, config: &Config) {
@@ -322,6 +328,7 @@ impl Server {
         };
         let (fresh, tls, intakes) = read().inspect_err(|error| {
             self.app.metrics.reload_failed.store(1, Relaxed);
+            self.app.notifications.set(RELOAD_FAILED, true);
             tracing::error!(error, "the configuration was not reloaded");
         })?;
         let old = self.app.config.load_full();
@@ -342,6 +349,7 @@ impl Server {
                 .store(Arc::new(Auth::new(config.credentials.clone())));
             self.warn_if_open(&config);
         }
+        warn_of_features(&config);
         if config.log != old.log {
             (self.on_log)(&config.log);
         }
@@ -350,11 +358,22 @@ impl Server {
             intakes.apply();
         }
         self.app.metrics.reload_failed.store(0, Relaxed);
+        self.app.notifications.set(RELOAD_FAILED, false);
+        self.app.times.configured_ms.store(SystemClock.now_ms(), Relaxed);
         tracing::info!(?applied, ?needs_restart, "the configuration was reloaded");
         Ok(Reloaded {
             applied,
             needs_restart,
         })
+    }
+}
+
+fn warn_of_features(config: &Config) {
+    for name in &config.query.features.unknown {
+        tracing::warn!(
+            name,
+            "enable_feature names what narthex does not know; it changes nothing"
+        );
     }
 }
 

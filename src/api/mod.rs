@@ -5,9 +5,12 @@
 //! take), reads its body and waits for its turn in `admission`, and works on a blocking thread. `error` is the one table
 //! from what can go wrong to statuses. Handlers are thin: what they do stands below `db` and in `remote`.
 
+mod absent;
 mod admin;
+mod admin_tsdb;
 mod admission;
 mod auth;
+mod browser;
 mod connection;
 mod door;
 mod envelope;
@@ -23,12 +26,16 @@ mod lifecycle;
 mod listing;
 mod metadata;
 mod names;
+mod notifications;
+mod openapi;
 mod params;
 mod pieces;
 mod process;
 mod queries;
 mod query;
 mod query_json;
+mod query_text;
+mod query_tree;
 mod remote_read;
 mod remote_write;
 mod router;

@@ -181,6 +181,15 @@ pub(super) fn parse_duration_s(text: &str) -> Result<f64, String> {
         .map_err(|_| format!("cannot parse {} to a valid duration", quote(text)))
 }
 
+/// A truth as Go reads it.
+pub(super) fn parse_bool(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err(format!("strconv.ParseBool: parsing {text:?}: invalid syntax")),
+    }
+}
+
 /// A name or a value of a form.
 fn unescaped(text: &[u8]) -> Result<String, String> {
     let bytes = unescaped_bytes(text, true)?;
@@ -263,6 +272,12 @@ mod tests {
                 .ends_with("overflows int64")
         );
         assert!(parse_duration_s("soon").is_err());
+    }
+
+    #[test]
+    fn truths_are_those_of_go() {
+        assert_eq!((parse_bool("1"), parse_bool("F")), (Ok(true), Ok(false)));
+        assert!(parse_bool("yes").is_err() && parse_bool("").is_err());
     }
 
     #[test]

@@ -36,6 +36,12 @@ pub(super) fn stats() -> Option<ProcessStats> {
     Some(stats)
 }
 
+/// The name of this machine; empty where nobody says it.
+pub(super) fn hostname() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().to_owned()
+}
+
 /// Reads /proc/self/stat and /proc/stat; see proc(5).
 fn parse(stat: &str, boot: &str, ticks_per_second: u64, page_bytes: u64) -> Option<ProcessStats> {
     // The second field is the program's name in parentheses and may hold anything.

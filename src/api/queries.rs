@@ -3,9 +3,11 @@
 //! So many queries run at the same time; the others wait. Tenants take turns, so that one with many queries does not keep
 //! those of the others waiting; those of one tenant run in the order in which they came. What runs is listed and can be ended.
 
+use super::error::ApiError;
 use crate::base::clock::{Clock as _, SystemClock};
 use crate::promql::eval::budget::{CancelFlag, QueryMemory};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -13,10 +15,47 @@ use tokio::sync::oneshot;
 /// Slow queries that are remembered.
 const SLOWEST_MAX: usize = 50;
 
+/// How a query ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Outcome {
+    Answered,
+    #[default]
+    Failed,
+    /// By its client, who went, or by an operator.
+    Canceled,
+    /// Also while it waited for its turn.
+    Timeout,
+}
+
+impl Outcome {
+    const ALL: [Self; 4] = [Self::Answered, Self::Failed, Self::Canceled, Self::Timeout];
+
+    pub(super) fn of(result: &Result<(), ApiError>) -> Self {
+        match result {
+            Ok(()) => Self::Answered,
+            Err(error) if error.kind == "canceled" => Self::Canceled,
+            Err(error) if error.kind == "timeout" => Self::Timeout,
+            Err(_) => Self::Failed,
+        }
+    }
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Failed => "failed",
+            Self::Canceled => "canceled",
+            Self::Timeout => "timeout",
+        }
+    }
+}
+
 /// The queries of a server.
 #[derive(Debug)]
 pub(crate) struct Queries {
     state: Mutex<State>,
+    /// How many ended so, in the order of [`Outcome::ALL`].
+    ended: [AtomicU64; 4],
+    samples_read: AtomicU64,
     /// What all of them together may take.
     pub(super) memory: QueryMemory,
 }
@@ -59,7 +98,7 @@ pub(super) struct Ended {
     pub(super) begun_ms: i64,
     pub(super) took: Duration,
     pub(super) samples_read: u64,
-    pub(super) is_answered: bool,
+    pub(super) outcome: Outcome,
 }
 
 /// A turn to run a query, and its place in the list. Given back when it is dropped.
@@ -68,7 +107,34 @@ pub(super) struct Turn {
     queries: Arc<Queries>,
     id: u64,
     pub(super) samples_read: u64,
-    pub(super) is_answered: bool,
+    pub(super) outcome: Outcome,
+}
+
+/// Somebody who waits for a turn; whoever goes meanwhile is counted.
+pub(super) struct Patience<'q> {
+    queries: &'q Queries,
+    is_over: bool,
+}
+
+impl Patience<'_> {
+    /// There is a turn.
+    pub(super) fn rewarded(mut self) {
+        self.is_over = true;
+    }
+
+    /// There was none in time.
+    pub(super) fn exhausted(mut self) {
+        self.is_over = true;
+        self.queries.count(Outcome::Timeout);
+    }
+}
+
+impl Drop for Patience<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.queries.count(Outcome::Canceled);
+        }
+    }
 }
 
 impl Queries {
@@ -82,7 +148,34 @@ impl Queries {
                 active: BTreeMap::new(),
                 slowest: Vec::new(),
             }),
+            ended: Default::default(),
+            samples_read: AtomicU64::new(0),
             memory: QueryMemory::new(bytes_max),
+        }
+    }
+
+    fn count(&self, outcome: Outcome) {
+        if let Some(counter) = self.ended.get(outcome as usize) {
+            counter.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// How many ended how.
+    pub(super) fn ended(&self) -> impl Iterator<Item = (Outcome, u64)> {
+        let counts = self.ended.iter().map(|count| count.load(Relaxed));
+        Outcome::ALL.into_iter().zip(counts)
+    }
+
+    /// Samples that those that have ended read.
+    pub(super) fn samples_read(&self) -> u64 {
+        self.samples_read.load(Relaxed)
+    }
+
+    /// Begins to wait for a turn.
+    pub(super) fn patience(&self) -> Patience<'_> {
+        Patience {
+            queries: self,
+            is_over: false,
         }
     }
 
@@ -125,7 +218,7 @@ impl Queries {
             queries: self.clone(),
             id,
             samples_read: 0,
-            is_answered: false,
+            outcome: Outcome::default(),
         }
     }
 
@@ -153,10 +246,16 @@ impl Queries {
         self.lock().slowest.clone()
     }
 
-    /// Ends a query; `false` when none of that number runs.
-    pub(super) fn kill(&self, id: u64) -> bool {
+    /// How many of this tenant wait.
+    pub(super) fn waiting_of(&self, tenant: &str) -> usize {
+        self.lock().waiting.get(tenant).map_or(0, VecDeque::len)
+    }
+
+    /// Ends a query; `false` when none of that number runs, or none of the tenant, if it must be one's.
+    pub(super) fn kill(&self, id: u64, tenant: Option<&str>) -> bool {
         let state = self.lock();
-        let found = state.active.get(&id);
+        let is_its = |active: &&Active| tenant.is_none_or(|tenant| active.about.tenant == tenant);
+        let found = state.active.get(&id).filter(is_its);
         found.is_some_and(|active| {
             active.cancel.cancel();
             true
@@ -215,13 +314,15 @@ impl Drop for Waiting<'_> {
 
 impl Drop for Turn {
     fn drop(&mut self) {
+        self.queries.count(self.outcome);
+        self.queries.samples_read.fetch_add(self.samples_read, Relaxed);
         let mut state = self.queries.lock();
         let ended = state.active.remove(&self.id).map(|active| Ended {
             about: active.about,
             begun_ms: active.begun_ms,
             took: active.begun.elapsed(),
             samples_read: self.samples_read,
-            is_answered: self.is_answered,
+            outcome: self.outcome,
         });
         if let Some(ended) = ended {
             let slowest = &mut state.slowest;
@@ -317,11 +418,13 @@ mod tests {
         };
         let mut turn = poll(&mut asked).expect("there is a turn");
         let id = queries.active()[0].0;
-        assert!(!queries.kill(id + 1));
-        assert!(queries.kill(id) && flag.is_set());
+        assert!(!queries.kill(id + 1, None) && !queries.kill(id, Some("b")));
+        assert!(!flag.is_set());
+        assert!(queries.kill(id, Some("a")) && flag.is_set());
         turn.samples_read = 7;
+        turn.outcome = Outcome::Canceled;
         drop(turn);
-        assert!(!queries.kill(id));
+        assert!(!queries.kill(id, None));
         assert_eq!(queries.slowest()[0].samples_read, 7);
         for _ in 0..2 * SLOWEST_MAX {
             drop(poll(&mut ask(&queries, "b")));
@@ -329,5 +432,20 @@ mod tests {
         let slowest = queries.slowest();
         assert_eq!(slowest.len(), SLOWEST_MAX);
         assert!(slowest.windows(2).all(|pair| pair[0].took >= pair[1].took));
+        queries.patience().exhausted();
+        queries.patience().rewarded();
+        drop(queries.patience());
+        let ended: Vec<_> = queries
+            .ended()
+            .map(|(outcome, count)| (outcome.as_str(), count))
+            .collect();
+        let failed = 2 * SLOWEST_MAX as u64;
+        let wanted = [
+            ("answered", 0),
+            ("failed", failed),
+            ("canceled", 2),
+            ("timeout", 1),
+        ];
+        assert_eq!((ended.as_slice(), queries.samples_read()), (wanted.as_slice(), 7));
     }
 }

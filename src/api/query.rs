@@ -4,7 +4,7 @@ use super::envelope::{self, Notes};
 use super::error::ApiError;
 use super::params::{Params, invalid, parse_duration_s};
 use super::pieces::{Out, answer};
-use super::queries::{About, Turn};
+use super::queries::{About, Outcome, Turn};
 use super::state::App;
 use super::tenant::Tenant;
 use super::{json, query_json};
@@ -157,17 +157,21 @@ async fn run(app: &Arc<App>, tenant: Arc<Tenant>, mut asked: Asked) -> Result<Re
     let begun = Instant::now();
     let cancel = CancelFlag::default();
     asked.options.cancel = cancel.clone();
+    let patience = app.queries.patience();
     let turn = app.queries.turn(asked.about(&tenant), cancel.clone());
     let Ok(mut turn) = timeout(asked.timeout, turn).await else {
+        patience.exhausted();
         let message = "query timed out in query queue: too many queries at once (query.concurrency)";
         return Err(ApiError::timeout(message));
     };
+    patience.rewarded();
     let queued = begun.elapsed();
     asked.options.timeout = Some(asked.timeout.saturating_sub(queued));
     let slow = app.config.load().query.slow;
     let mut ends_query = EndsQuery(Some(cancel));
     let answered = answer(json::CONTENT_TYPE, move |out| {
         let done = evaluate(&tenant, &asked, &mut turn, queued, out);
+        turn.outcome = Outcome::of(&done);
         let took = begun.elapsed();
         if took >= slow {
             tracing::info!(
@@ -203,7 +207,6 @@ fn evaluate(
     let mut answer = answer?;
     let evaluated = begun.elapsed();
     turn.samples_read = answer.samples_read;
-    turn.is_answered = true;
     let mut notes = Notes {
         warnings: std::mem::take(&mut answer.warnings),
         infos: std::mem::take(&mut answer.infos),

@@ -185,7 +185,9 @@ mod tests {
             assert_eq!(String::from_utf8_lossy(&buffer), wanted);
         }
         let mut buffer = Vec::new();
-        [1_000_050, 20_000].map(|timestamp_ms| number_of_seconds(&mut buffer, timestamp_ms));
+        for timestamp_ms in [1_000_050, 20_000] {
+            number_of_seconds(&mut buffer, timestamp_ms);
+        }
         assert_eq!(buffer, b"1000.0520");
     }
 

@@ -3,10 +3,9 @@
 use super::error::ApiError;
 use super::self_metrics::RouteMetrics;
 use super::state::App;
-use super::{
-    admin, exemplars, federate, listing, metadata, query, remote_read, remote_write, search, self_metrics,
-    status,
-};
+use super::{absent, admin, admin_tsdb, browser, notifications, openapi};
+use super::{exemplars, federate, listing, metadata, search};
+use super::{query, query_text, remote_read, remote_write, self_metrics, status};
 use crate::base::keyed;
 use crate::config::credentials::Scope;
 use axum::Router;
@@ -26,16 +25,18 @@ const REQUEST_ID_BYTES_MAX: usize = 128;
 
 /// Whom a route is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Access {
+pub(super) enum Access {
     /// Whoever asks, also before the database is open.
     Open,
+    /// Who has this scope, also before the database is open.
+    Early(Scope),
     /// Who has this scope, once the database is open.
     Needs(Scope),
 }
 
 /// Whose data a route is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Of {
+pub(super) enum Of {
     /// That of the tenant that the request names.
     Tenant,
     /// That of all tenants, so that a credential for one tenant is not enough.
@@ -44,19 +45,20 @@ enum Of {
     Nobody,
 }
 
-const OPEN: Access = Access::Open;
-const READ: Access = Access::Needs(Scope::Read);
+pub(super) const OPEN: Access = Access::Open;
+pub(super) const EARLY: Access = Access::Early(Scope::Read);
+pub(super) const READ: Access = Access::Needs(Scope::Read);
 const WRITE: Access = Access::Needs(Scope::Write);
-const ADMIN: Access = Access::Needs(Scope::Admin);
+pub(super) const ADMIN: Access = Access::Needs(Scope::Admin);
 
-struct Route {
-    path: &'static str,
+pub(super) struct Route {
+    pub(super) path: &'static str,
     access: Access,
     of: Of,
     handler: MethodRouter<Arc<App>>,
 }
 
-fn route(path: &'static str, access: Access, of: Of, handler: MethodRouter<Arc<App>>) -> Route {
+pub(super) fn route(path: &'static str, access: Access, of: Of, handler: MethodRouter<Arc<App>>) -> Route {
     Route {
         path,
         access,
@@ -71,17 +73,26 @@ fn reading(path: &'static str, handler: MethodRouter<Arc<App>>) -> Route {
 }
 
 /// Every route with whom it is for and whose data it is about.
-fn routes() -> Vec<Route> {
+pub(super) fn routes() -> Vec<Route> {
+    let mut all = own_routes();
+    all.extend(status::routes());
+    all.extend(absent::routes());
+    all.extend(notifications::routes());
+    all.extend(admin_tsdb::routes());
+    all
+}
+
+fn own_routes() -> Vec<Route> {
+    let format_query = get(query_text::format).post(query_text::format);
+    let parse_query = get(query_text::parsed).post(query_text::parsed);
     vec![
-        route("/-/healthy", OPEN, Of::Nobody, get(status::healthy)),
-        route("/-/ready", OPEN, Of::Nobody, get(status::ready)),
         route(
             "/-/reload",
             ADMIN,
             Of::All,
             post(admin::reload).put(admin::reload),
         ),
-        route("/version", READ, Of::Nobody, get(status::version)),
+        route("/-/quit", ADMIN, Of::All, post(admin::quit).put(admin::quit)),
         route("/metrics", READ, Of::All, get(self_metrics::metrics)),
         route("/api/v1/write", WRITE, Of::Tenant, post(remote_write::write)),
         route("/api/v1/push", WRITE, Of::Tenant, post(remote_write::write)),
@@ -120,6 +131,9 @@ fn routes() -> Vec<Route> {
             get(search::label_values).post(search::label_values),
         ),
         reading("/federate", get(federate::federate)),
+        route("/api/v1/format_query", READ, Of::Nobody, format_query),
+        route("/api/v1/parse_query", READ, Of::Nobody, parse_query),
+        route("/api/v1/openapi.yaml", READ, Of::Nobody, get(openapi::document)),
         route(
             "/api/v1/ingest/rejections",
             READ,
@@ -182,13 +196,14 @@ pub(super) fn router(app: &Arc<App>) -> Router {
         router = router.route(path, handler.fallback(wrong_method).layer(gate(path, access, of)));
     }
     let nothing = any(|| async { ApiError::not_found("there is no such route") });
-    router
+    let router = router
         .fallback_service(
             nothing
                 .layer(gate(OTHER, READ, Of::Nobody))
                 .with_state(app.clone()),
         )
-        .with_state(app.clone())
+        .with_state(app.clone());
+    browser::surround(router, app)
 }
 
 async fn wrong_method() -> ApiError {
@@ -234,12 +249,14 @@ async fn pass(State(gate): State<Gate>, mut request: Request, next: Next) -> Res
 impl Gate {
     /// Lets a request in, with its caller and its tenant for the handler.
     async fn admit(&self, request: &mut Request) -> Result<(), ApiError> {
-        let Access::Needs(scope) = self.access else {
-            return Ok(());
+        let (scope, is_early) = match self.access {
+            Access::Open => return Ok(()),
+            Access::Early(scope) => (scope, true),
+            Access::Needs(scope) => (scope, false),
         };
         let headers = request.headers();
         let caller = self.app.authorize(scope, headers).await?;
-        if !self.app.tenants.has_begun() {
+        if !is_early && !self.app.tenants.has_begun() {
             return Err(ApiError::unavailable("the database is being opened"));
         }
         let tenant = match self.of {
@@ -305,6 +322,8 @@ mod tests {
         (folder, crate::api::Server::bind(config, sources).expect("a port"))
     }
 
+    const REPLAY: &str = "/api/v1/status/walreplay";
+
     #[test]
     fn until_the_database_is_open_all_but_health_is_503() {
         let (_folder, server) = opening();
@@ -323,8 +342,8 @@ mod tests {
                 let response = runtime.block_on(asked).expect("an answer");
                 let status = response.status().as_u16();
                 match (route.path, method) {
-                    ("/-/healthy", "GET") => assert_eq!(status, 200),
-                    ("/-/healthy" | "/-/ready", "POST") => assert_eq!(status, 405),
+                    ("/-/healthy" | REPLAY, "GET") => assert_eq!(status, 200),
+                    ("/-/healthy" | "/-/ready" | REPLAY, "POST") => assert_eq!(status, 405),
                     _ => assert_eq!(
                         (status, response.headers().contains_key(header::RETRY_AFTER)),
                         (503, true)
@@ -340,10 +359,61 @@ mod tests {
         for route in routes() {
             let is_health = matches!(route.path, "/-/healthy" | "/-/ready");
             assert_eq!(route.access == Access::Open, is_health, "{}", route.path);
-            let is_admin = route.path.contains("/admin/") || route.path == "/-/reload";
+            let is_admin = route.path.contains("/admin/") || matches!(route.path, "/-/reload" | "/-/quit");
             assert_eq!(route.access == ADMIN, is_admin, "{}", route.path);
-            let has_tenant = route.path.starts_with("/api/") || route.path == "/federate";
-            assert_eq!(route.of == Of::Tenant, has_tenant, "{}", route.path);
+            assert_eq!(route.access == EARLY, route.path == REPLAY, "{}", route.path);
+        }
+    }
+
+    /// Beside these, routes are about the data of one tenant.
+    #[test]
+    fn whose_data_a_route_is_about_is_known() {
+        let all = [
+            "/-/quit",
+            "/-/reload",
+            "/metrics",
+            "config",
+            "flags",
+            "runtimeinfo",
+            "self_metrics",
+        ];
+        let nobody = [
+            "/-/healthy",
+            "/-/ready",
+            "/version",
+            "buildinfo",
+            "walreplay",
+            "active_queries",
+            "slow_queries",
+            "kill",
+            "features",
+            "format_query",
+            "parse_query",
+            "openapi.yaml",
+            "targets",
+            "targets/metadata",
+            "relabel_steps",
+            "scrape_pools",
+            "scrape_pools/config",
+            "alertmanagers",
+            "rules",
+            "alerts",
+            "notifications",
+            "notifications/live",
+        ];
+        let is_in = |names: &[&str], path: &str| {
+            let is_one = |name: &&str| {
+                path == *name || path.strip_suffix(*name).is_some_and(|rest| rest.ends_with('/'))
+            };
+            names.iter().any(is_one)
+        };
+        for route in routes() {
+            let of = match () {
+                () if is_in(&nobody, route.path) => Of::Nobody,
+                () if is_in(&all, route.path) => Of::All,
+                () => Of::Tenant,
+            };
+            assert_eq!(route.of, of, "{}", route.path);
         }
     }
 }

@@ -117,23 +117,25 @@ struct Snapshot {
 }
 
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
-    let text = aside(move || {
-        let snapshot = app.snapshot()?;
-        let mut page = Page::default();
-        for family in FAMILIES {
-            if !app.tenants.is_enabled && family.name.starts_with("narthex_tenant") {
-                continue;
-            }
-            page.family(family);
-            app.write_family(family.name, &snapshot, &mut page);
-        }
-        Ok(page.finish())
-    })
-    .await?;
+    let text = aside(move || Ok(app.metrics_page()?.text())).await?;
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
 }
 
 impl App {
+    /// All families with their values of this moment.
+    pub(super) fn metrics_page(&self) -> Result<Page, ApiError> {
+        let snapshot = self.snapshot()?;
+        let mut page = Page::default();
+        for family in FAMILIES {
+            if !self.tenants.is_enabled && family.name.starts_with("narthex_tenant") {
+                continue;
+            }
+            page.family(family);
+            self.write_family(family.name, &snapshot, &mut page);
+        }
+        Ok(page)
+    }
+
     fn snapshot(&self) -> Result<Snapshot, ApiError> {
         let mut snapshot = Snapshot::default();
         for tenant in self.tenants.list() {
@@ -155,11 +157,30 @@ impl App {
     fn write_family(&self, name: &str, snapshot: &Snapshot, page: &mut Page) {
         match name {
             "narthex_build_info" => page.sample(name, &[("version", env!("CARGO_PKG_VERSION"))], 1.0),
+            _ if name.starts_with("narthex_quer") => self.write_queries(name, page),
             _ if name.starts_with("process_") => write_process(name, page),
             _ if name.starts_with("narthex_tenant") => snapshot.write_tenants(name, page),
             _ if self.write_server(name, page) => {}
             _ => snapshot.write(name, page),
         }
+    }
+
+    fn write_queries(&self, name: &str, page: &mut Page) {
+        let queries = &self.queries;
+        let value = match name {
+            "narthex_queries_total" => {
+                let ended = queries.ended();
+                return ended.for_each(|(outcome, count)| {
+                    page.sample(name, &[("outcome", outcome.as_str())], count as f64);
+                });
+            }
+            "narthex_queries_running" => queries.counts().0 as f64,
+            "narthex_queries_waiting" => queries.counts().1 as f64,
+            "narthex_query_memory_bytes" => queries.memory.used_bytes() as f64,
+            "narthex_query_samples_total" => queries.samples_read() as f64,
+            _ => unreachable!("BUG: {name} is documented and nobody writes it"),
+        };
+        page.sample(name, &[], value);
     }
 
     /// Whether it is one of the server's own.

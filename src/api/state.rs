@@ -4,14 +4,36 @@ use super::admission::Admission;
 use super::auth::Auth;
 use super::error::ApiError;
 use super::lifecycle::Command;
+use super::notifications::Notifications;
 use super::queries::Queries;
 use super::self_metrics::ServerMetrics;
 use super::tenants::Tenants;
+use crate::base::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use arc_swap::ArcSwap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use tokio::sync::{Semaphore, mpsc};
 use tracing::Span;
+
+/// Moments of a server, in milliseconds since 1970.
+#[derive(Debug)]
+pub(crate) struct Times {
+    pub(super) started_ms: i64,
+    /// When the configuration was read that holds.
+    pub(super) configured_ms: AtomicI64,
+}
+
+impl Times {
+    /// Both now.
+    pub(super) fn now() -> Self {
+        let now_ms = SystemClock.now_ms();
+        Self {
+            started_ms: now_ms,
+            configured_ms: AtomicI64::new(now_ms),
+        }
+    }
+}
 
 /// Shared by all requests of a server.
 #[derive(Debug)]
@@ -25,6 +47,8 @@ pub(crate) struct App {
     pub(super) reads: Arc<Semaphore>,
     pub(super) queries: Arc<Queries>,
     pub(super) metrics: ServerMetrics,
+    pub(super) notifications: Notifications,
+    pub(super) times: Times,
     pub(super) commands: mpsc::Sender<Command>,
     /// Only programs on this machine can connect.
     pub(super) is_loopback: bool,

@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::config::tenants::TenantName;
 use crate::db::Db;
 use crate::engine::error::Error;
+use crate::engine::head_labels::HeadLabels;
 use crate::engine::options::Options;
 use crate::engine::progress::OpenProgress;
 use crate::head::HeadMemory;
@@ -44,7 +45,8 @@ pub(crate) struct Tenant {
     senders: Quota,
     /// What they owe together.
     total: Quota,
-    last_walk: LastWalk,
+    last_memory: LastWalk<HeadMemory>,
+    last_labels: LastWalk<HeadLabels>,
 }
 
 impl Tenant {
@@ -58,7 +60,8 @@ impl Tenant {
             journal: Journal::default(),
             senders: Quota::default(),
             total: Quota::default(),
-            last_walk: LastWalk::default(),
+            last_memory: LastWalk::default(),
+            last_labels: LastWalk::default(),
         }
     }
 
@@ -75,6 +78,15 @@ impl Tenant {
         let db = Db::open(Options::in_memory().background(false))?;
         tenant.opened.get_or_init(|| Some(db));
         Ok(tenant)
+    }
+
+    /// The same under the name that somebody asks for.
+    pub(super) fn absent_as(&self, name: TenantName) -> Self {
+        let tenant = Self::new(name, Intake::default(), true);
+        if let Some(opened) = self.opened.get() {
+            tenant.opened.get_or_init(|| opened.clone());
+        }
+        tenant
     }
 
     /// Its database, once it is open.
@@ -124,9 +136,16 @@ impl Tenant {
     }
 
     /// Memory of the head, as it is or was lately.
-    pub(super) fn memory(&self, db: &Db) -> HeadMemory {
+    pub(super) fn memory(&self, db: &Db) -> Arc<HeadMemory> {
         let begun = Instant::now();
-        self.last_walk.memory(begun, || (db.memory(), begun.elapsed()))
+        self.last_memory.get(begun, || (db.memory(), begun.elapsed()))
+    }
+
+    /// The labels that the series in memory have most of, as they are or were lately.
+    pub(super) fn head_labels(&self, db: &Db, most: usize) -> Arc<HeadLabels> {
+        let begun = Instant::now();
+        self.last_labels
+            .get(begun, || (db.head_labels(most), begun.elapsed()))
     }
 
     /// Refuses a write while the sender or the tenant owes too much.

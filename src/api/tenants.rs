@@ -32,7 +32,7 @@ pub(crate) struct Tenants {
     header: HeaderName,
     anonymous: Arc<Tenant>,
     /// In place of any that is not there.
-    absent: Arc<Tenant>,
+    absent: Tenant,
     /// The anonymous one among them.
     known: RwLock<Known>,
 }
@@ -76,7 +76,7 @@ impl Tenants {
             header: HeaderName::from_bytes(config.tenants.header.as_bytes())
                 .expect("BUG: the configuration takes what is no header's name"),
             anonymous: anonymous.expect("BUG: there is an anonymous tenant"),
-            absent: Arc::new(Tenant::absent()?),
+            absent: Tenant::absent()?,
             known: RwLock::new(known),
         })
     }
@@ -205,7 +205,7 @@ impl App {
         let known = self.tenants.read().get(&name).cloned();
         match (known, scope) {
             (Some(tenant), _) => tenant.db().map(|_| tenant.clone()),
-            (None, Scope::Read) => Ok(self.tenants.absent.clone()),
+            (None, Scope::Read) => Ok(Arc::new(self.tenants.absent.absent_as(name))),
             (None, Scope::Write) if method == Method::POST => self.create(name).await,
             (None, _) => Err(ApiError::not_found(format!("there is no tenant {name}"))),
         }

@@ -1,8 +1,7 @@
-//! What a walk over the whole head found, kept for a while: a scrape walks again only after a thousand times as long as the walk
+//! What a walk over a whole head found, kept for a while: a scrape walks again only after a thousand times as long as the walk
 //! took, so that however often somebody scrapes, walks take a thousandth of a core at most.
 
-use crate::head::HeadMemory;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How many times as long as it took a walk is shown.
@@ -11,25 +10,33 @@ const SHOWN_PER_WALK: u32 = 1000;
 const SHOWN_MAX: Duration = Duration::from_secs(120);
 
 /// The last walk over a head.
-#[derive(Debug, Default)]
-pub(super) struct LastWalk {
+#[derive(Debug)]
+pub(super) struct LastWalk<T> {
     /// What it found, and until when that is shown.
-    found: Mutex<Option<(HeadMemory, Instant)>>,
+    found: Mutex<Option<(Arc<T>, Instant)>>,
 }
 
-impl LastWalk {
+impl<T> Default for LastWalk<T> {
+    fn default() -> Self {
+        Self {
+            found: Mutex::new(None),
+        }
+    }
+}
+
+impl<T> LastWalk<T> {
     /// What the last walk found, or a new one. Who asks meanwhile waits for it.
-    pub(super) fn memory(&self, now: Instant, walk: impl FnOnce() -> (HeadMemory, Duration)) -> HeadMemory {
+    pub(super) fn get(&self, now: Instant, walk: impl FnOnce() -> (T, Duration)) -> Arc<T> {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((memory, until)) = &*found
+        if let Some((known, until)) = &*found
             && now < *until
         {
-            return memory.clone();
+            return known.clone();
         }
-        let (memory, took) = walk();
-        let shown = took.saturating_mul(SHOWN_PER_WALK).min(SHOWN_MAX);
-        *found = Some((memory.clone(), now + shown));
-        memory
+        let (new, took) = walk();
+        let (new, shown) = (Arc::new(new), took.saturating_mul(SHOWN_PER_WALK).min(SHOWN_MAX));
+        *found = Some((new.clone(), now + shown));
+        new
     }
 }
 
@@ -42,14 +49,8 @@ mod tests {
         let last = LastWalk::default();
         let begun = Instant::now();
         let ask = |after_ms: u64, series: u64, took_ms: u64| {
-            let walk = || {
-                let memory = HeadMemory {
-                    series,
-                    ..HeadMemory::default()
-                };
-                (memory, Duration::from_millis(took_ms))
-            };
-            last.memory(begun + Duration::from_millis(after_ms), walk).series
+            let walk = || (series, Duration::from_millis(took_ms));
+            *last.get(begun + Duration::from_millis(after_ms), walk)
         };
         assert_eq!(ask(0, 1, 30), 1);
         assert_eq!(ask(29_999, 2, 30), 1);

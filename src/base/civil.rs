@@ -117,6 +117,23 @@ pub(crate) fn rfc3339_ms(text: &str) -> Option<i64> {
     (is_date && is_time).then_some(1000 * seconds + ms)
 }
 
+/// A time in milliseconds since 1970 as RFC 3339 has it.
+#[cfg(feature = "server")]
+pub(crate) fn rfc3339(timestamp_ms: i64) -> String {
+    let at = DateTime::of_seconds(timestamp_ms.div_euclid(1000));
+    let ms = timestamp_ms.rem_euclid(1000);
+    let DateTime {
+        year,
+        month,
+        day,
+        hour,
+        minute,
+        second,
+        ..
+    } = at;
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
+}
+
 /// Numbers of so many digits each.
 #[cfg(feature = "server")]
 fn numbers<const N: usize>(text: &str, between: char, digits: [usize; N]) -> Option<[i64; N]> {
@@ -157,6 +174,9 @@ mod tests {
             ("2023-11-14T22:13:2éZ", None),
         ] {
             assert_eq!(rfc3339_ms(text), wanted, "{text}");
+        }
+        for timestamp_ms in [0, -1, 1_700_000_000_050, -62_135_596_800_000] {
+            assert_eq!(rfc3339_ms(&rfc3339(timestamp_ms)), Some(timestamp_ms));
         }
     }
 

@@ -53,6 +53,23 @@ impl Config {
     }
 }
 
+impl Config {
+    /// The settings with their values as they were written; those with tables, which may hold secrets, are not among them.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = (&'static str, String)> {
+        self.effective.iter().filter_map(|(setting, raw)| match raw {
+            Raw::Text(text) => Some((setting.key, text.clone())),
+            Raw::Map(pairs) => {
+                let pairs: Vec<String> = pairs
+                    .iter()
+                    .map(|(name, value)| format!("{name}={value}"))
+                    .collect();
+                Some((setting.key, pairs.join(",")))
+            }
+            Raw::Tables(_) => None,
+        })
+    }
+}
+
 fn write_value(text: &mut String, setting: &Setting, name: &str, raw: &Raw) {
     let _ = match raw {
         Raw::Text(value) if matches!(setting.kind, Kind::Count | Kind::Number) => {

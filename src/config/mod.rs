@@ -82,6 +82,10 @@ pub(crate) struct Http {
     pub(crate) shutdown_timeout: Duration,
     /// Origins that browsers may read answers from; anchored.
     pub(crate) cors_origin: String,
+    /// Series can be deleted and snapshots be made.
+    pub(crate) has_admin_api: bool,
+    /// The server can be told to stop.
+    pub(crate) has_quit: bool,
 }
 
 /// Files in PEM.
@@ -176,6 +180,8 @@ impl Config {
             queue_timeout: fresh.http.queue_timeout,
             body_timeout: fresh.http.body_timeout,
             retry_after: fresh.http.retry_after,
+            has_admin_api: fresh.http.has_admin_api,
+            has_quit: fresh.http.has_quit,
             ..config.http
         };
         config.ingest.clone_from(&fresh.ingest);

@@ -461,6 +461,8 @@ fn read_all(effective: &Effective, faults: &mut Vec<String>) -> Option<Config> {
             retry_after: reader.positive("http.retry_after"),
             shutdown_timeout: reader.positive("http.shutdown_timeout"),
             cors_origin: reader.regex("http.cors_origin"),
+            has_admin_api: reader.is_true("http.admin_api"),
+            has_quit: reader.is_true("http.lifecycle"),
         },
         ingest: reader.ingest(),
         tenants: reader.tenants(),

@@ -116,6 +116,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         .alias("RUST_LOG")
         .reloads(),
     setting("log_format", Kind::Choice(&["text", "json"]), "text", "How it is logged: lines for people or JSON objects."),
+    setting("enable_feature", Kind::Text, "", "Features of Prometheus' name, separated by commas, that change what queries answer: promql-delayed-name-removal, use-start-timestamps, type-and-unit-labels, promql-per-step-stats. Names of other features are accepted and warned about.").reloads(),
     setting("ingest.samples_per_second", Kind::Number, "0", "Samples that one sender may write in a second, in the long run; beyond it requests get 429. A sender is a user or token, or everyone who is not asked. 0 is no limit.").reloads(),
     setting("ingest.relabel", Kind::Tables, "", "Rules that change or drop series that are written, one after the other: tables with the fields of Prometheus' write_relabel_configs (source_labels, separator, regex, modulus, target_label, replacement, action). What is dropped counts as written.").reloads(),
     setting("ha.cluster_label", Kind::Text, "", "Label that names the cluster of a pair of senders that scrape the same targets; with ha.replica_label it turns election on: of each cluster one replica is stored.").reloads(),
@@ -140,6 +141,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("query.concurrency", Kind::Count, "20", "Queries that are worked on at the same time; the others wait, tenants taking turns."),
     setting("query.slow", Kind::Duration, "5s", "Queries that take longer are logged.").reloads(),
     setting("http.cors_origin", Kind::Text, ".*", "A regular expression for origins that browsers may read answers from."),
+    setting("http.admin_api", Kind::Choice(&["true", "false"]), "false", "Whether series can be deleted and snapshots be made over HTTP, as Prometheus' --web.enable-admin-api.").reloads(),
+    setting("http.lifecycle", Kind::Choice(&["true", "false"]), "false", "Whether `POST /-/quit` stops the server.").reloads(),
     setting("http.body_bytes", Kind::Size, "32MiB", "Largest body of a request as it is sent; larger ones get 413.").reloads(),
     setting("http.decoded_bytes", Kind::Size, "32MiB", "Largest body of a request once it is decompressed; larger ones get 400.").reloads(),
     setting("http.concurrency", Kind::Count, "64", "Requests that are worked on at the same time; the others wait."),

@@ -15,6 +15,8 @@ use crate::engine::chunks::ChunkCursor;
 use crate::engine::deletions::DeletionInfo;
 use crate::engine::doctor::{self, Diagnosis};
 use crate::engine::error::Error;
+#[cfg(feature = "server")]
+use crate::engine::head_labels::HeadLabels;
 use crate::engine::inventory::SegmentInfo;
 use crate::engine::listing::{ListOptions, Listing, SeriesCount};
 use crate::engine::options::{Options, Precision};
@@ -335,6 +337,12 @@ impl Db {
     /// Series by metric and by label name.
     pub fn cardinality(&self) -> Result<CardinalityReport, Error> {
         self.engine().cardinality()
+    }
+
+    /// The labels that the series in memory have most of, at most `most` in each list.
+    #[cfg(feature = "server")]
+    pub(crate) fn head_labels(&self, most: usize) -> HeadLabels {
+        self.engine().head_labels(most)
     }
 
     /// How many distinct series there are in `range`, also by metric and by label name with its values; a series counts

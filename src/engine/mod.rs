@@ -21,6 +21,8 @@ mod events;
 mod flush;
 mod folder;
 mod frozen_source;
+#[cfg(feature = "server")]
+pub(crate) mod head_labels;
 pub(crate) mod inventory;
 pub(crate) mod listing;
 pub(crate) mod manifest;

@@ -2,8 +2,12 @@
 
 use super::Head;
 use super::series::{Extra, SealedChunk, Series};
+#[cfg(feature = "server")]
+use super::slab::Slab;
 use crate::index::LiveIndexBytes;
 use std::mem::size_of;
+#[cfg(feature = "server")]
+use std::sync::Arc;
 use std::sync::PoisonError;
 
 /// Bytes of the head by part.
@@ -70,6 +74,24 @@ impl Head {
     /// Series in memory.
     pub(crate) fn series_count(&self) -> u64 {
         self.read_index().series_count()
+    }
+
+    /// Chunks in memory, open ones included. Walks over all series; locks one slab at a time.
+    #[cfg(feature = "server")]
+    pub(crate) fn chunk_count(&self) -> u64 {
+        let slabs = self.slabs.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let chunks = |series: &Series| {
+            let extra = series.extra.as_deref();
+            let rare = extra.map_or(0, |extra| {
+                extra.sealed.len() + usize::from(extra.histogram.is_some())
+            });
+            rare + usize::from(series.open.count() > 0)
+        };
+        let of_slab = |slab: &Arc<Slab>| -> usize {
+            let locked = slab.lock();
+            locked.series.iter().filter(|one| one.alive).map(chunks).sum()
+        };
+        slabs.iter().map(of_slab).sum::<usize>() as u64
     }
 
     /// Walks over everything; locks one part at a time.

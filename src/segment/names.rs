@@ -11,6 +11,9 @@ pub(crate) const MANIFEST: &str = "MANIFEST";
 /// Folder for files that are put aside.
 pub(crate) const QUARANTINE: &str = "quarantine";
 
+/// Folder for snapshots that were asked for over HTTP.
+pub(crate) const SNAPSHOTS: &str = "snapshots";
+
 const CHECKPOINT_PREFIX: &str = "checkpoint-";
 const CHECKPOINT_SUFFIX: &str = ".ckpt";
 const SEGMENT_PREFIX: &str = "segment-";

@@ -19,6 +19,8 @@ mod golden;
 mod http;
 #[cfg(feature = "server")]
 mod http_api;
+#[cfg(feature = "server")]
+mod http_status;
 mod limits;
 mod memory;
 mod merging;

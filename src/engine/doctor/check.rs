@@ -139,7 +139,13 @@ impl Diagnosis {
             let path = self.dir.join(&name);
             let is_needed = |sequence: u64| manifest.segments.iter().any(|one| one.sequence == sequence);
             let is_retired = |sequence: u64| manifest.retired.contains(&sequence);
-            let known = [names::MANIFEST, names::QUARANTINE, io::LOCK_NAME].contains(&name.as_str());
+            let known = [
+                names::MANIFEST,
+                names::QUARANTINE,
+                names::SNAPSHOTS,
+                io::LOCK_NAME,
+            ];
+            let known = known.contains(&name.as_str());
             if known || names::summary_sequence(&name).is_some() {
                 continue;
             }

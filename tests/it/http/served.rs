@@ -66,6 +66,12 @@ impl Served {
         std::mem::replace(&mut self.folder, other)
     }
 
+    /// Waits for the end of one that was told to end by other means.
+    pub(crate) fn ended(mut self) -> Result<(), ServeError> {
+        let thread = self.thread.take().expect("it runs");
+        thread.join().expect("the server does not panic")
+    }
+
     fn end(&mut self) -> Result<(), ServeError> {
         self.handle.shutdown();
         match self.thread.take() {

@@ -1,12 +1,13 @@
 //! Whether the server lives, whether it can work, and what it is.
 
-use super::json;
-use super::state::App;
-use super::tenant::Tenant;
+use crate::api::json;
+use crate::api::state::App;
+use crate::api::tenant::Tenant;
 use crate::engine::progress::OpenProgress;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use serde_json::json;
 use std::sync::Arc;
 
 /// Tenants that are named in one answer.
@@ -55,6 +56,22 @@ fn names(tenants: &[&Arc<Tenant>]) -> String {
         .collect();
     let more = if tenants.len() > NAMES_MAX { ", ..." } else { "" };
     format!("{}{more}", names.join(", "))
+}
+
+/// How far the replay of the logs is, in bytes where Prometheus counts files. Answered from the first moment on.
+pub(super) async fn replay(State(app): State<Arc<App>>) -> Response {
+    let tenants = app.tenants.list();
+    let first: Vec<_> = tenants.iter().filter(|tenant| !tenant.is_new).collect();
+    let sum =
+        |bytes: fn(&OpenProgress) -> u64| first.iter().map(|tenant| bytes(&tenant.opening)).sum::<u64>();
+    let total = sum(OpenProgress::bytes_total);
+    let is_done = first.iter().all(|tenant| tenant.is_done());
+    let (current, state) = match sum(OpenProgress::bytes_done) {
+        _ if is_done => (total, "done"),
+        0 => (0, "waiting"),
+        done => (done.min(total), "in progress"),
+    };
+    json::success(json!({ "min": 0, "max": total, "current": current, "state": state }))
 }
 
 pub(super) async fn version() -> Response {

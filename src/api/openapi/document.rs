@@ -1,0 +1,185 @@
+//! The document, written as YAML. Texts are in double quotes with the escapes of JSON, which are a part of YAML's.
+
+use super::{Content, Kind, Parameter, Path, paths};
+use serde_json::Value;
+use std::fmt::Write as _;
+
+const TAGS: &[(&str, &str)] = &[
+    ("query", "PromQL."),
+    ("labels", "Series, their labels and what is said of metrics."),
+    ("status", "What the server says of itself."),
+    (
+        "absent",
+        "What Prometheus has and narthex has none of; answered as by a Prometheus without any.",
+    ),
+    ("remote", "Remote write and remote read."),
+    ("admin", "For operators; the scope admin is needed."),
+];
+
+const COMPONENTS: &str = r#"components:
+  schemas:
+    Success:
+      type: object
+      required: [status, data]
+      properties:
+        status: {type: string, enum: [success]}
+        data: {}
+        warnings: {type: array, items: {type: string}}
+        infos: {type: array, items: {type: string}}
+    Error:
+      type: object
+      required: [status, errorType, error]
+      properties:
+        status: {type: string, enum: [error]}
+        errorType: {type: string}
+        error: {type: string}
+    Notification:
+      type: object
+      required: [text, date, active]
+      properties:
+        text: {type: string}
+        date: {type: string, format: date-time}
+        active: {type: boolean}
+"#;
+
+/// The document in this version of OpenAPI.
+pub(super) fn write(version: &str) -> String {
+    let mut out = format!("openapi: {version}\n");
+    let _ = writeln!(
+        out,
+        "info:\n  title: narthex\n  version: {}\n  description: {}\nservers:\n  - url: /\ntags:",
+        quoted(env!("CARGO_PKG_VERSION")),
+        quoted(
+            "A remote storage for Prometheus with the API of Prometheus. Times are seconds since 1970 or RFC 3339."
+        )
+    );
+    for (name, help) in TAGS {
+        let _ = writeln!(out, "  - name: {name}\n    description: {}", quoted(help));
+    }
+    out.push_str("paths:\n");
+    for path in paths::all() {
+        let _ = writeln!(out, "  {}:", quoted(path.path));
+        for method in path.methods {
+            operation(&mut out, path, method, version == super::NEWER);
+        }
+    }
+    out.push_str(COMPONENTS);
+    out
+}
+
+fn operation(out: &mut String, path: &Path, method: &str, is_newer: bool) {
+    let words = path
+        .path
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty());
+    let id: Vec<&str> = words.chain([method]).collect();
+    let _ = writeln!(
+        out,
+        "    {method}:\n      operationId: {}\n      tags: [{}]\n      summary: {}",
+        id.join("-"),
+        path.tag,
+        quoted(path.summary)
+    );
+    let in_path = in_path(path.path);
+    let in_query: &[Parameter] = if method == "get" { path.params } else { &[] };
+    if in_path.is_some() || !in_query.is_empty() {
+        out.push_str("      parameters:\n");
+    }
+    if let Some(name) = in_path {
+        let _ = writeln!(
+            out,
+            "        - {{name: {name}, in: path, required: true, schema: {{type: string}}}}"
+        );
+    }
+    for parameter in in_query {
+        let _ = writeln!(
+            out,
+            "        - name: {}\n          in: query\n          required: {}\n          description: {}\n          schema: {}",
+            quoted(parameter.name),
+            parameter.is_needed,
+            quoted(parameter.help),
+            schema(parameter.kind)
+        );
+    }
+    if method != "get" && !path.params.is_empty() {
+        form(out, path.params);
+    } else if path.tag == "remote" && method == "post" {
+        out.push_str("      requestBody:\n        required: true\n        content:\n");
+        out.push_str("          application/x-protobuf: {schema: {type: string, format: binary}}\n");
+    }
+    answers(out, path.answer, is_newer);
+}
+
+/// The name of the part of a path that is free.
+fn in_path(path: &str) -> Option<&str> {
+    let (_, rest) = path.split_once('{')?;
+    rest.split_once('}').map(|parts| parts.0)
+}
+
+/// Parameters in a body; they may stand in the address as well.
+fn form(out: &mut String, params: &[Parameter]) {
+    out.push_str("      requestBody:\n        content:\n          application/x-www-form-urlencoded:\n");
+    out.push_str("            schema:\n              type: object\n");
+    let needed: Vec<String> = params
+        .iter()
+        .filter(|one| one.is_needed)
+        .map(|one| quoted(one.name))
+        .collect();
+    if !needed.is_empty() {
+        let _ = writeln!(out, "              required: [{}]", needed.join(", "));
+    }
+    out.push_str("              properties:\n");
+    for parameter in params {
+        let _ = writeln!(
+            out,
+            "                {}: {}",
+            quoted(parameter.name),
+            schema(parameter.kind)
+        );
+    }
+}
+
+fn schema(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Text | Kind::Duration => "{type: string}",
+        Kind::Time => "{oneOf: [{type: string, format: date-time}, {type: number}]}",
+        Kind::Number => "{type: integer}",
+        Kind::Truth => "{type: boolean}",
+        Kind::Texts => "{type: array, items: {type: string}}",
+    }
+}
+
+fn answers(out: &mut String, answer: Content, is_newer: bool) {
+    out.push_str("      responses:\n");
+    let binary = "{schema: {type: string, format: binary}}";
+    let text = "{schema: {type: string}}";
+    let success = "{schema: {$ref: \"#/components/schemas/Success\"}}";
+    let notification = "{itemSchema: {type: object, required: [data], properties: {data: {type: string, \
+                        contentMediaType: application/json, contentSchema: {$ref: \"#/components/schemas/Notification\"}}}}}";
+    let kinds: &[(&str, &str)] = match answer {
+        Content::Nothing => &[],
+        Content::Json => &[("application/json", success)],
+        Content::Lines => &[("application/x-ndjson", text)],
+        Content::Text => &[("text/plain", text)],
+        Content::Yaml => &[("application/yaml", text)],
+        Content::Protobuf => &[
+            ("application/x-protobuf", binary),
+            ("application/x-streamed-protobuf", binary),
+        ],
+        Content::Events => &[("text/event-stream", if is_newer { notification } else { text })],
+    };
+    if kinds.is_empty() {
+        out.push_str("        \"204\": {description: \"Done.\"}\n");
+    } else {
+        out.push_str("        \"200\":\n          description: \"The answer.\"\n          content:\n");
+    }
+    for (kind, schema) in kinds {
+        let _ = writeln!(out, "            {kind}: {schema}");
+    }
+    out.push_str("        default:\n          description: \"Why there is none.\"\n          content:\n");
+    out.push_str("            application/json: {schema: {$ref: \"#/components/schemas/Error\"}}\n");
+}
+
+fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
+}

@@ -1,0 +1,112 @@
+//! The routes as they are described, by tag.
+
+use super::parameters as p;
+use super::{Content, Parameter, Path};
+
+const fn path(
+    tag: &'static str,
+    methods: &'static [&'static str],
+    path: &'static str,
+    params: &'static [Parameter],
+    answer: Content,
+    summary: &'static str,
+) -> Path {
+    Path {
+        path,
+        tag,
+        methods,
+        summary,
+        params,
+        answer,
+    }
+}
+
+const GET: &[&str] = &["get"];
+const POST: &[&str] = &["post"];
+const GET_POST: &[&str] = &["get", "post"];
+const POST_PUT: &[&str] = &["post", "put"];
+
+use Content::{Events, Json, Lines, Nothing, Protobuf, Text, Yaml};
+
+pub(super) fn all() -> impl Iterator<Item = &'static Path> {
+    [QUERY, LABELS, STATUS, ABSENT, REMOTE, ADMIN]
+        .into_iter()
+        .flatten()
+}
+
+#[rustfmt::skip]
+const QUERY: &[Path] = &[
+    path("query", GET_POST, "/api/v1/query", p::INSTANT, Json, "Answers a query at one moment."),
+    path("query", GET_POST, "/api/v1/query_range", p::RANGE, Json, "Answers a query at each step of a range."),
+    path("query", GET_POST, "/api/v1/query_exemplars", p::EXEMPLARS, Json, "The exemplars of the series that a query selects."),
+    path("query", GET_POST, "/api/v1/format_query", p::QUERY_ONLY, Json, "The query as it reads best."),
+    path("query", GET_POST, "/api/v1/parse_query", p::QUERY_ONLY, Json, "The query as a tree."),
+];
+
+#[rustfmt::skip]
+const LABELS: &[Path] = &[
+    path("labels", GET_POST, "/api/v1/series", p::SERIES, Json, "The label sets of series."),
+    path("labels", GET_POST, "/api/v1/labels", p::LABELS, Json, "The label names of series."),
+    path("labels", GET, "/api/v1/label/{name}/values", p::LABELS, Json, "The values of a label."),
+    path("labels", GET, "/api/v1/metadata", p::METADATA, Json, "Type, help and unit of metrics."),
+    path("labels", GET_POST, "/api/v1/search/metric_names", p::SEARCH_METRICS, Lines, "Searches metrics."),
+    path("labels", GET_POST, "/api/v1/search/label_names", p::SEARCH, Lines, "Searches label names."),
+    path("labels", GET_POST, "/api/v1/search/label_values", p::SEARCH_VALUES, Lines, "Searches values of a label."),
+    path("labels", GET, "/federate", p::FEDERATE, Text, "The last samples of series, to be scraped."),
+];
+
+#[rustfmt::skip]
+const STATUS: &[Path] = &[
+    path("status", GET, "/api/v1/status/config", p::NONE, Json, "The configuration that holds, without secrets."),
+    path("status", GET, "/api/v1/status/flags", p::NONE, Json, "The settings as texts."),
+    path("status", GET, "/api/v1/status/runtimeinfo", p::NONE, Json, "What runs, where and since when."),
+    path("status", GET, "/api/v1/status/buildinfo", p::NONE, Json, "Versions."),
+    path("status", GET, "/api/v1/status/tsdb", p::TSDB, Json, "The series in memory and the labels they have most of."),
+    path("status", GET, "/api/v1/status/tsdb/blocks", p::NONE, Json, "The segments."),
+    path("status", GET, "/api/v1/status/walreplay", p::NONE, Json, "How far the opening is."),
+    path("status", GET, "/api/v1/status/self_metrics", p::SELF_METRICS, Json, "The figures of /metrics as JSON."),
+    path("status", GET, "/api/v1/status/active_queries", p::NONE, Json, "The queries that run."),
+    path("status", GET, "/api/v1/status/slow_queries", p::NONE, Json, "The queries that took longest."),
+    path("status", GET, "/api/v1/features", p::NONE, Json, "What of Prometheus' features there is."),
+    path("status", GET, "/api/v1/notifications", p::NONE, Json, "What an operator should see at once."),
+    path("status", GET, "/api/v1/notifications/live", p::NONE, Events, "The same as a stream of changes; 204 when 16 follow it."),
+    path("status", GET, "/api/v1/openapi.yaml", p::OPENAPI, Yaml, "This document."),
+    path("status", GET, "/-/healthy", p::NONE, Text, "Whether the server lives."),
+    path("status", GET, "/-/ready", p::NONE, Text, "Whether it can work."),
+    path("status", GET, "/version", p::NONE, Text, "Its version."),
+    path("status", GET, "/metrics", p::NONE, Text, "What it says of itself, to be scraped."),
+];
+
+#[rustfmt::skip]
+const ABSENT: &[Path] = &[
+    path("absent", GET, "/api/v1/targets", p::TARGETS, Json, "There are none."),
+    path("absent", GET, "/api/v1/targets/metadata", p::TARGETS_METADATA, Json, "There are none."),
+    path("absent", GET, "/api/v1/targets/relabel_steps", p::RELABEL_STEPS, Json, "There is no such pool."),
+    path("absent", GET, "/api/v1/scrape_pools", p::NONE, Json, "There are none."),
+    path("absent", GET, "/api/v1/scrape_pools/config", p::SCRAPE_POOL, Json, "There is no such pool."),
+    path("absent", GET, "/api/v1/alertmanagers", p::NONE, Json, "There are none."),
+    path("absent", GET, "/api/v1/rules", p::RULES, Json, "There are none."),
+    path("absent", GET, "/api/v1/alerts", p::NONE, Json, "There are none."),
+];
+
+#[rustfmt::skip]
+const REMOTE: &[Path] = &[
+    path("remote", POST, "/api/v1/write", p::NONE, Nothing, "Remote write 1.0 and 2.0."),
+    path("remote", POST, "/api/v1/push", p::NONE, Nothing, "The same."),
+    path("remote", POST, "/api/v1/receive", p::NONE, Nothing, "The same."),
+    path("remote", POST, "/api/v1/read", p::NONE, Protobuf, "Remote read."),
+    path("remote", GET, "/api/v1/ingest/rejections", p::NONE, Json, "What was refused, and why."),
+    path("remote", GET, "/api/v1/ingest/replicas", p::NONE, Json, "Which replicas are elected."),
+];
+
+#[rustfmt::skip]
+const ADMIN: &[Path] = &[
+    path("admin", POST, "/api/v1/admin/flush", p::NONE, Json, "Writes what is in memory to segments."),
+    path("admin", POST, "/api/v1/admin/compact", p::NONE, Json, "Merges segments."),
+    path("admin", POST_PUT, "/api/v1/admin/tsdb/delete_series", p::DELETE, Nothing, "Deletes samples of series."),
+    path("admin", POST_PUT, "/api/v1/admin/tsdb/clean_tombstones", p::NONE, Nothing, "Takes what was deleted off the disk."),
+    path("admin", POST_PUT, "/api/v1/admin/tsdb/snapshot", p::SNAPSHOT, Json, "Makes a snapshot."),
+    path("admin", POST, "/api/v1/admin/queries/{id}/kill", p::NONE, Json, "Ends a query that runs."),
+    path("admin", POST_PUT, "/-/reload", p::NONE, Json, "Reads the configuration again."),
+    path("admin", POST_PUT, "/-/quit", p::NONE, Text, "Stops the server."),
+];

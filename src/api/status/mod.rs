@@ -1,0 +1,10 @@
+//! What a server says of itself: that it lives, what it is, how it is set up, what its databases consist of and which queries run.
+
+mod health;
+mod queries;
+mod routes;
+mod self_metrics;
+mod server;
+mod tsdb;
+
+pub(super) use self::routes::routes;
