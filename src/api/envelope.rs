@@ -93,11 +93,19 @@ pub(super) fn long_list<T>(
 /// A text in quotes.
 pub(super) fn string(buffer: &mut Vec<u8>, text: &str) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
-    buffer.push(b'"');
     let bytes = text.as_bytes();
+    buffer.reserve(bytes.len() + 2);
+    buffer.push(b'"');
+    // Without an early end, so that several are looked at at once. Most texts are plain.
+    let is_special = |byte: &u8| (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\');
+    if !bytes.iter().fold(false, |any, byte| any | is_special(byte)) {
+        buffer.extend_from_slice(bytes);
+        buffer.push(b'"');
+        return;
+    }
     let mut written = 0;
     for (at, byte) in bytes.iter().enumerate() {
-        if *byte >= 0x20 && *byte != b'"' && *byte != b'\\' {
+        if !is_special(byte) {
             continue;
         }
         buffer.extend_from_slice(&bytes[written..at]);

@@ -116,7 +116,6 @@ pub(crate) const SETTINGS: &[Setting] = &[
         .alias("RUST_LOG")
         .reloads(),
     setting("log_format", Kind::Choice(&["text", "json"]), "text", "How it is logged: lines for people or JSON objects."),
-    setting("enable_feature", Kind::Text, "", "Features of Prometheus' name, separated by commas, that change what queries answer: promql-delayed-name-removal, use-start-timestamps, type-and-unit-labels, promql-per-step-stats. Names of other features are accepted and warned about.").reloads(),
     setting("ingest.samples_per_second", Kind::Number, "0", "Samples that one sender may write in a second, in the long run; beyond it requests get 429. A sender is a user or token, or everyone who is not asked. 0 is no limit.").reloads(),
     setting("ingest.relabel", Kind::Tables, "", "Rules that change or drop series that are written, one after the other: tables with the fields of Prometheus' write_relabel_configs (source_labels, separator, regex, modulus, target_label, replacement, action). What is dropped counts as written.").reloads(),
     setting("ha.cluster_label", Kind::Text, "", "Label that names the cluster of a pair of senders that scrape the same targets; with ha.replica_label it turns election on: of each cluster one replica is stored.").reloads(),

@@ -134,7 +134,10 @@ impl Head {
 
     /// Whether series `id` has samples in one of `generations` within `from..=to`.
     pub(crate) fn is_within(&self, generations: &[Arc<Generation>], id: u32, from: i64, to: i64) -> bool {
-        self.count_within(generations, &[id], (from, to)) > 0
+        let slabs = self.slabs.read().unwrap_or_else(PoisonError::into_inner);
+        let mut within = generations.iter().filter(|one| one.is_within(from, to));
+        let slab = slabs.get(place_of(id).0);
+        slab.is_some_and(|slab| within.any(|one| is_in_slab(slab, one, id, (from, to))))
     }
 
     /// How many of `ids` have samples in one of `generations` within `from..=to`.

@@ -450,6 +450,11 @@ impl LiveValues<'_> {
         ))
     }
 
+    /// The value alone.
+    pub(crate) fn text(&self) -> Option<&str> {
+        (self.next < self.sorted.pairs.len()).then(|| self.sorted.arena.get(self.next))
+    }
+
     /// Goes to the next value.
     pub(crate) fn advance(&mut self) {
         self.next += 1;

@@ -213,7 +213,10 @@ impl Postings {
 
     /// Whether one of the ids is in a set and counts.
     pub(super) fn has_any(&self, set: &RoaringBitmap, counts: &dyn Fn(u32) -> bool) -> bool {
-        let in_run = |run: &Run| set.range(run.first..=run.last).any(counts);
+        // Mostly the first one tells.
+        let in_run = |run: &Run| {
+            set.contains(run.first) && counts(run.first) || set.range(run.first..=run.last).any(counts)
+        };
         match self {
             Self::Empty => false,
             Self::One(id) => set.contains(*id) && counts(*id),

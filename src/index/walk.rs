@@ -16,7 +16,7 @@ pub(crate) trait SortedTexts {
 
 impl SortedTexts for LiveValues<'_> {
     fn current(&self) -> Result<Option<&str>, Corrupt> {
-        Ok(LiveValues::current(self).map(|value| value.0))
+        Ok(self.text())
     }
 
     fn advance(&mut self) -> Result<(), Corrupt> {

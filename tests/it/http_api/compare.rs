@@ -117,7 +117,8 @@ fn answers_are_told_apart() {
     }
     assert!(!has(&one, &other, Expect::Shape("values")));
     assert!(has(&one, &less, Expect::Shape("values")));
-    assert!(has(&one, &turned, Expect::Shape("values")), "they are the same");
+    assert!(!has(&one, &turned, Expect::Shape("values")), "by chance");
+    assert!(has(&failed, &failed, Expect::Words("words")), "they are the same");
     assert!(!has(&failed, &in_words, Expect::Words("words")));
     assert!(has(&failed, &one, Expect::Words("words")));
     assert!(!has(&failed, &one, Expect::Status(400, "status")));
