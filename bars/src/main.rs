@@ -90,6 +90,28 @@ struct Given {
     prometheus: Option<PathBuf>,
 }
 
+/// The servers that are compared.
+#[derive(Args)]
+struct Servers {
+    /// The server; by default the one beside this program.
+    #[arg(long, env = "NARTHEX_BINARY")]
+    narthex: Option<PathBuf>,
+    #[arg(long, env = "NARTHEX_PROMETHEUS")]
+    prometheus: Option<PathBuf>,
+    #[arg(long, env = "NARTHEX_VICTORIA")]
+    victoria: Option<PathBuf>,
+}
+
+impl From<Servers> for http::Binaries {
+    fn from(servers: Servers) -> Self {
+        Self {
+            narthex: servers.narthex,
+            prometheus: servers.prometheus,
+            victoria: servers.victoria,
+        }
+    }
+}
+
 #[derive(Subcommand)]
 enum Command {
     /// Bytes per sample of recorded data.
@@ -177,13 +199,8 @@ enum Command {
     Http {
         #[arg(value_enum, ignore_case = true)]
         loads: Vec<http::Load>,
-        /// The server; by default the one beside this program.
-        #[arg(long, env = "NARTHEX_BINARY")]
-        narthex: Option<PathBuf>,
-        #[arg(long, env = "NARTHEX_PROMETHEUS")]
-        prometheus: Option<PathBuf>,
-        #[arg(long, env = "NARTHEX_VICTORIA")]
-        victoria: Option<PathBuf>,
+        #[command(flatten)]
+        servers: Servers,
     },
     /// Memory of large queries, and whether queries that ask for too much disturb anybody.
     QueryLimits {
@@ -198,13 +215,8 @@ enum Command {
         /// Only queries with one of these in their names.
         #[arg(long, value_delimiter = ',')]
         only: Vec<String>,
-        /// The server; by default the one beside this program.
-        #[arg(long, env = "NARTHEX_BINARY")]
-        narthex: Option<PathBuf>,
-        #[arg(long, env = "NARTHEX_PROMETHEUS")]
-        prometheus: Option<PathBuf>,
-        #[arg(long, env = "NARTHEX_VICTORIA")]
-        victoria: Option<PathBuf>,
+        #[command(flatten)]
+        servers: Servers,
     },
     /// The long run of the oracle test.
     OracleLong {
@@ -282,34 +294,9 @@ fn run(scale: &Scale, command: Command) -> Result<bool> {
         Command::Simulation { days } => simulation::run(scale, days),
         Command::Busy => busy::run(scale),
         Command::Large => large::run(scale),
-        Command::Http {
-            loads,
-            narthex,
-            prometheus,
-            victoria,
-        } => {
-            let binaries = http::Binaries {
-                narthex,
-                prometheus,
-                victoria,
-            };
-            http::run(scale, &loads, &binaries)
-        }
+        Command::Http { loads, servers } => http::run(scale, &loads, &servers.into()),
         Command::QueryLimits { narthex } => query_limits::run(scale, narthex.as_deref()),
-        Command::Queries {
-            sizes,
-            only,
-            narthex,
-            prometheus,
-            victoria,
-        } => {
-            let binaries = http::Binaries {
-                narthex,
-                prometheus,
-                victoria,
-            };
-            queries::run(scale, &sizes, &only, &binaries)
-        }
+        Command::Queries { sizes, only, servers } => queries::run(scale, &sizes, &only, &servers.into()),
         Command::OracleLong { operations } => oracle::run(operations),
         Command::All(given) => all(scale, &given),
         Command::Fill { port, series, ticks } => {

@@ -206,96 +206,105 @@ fn escape(text: &str) -> String {
     text.bytes().map(escaped).collect()
 }
 
+/// A host, and eight of them.
+const HOST: &str = "node-000001.us-east-1.example.net:9100";
+const HOSTS: &str = "node-00000[1-8]\\\\..*";
+const FIVE: &str = "node_load1|node_load5|node_load15|node_procs_running|node_filefd_maximum";
+
 /// The queries of a fleet.
 fn queries(size: Size, ticks: i64) -> Vec<Query> {
     let end_s = BASE_MS / 1000 + ticks * STEP_MS / 1000;
     let start_s = end_s - size.window_s();
-    let range = |name, query: &str| Query {
+    let range = |(name, query): (&'static str, String)| Query {
         name,
         path: format!(
             "/api/v1/query_range?query={}&start={start_s}&end={end_s}&step=60",
-            escape(query)
+            escape(&query)
         ),
     };
-    let instant = |name, query: &str| Query {
+    let instant = |(name, query): (&'static str, String)| Query {
         name,
-        path: format!("/api/v1/query?query={}&time={end_s}", escape(query)),
+        path: format!("/api/v1/query?query={}&time={end_s}", escape(&query)),
     };
-    let listing = |name, path: &str, matcher: &str| Query {
+    let listing = |(name, path, matcher): (&'static str, &str, String)| Query {
         name,
-        path: match matcher {
+        path: match matcher.as_str() {
             "" => format!("{path}?start={start_s}&end={end_s}"),
-            _ => format!("{path}?match[]={}&start={start_s}&end={end_s}", escape(matcher)),
+            _ => format!("{path}?match[]={}&start={start_s}&end={end_s}", escape(&matcher)),
         },
     };
-    let host = "node-000001.us-east-1.example.net:9100";
-    let hosts = "node-00000[1-8]\\\\..*";
-    let five = "node_load1|node_load5|node_load15|node_procs_running|node_filefd_maximum";
-    let window = format!("{}s", size.window_s());
-    vec![
-        instant(
-            "raw, one host",
-            &format!("node_load1{{instance=\"{host}\"}}[{window}]"),
-        ),
-        range(
+    let raw = format!("node_load1{{instance=\"{HOST}\"}}[{}s]", size.window_s());
+    let mut all = vec![instant(("raw, one host", raw))];
+    all.extend(of_few_hosts().map(range));
+    all.extend(OF_ALL_HOSTS.map(|(name, query)| range((name, query.to_owned()))));
+    all.extend(
+        [
+            ("last point of everything", "node_load1"),
+            ("count of everything", "count({__name__=~\".+\"})"),
+        ]
+        .map(|(name, query)| instant((name, query.to_owned()))),
+    );
+    let (values, series) = ("/api/v1/label/instance/values", "/api/v1/series");
+    all.extend(
+        [
+            ("label values", values, String::new()),
+            ("label values with matcher", values, "node_load1".to_owned()),
+            ("series of one host", series, format!("{{instance=\"{HOST}\"}}")),
+            ("series of one metric", series, "node_load1".to_owned()),
+        ]
+        .map(listing),
+    );
+    all
+}
+
+fn of_few_hosts() -> [(&'static str, String); 3] {
+    [
+        (
             "one metric, one host, max by minute",
-            &format!("max_over_time(node_load1{{instance=\"{host}\"}}[1m])"),
+            format!("max_over_time(node_load1{{instance=\"{HOST}\"}}[1m])"),
         ),
-        range(
+        (
             "five metrics, eight hosts",
-            &format!("max by (__name__, instance) ({{__name__=~\"{five}\", instance=~\"{hosts}\"}})"),
+            format!("max by (__name__, instance) ({{__name__=~\"{FIVE}\", instance=~\"{HOSTS}\"}})"),
         ),
-        range(
+        (
             "max of all cpu metrics, eight hosts",
-            &format!(
-                "max by (instance) (max_over_time(node_cpu_seconds_total{{instance=~\"{hosts}\"}}[5m]))"
-            ),
+            format!("max by (instance) (max_over_time(node_cpu_seconds_total{{instance=~\"{HOSTS}\"}}[5m]))"),
         ),
-        range(
-            "one metric, all hosts, by host",
-            "avg by (instance) (avg_over_time(node_load1[5m]))",
-        ),
-        range(
-            "all cpu metrics, all hosts, by host",
-            "avg by (instance) (avg_over_time(node_cpu_seconds_total[5m]))",
-        ),
-        range(
-            "high cpu filter, all hosts",
-            "max_over_time(node_cpu_seconds_total{cpu=\"0\", mode=\"idle\"}[1m]) > 14000",
-        ),
-        range(
-            "sum of rate by region",
-            "sum by (region) (rate(node_network_receive_bytes_total{device=\"eth0\"}[5m]))",
-        ),
-        range(
-            "topk 10",
-            "topk(10, rate(node_network_receive_bytes_total{device!=\"lo\"}[5m]))",
-        ),
-        range(
-            "histogram_quantile of rate by le",
-            "histogram_quantile(0.99, sum by (le) (rate(request_duration_seconds_bucket[5m])))",
-        ),
-        range(
-            "regex-heavy selector",
-            "sum by (mode) (node_cpu_seconds_total{instance=~\".*-000..[05][.].*\", mode=~\"user|system|io.*\"})",
-        ),
-        range(
-            "arithmetic join",
-            "1 - node_filesystem_avail_bytes / node_filesystem_size_bytes",
-        ),
-        instant("last point of everything", "node_load1"),
-        instant("count of everything", "count({__name__=~\".+\"})"),
-        listing("label values", "/api/v1/label/instance/values", ""),
-        listing(
-            "label values with matcher",
-            "/api/v1/label/instance/values",
-            "node_load1",
-        ),
-        listing(
-            "series of one host",
-            "/api/v1/series",
-            &format!("{{instance=\"{host}\"}}"),
-        ),
-        listing("series of one metric", "/api/v1/series", "node_load1"),
     ]
 }
+
+const OF_ALL_HOSTS: [(&str, &str); 8] = [
+    (
+        "one metric, all hosts, by host",
+        "avg by (instance) (avg_over_time(node_load1[5m]))",
+    ),
+    (
+        "all cpu metrics, all hosts, by host",
+        "avg by (instance) (avg_over_time(node_cpu_seconds_total[5m]))",
+    ),
+    (
+        "high cpu filter, all hosts",
+        "max_over_time(node_cpu_seconds_total{cpu=\"0\", mode=\"idle\"}[1m]) > 14000",
+    ),
+    (
+        "sum of rate by region",
+        "sum by (region) (rate(node_network_receive_bytes_total{device=\"eth0\"}[5m]))",
+    ),
+    (
+        "topk 10",
+        "topk(10, rate(node_network_receive_bytes_total{device!=\"lo\"}[5m]))",
+    ),
+    (
+        "histogram_quantile of rate by le",
+        "histogram_quantile(0.99, sum by (le) (rate(request_duration_seconds_bucket[5m])))",
+    ),
+    (
+        "regex-heavy selector",
+        "sum by (mode) (node_cpu_seconds_total{instance=~\".*-000..[05][.].*\", mode=~\"user|system|io.*\"})",
+    ),
+    (
+        "arithmetic join",
+        "1 - node_filesystem_avail_bytes / node_filesystem_size_bytes",
+    ),
+];
