@@ -82,6 +82,7 @@ pub use model::labels::{LabelError, LabelHash, Labels};
 pub use model::matcher::{MatchOp, Matcher};
 pub use model::metadata::{Metadata, MetricType};
 pub use model::sample::{STALE_NAN_BITS, Sample, Value, stale_nan};
+pub use promql::durations::parse_duration_ms;
 pub use promql::error::{ParseError, QueryFault};
 pub use promql::eval::budget::{CancelFlag, QueryMemory};
 pub use promql::eval::error::EvalError;

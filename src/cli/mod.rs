@@ -5,7 +5,9 @@ mod cardinality;
 mod doctor;
 mod hash_password;
 mod health;
+mod http;
 mod json;
+mod query;
 mod serve;
 mod stats;
 mod text;
@@ -43,6 +45,9 @@ enum Command {
         #[arg(long, default_value = health::DEFAULT_URL)]
         url: String,
     },
+    /// Asks a PromQL query of a running server, or of the folder of a database, and prints the answer as a table, as JSON,
+    /// as CSV or as a chart.
+    Query(query::Query),
     /// Reads a password from stdin and prints the hash that auth.users in the configuration needs.
     HashPassword,
     /// Reads every checksum and decodes every sample; names what is damaged, and exits with 1 if anything is.
@@ -100,6 +105,8 @@ pub(crate) enum Failure {
     #[error("{0}")]
     Health(#[source] io::Error),
     #[error("{0}")]
+    Query(String),
+    #[error("{0}")]
     Password(#[source] io::Error),
 }
 
@@ -112,6 +119,7 @@ pub(crate) fn run(flags: &Flags, out: &mut impl Write) -> Result<bool, Failure> 
     match command {
         Command::Serve(flags) => serve::run(flags, out),
         Command::Health { url } => health::run(url, out),
+        Command::Query(query) => query::run(query, out),
         Command::HashPassword => hash_password::run(out),
         Command::Verify { dir } => verify::run(dir, out),
         Command::Doctor {

@@ -1,4 +1,5 @@
-//! Every fuzz target on its valid inputs and on mutations of them.
+//! Every fuzz target on its valid inputs and on mutations of them: some hundred, or as many as `NARTHEX_MUTATIONS` says, for a
+//! long look where there is no fuzzer.
 
 use super::TARGETS;
 use crate::base::hash;
@@ -37,9 +38,11 @@ fn run(name: &str) {
     let target = target.expect("BUG: a target of the table");
     let seeds = (target.seeds)();
     assert!(!seeds.is_empty(), "{name} has valid inputs");
+    let wanted = std::env::var("NARTHEX_MUTATIONS").ok();
+    let mutations = wanted.and_then(|text| text.parse().ok()).unwrap_or(MUTATIONS);
     for (number, seed) in seeds.iter().enumerate() {
         (target.run)(seed);
-        for mutation in 0..MUTATIONS / seeds.len() as u64 {
+        for mutation in 0..mutations / seeds.len() as u64 {
             (target.run)(&mutate(seed, mutation * 1_000 + number as u64));
         }
     }

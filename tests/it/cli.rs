@@ -87,7 +87,7 @@ fn version_is_that_of_the_package() {
 fn help_names_the_subcommands() {
     let ran = narthex(&["--help"]);
     assert_eq!(ran.code, 0);
-    for word in ["verify", "stats", "doctor", "--version"] {
+    for word in ["query", "verify", "stats", "doctor", "--version"] {
         assert!(ran.out.contains(word), "{}", ran.out);
     }
 }

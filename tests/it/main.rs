@@ -6,6 +6,7 @@ mod backup;
 mod basics;
 mod cardinality;
 mod cli;
+mod cli_query;
 mod concurrency;
 mod corruption;
 mod crash;

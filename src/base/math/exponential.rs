@@ -77,7 +77,7 @@ fn exp_of_parts(high: f64, low: f64, k: i32) -> f64 {
         f64::from_bits(0xBEBB_BD41_C5D2_6BF1),
         f64::from_bits(0x3F11_566A_AF25_DE2C),
         f64::from_bits(0xBF66_C16C_16BE_BD93),
-        f64::from_bits(0x3FC5_5555_5555_553E),
+        f64::from_bits(0x3FC5_5555_5555_5555),
     ];
     let r = high - low;
     let t = r * r;

@@ -70,7 +70,8 @@ fn quantile_of_ordered(q: f64, buckets: &[ClassicBucket]) -> f64 {
         return if is_negative {
             bucket.upper
         } else {
-            bucket.upper * (rank / bucket.count)
+            // A rank of -0 is the quantile 0.
+            0.0 + bucket.upper * (rank / bucket.count)
         };
     };
     let share = (rank - before.count) / (bucket.count - before.count);
@@ -202,6 +203,8 @@ mod tests {
                 "{q} of {buckets:?}"
             );
         }
+        let (least, _) = quantile(-0.0, 0, &mut of(&[(1.0, 1.0), (INFINITY, 1.0)]));
+        assert_eq!(least.to_bits(), 0.0f64.to_bits());
         let nothing: &[&[(f64, f64)]] = &[
             &[],
             &[(1.0, 2.0)],

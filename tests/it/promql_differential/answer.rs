@@ -16,7 +16,8 @@ pub(super) type Series = BTreeMap<i64, Point>;
 
 #[derive(Debug)]
 pub(super) enum Answer {
-    Failed,
+    /// With the reason.
+    Failed(String),
     Text(String),
     Series(BTreeMap<BTreeMap<String, String>, Series>),
 }
@@ -41,7 +42,10 @@ impl Answer {
             QueryPoint::Float(value) => Point::Float(*value),
             QueryPoint::Histogram(value) => histogram(value),
         };
-        let Ok(answer) = answer else { return Self::Failed };
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => return Self::Failed(error.to_string()),
+        };
         let series = match answer.value {
             QueryValue::String { value, .. } => return Self::Text(value),
             QueryValue::Scalar { timestamp_ms, value } => {
@@ -76,7 +80,7 @@ impl Answer {
 
     pub(super) fn of_json(json: &serde_json::Value) -> Self {
         if json["status"] != "success" {
-            return Self::Failed;
+            return Self::Failed(json["error"].as_str().unwrap_or("").to_owned());
         }
         let data = &json["data"];
         if data["resultType"] == "string" {
@@ -99,9 +103,15 @@ impl Answer {
     pub(super) fn difference(&self, theirs: &Self, exactness: Exactness) -> Option<String> {
         let (ours, theirs) = match (self, theirs) {
             (Self::Series(ours), Self::Series(theirs)) => (ours, theirs),
-            (Self::Failed, Self::Failed) => return None,
+            (Self::Failed(_), Self::Failed(_)) => return None,
             (Self::Text(ours), Self::Text(theirs)) if ours == theirs => return None,
-            _ => return Some(format!("{} here, {} there", self.summary(), theirs.summary())),
+            (Self::Failed(why), theirs) => {
+                return Some(format!("refused here ({why}), {} there", theirs.summary()));
+            }
+            (ours, Self::Failed(why)) => {
+                return Some(format!("{} here, refused there ({why})", ours.summary()));
+            }
+            (ours, theirs) => return Some(format!("{} here, {} there", ours.summary(), theirs.summary())),
         };
         if let Some(more) = ours.keys().find(|labels| !theirs.contains_key(*labels)) {
             return Some(format!("only here: {more:?} {:?}", ours[more]));
@@ -128,7 +138,7 @@ impl Answer {
 
     fn summary(&self) -> String {
         match self {
-            Self::Failed => "refused".to_owned(),
+            Self::Failed(_) => "refused".to_owned(),
             Self::Text(text) => format!("the text {text:?}"),
             Self::Series(series) => format!("{} series", series.len()),
         }

@@ -1,6 +1,7 @@
 //! The data: counters with resets, gauges with odd numbers, gaps and stale markers, classic and native histograms, series that
 //! change their kind, names that need quotes.
 
+use super::fleet;
 use super::random::Random;
 use crate::peers::wire::{self, histogram};
 use crate::promql::storage::{Storage, Value};
@@ -9,19 +10,27 @@ use prost::Message as _;
 use std::sync::Arc;
 
 pub(super) const BASE_MS: i64 = 1_700_000_000_000;
-const SCRAPES: i64 = 160;
-const INTERVAL_MS: i64 = 15_000;
+pub(super) const SCRAPES: i64 = 160;
+pub(super) const INTERVAL_MS: i64 = 15_000;
 
 pub(super) struct Data {
     pub(super) storage: Storage,
-    series: Vec<(Labels, Vec<(i64, Value)>)>,
+    pub(super) series: Vec<(Labels, Samples)>,
 }
 
-type Samples = Vec<(i64, Value)>;
+pub(super) type Samples = Vec<(i64, Value)>;
 
 /// One sample for each scrape that is not left out. Scrapes of one target are late by the same time.
-fn scraped(random: &mut Random, mut value: impl FnMut(&mut Random, i64) -> Option<Value>) -> Samples {
+pub(super) fn scraped(random: &mut Random, value: impl FnMut(&mut Random, i64) -> Option<Value>) -> Samples {
     let late_ms = random.below(5_000) as i64;
+    scraped_late(random, late_ms, value)
+}
+
+pub(super) fn scraped_late(
+    random: &mut Random,
+    late_ms: i64,
+    mut value: impl FnMut(&mut Random, i64) -> Option<Value>,
+) -> Samples {
     let mut samples = Vec::new();
     for scrape in 0..SCRAPES {
         if let Some(value) = value(random, scrape) {
@@ -141,7 +150,7 @@ fn with(labels: &Labels, name: &str, value: &str) -> Labels {
 }
 
 /// Cumulative buckets of one classic histogram, its count and its sum.
-fn classic(random: &mut Random, base: &Labels, series: &mut Vec<(Labels, Samples)>) {
+pub(super) fn classic(random: &mut Random, base: &Labels, series: &mut Vec<(Labels, Samples)>) {
     const BOUNDS: [&str; 6] = ["0.1", "0.5", "1", "2.5", "10", "+Inf"];
     let mut counts = [0.0; BOUNDS.len()];
     let mut sum = 0.0;
@@ -229,6 +238,7 @@ impl Data {
             })
         });
         series.push((labels! { "__name__" => "mixed", "job" => "api" }, mixed));
+        fleet::push(random, &mut series);
         let mut storage = Storage::default();
         for (labels, samples) in &series {
             for (timestamp_ms, value) in samples {

@@ -1,4 +1,4 @@
-//! Queries as they stand on dashboards and in alerting rules.
+//! One query for each thing that PromQL can do, on counters, gauges and histograms.
 
 pub(super) const QUERIES: &[&str] = &[
     "up == 0",
