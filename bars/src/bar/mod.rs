@@ -12,6 +12,7 @@ pub mod large;
 pub mod latency;
 pub mod memory;
 pub mod oracle;
+pub mod parser;
 pub mod read;
 pub mod remote_read;
 pub mod remote_read_http;
