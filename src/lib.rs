@@ -117,7 +117,7 @@ pub mod testing {
         pub use crate::promql::ast::Span;
         pub use crate::promql::durations::parse_duration_ms;
         pub use crate::promql::pinned::pinned;
-        pub use crate::promql::query::{query, query_range};
+        pub use crate::promql::query::{check_query, query, query_range};
         pub use crate::promql::series_desc::{SequenceValue, SeriesDescription, parse_series_description};
         pub use crate::promql::source::{
             FloatColumn, Hints, HistogramColumn, Select, SeriesSamples, SeriesSet, Source,

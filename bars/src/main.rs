@@ -10,6 +10,7 @@
 //! cargo run --release -p narthex-bars -- busy
 //! cargo run --release -p narthex-bars -- read [whole|one|head|match] [--realdata DIR]
 //! cargo run --release -p narthex-bars -- cardinality
+//! cargo run --release -p narthex-bars -- parser
 //! cargo run --release -p narthex-bars -- memory
 //! cargo run --release -p narthex-bars -- restart [--ticks 6,120,480]
 //! cargo run --release -p narthex-bars -- large
@@ -60,7 +61,7 @@ mod year;
 use anyhow::Result;
 use bar::{
     Scale, backfill, busy, cardinality, compacted, disk, http, ingest, k8s, large, latency, memory, oracle,
-    queries, query_limits, read, remote_read, remote_read_http, restart, simulation, soak,
+    parser, queries, query_limits, read, remote_read, remote_read_http, restart, simulation, soak,
 };
 use clap::{Args, Parser, Subcommand};
 use std::path::{Path, PathBuf};
@@ -169,6 +170,8 @@ enum Command {
     },
     /// Time to say how many distinct series there are over many segments, and what grew.
     Cardinality,
+    /// Time to parse queries, and whether it is linear in their length.
+    Parser,
     /// Memory per series.
     Memory {
         /// Samples per series, a run each.
@@ -288,6 +291,7 @@ fn run(scale: &Scale, command: Command) -> Result<bool> {
             narthex,
         } => soak::run(scale, minutes, seed, curves.as_deref(), narthex.as_deref()),
         Command::Cardinality => cardinality::run(scale),
+        Command::Parser => parser::run(scale),
         Command::Memory { ticks } => memory::run(scale, &ticks),
         Command::Restart { ticks, seed } => restart::run(scale, &ticks, seed),
         Command::Compacted(given) => compacted::run(scale, given.realdata.as_deref()),
@@ -342,6 +346,7 @@ fn all(scale: &Scale, given: &Given) -> Result<bool> {
     good &= queries::run(scale, &[queries::Size::A], &[], &binaries)?;
     good &= query_limits::run(scale, None)?;
     good &= cardinality::run(scale)?;
+    good &= parser::run(scale)?;
     good &= memory::run(scale, &[6, 120])?;
     good &= restart::run(scale, &[6, 120, 480], 1)?;
     good &= large::run(scale)?;

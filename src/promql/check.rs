@@ -39,7 +39,7 @@ pub(super) fn check(expr: &mut Expr) -> Checked<ValueType> {
             }
             return Ok(found);
         }
-        Expr::Binary(_) => return check_chain(expr),
+        Expr::Binary(operation) => return check_chain(operation),
         Expr::Aggregate(aggregate) => check_aggregate(aggregate)?,
         Expr::Call(call) => check_call(call)?,
         Expr::Vector(selector) => check_selector(selector)?,
@@ -58,29 +58,58 @@ pub(super) fn check(expr: &mut Expr) -> Checked<ValueType> {
     Ok(expr.value_type())
 }
 
-/// Operators that are nested to the left, by a loop: the chain is taken apart and put together again.
-fn check_chain(expr: &mut Expr) -> Checked<ValueType> {
-    let mut operations = Vec::new();
-    let mut rest = expr.take();
-    while let Expr::Binary(mut operation) = rest {
-        rest = operation.lhs.take();
-        operations.push(operation);
+/// Operators that are nested to the left, by two loops inwards: for the types of the right operands, and again when those
+/// of the left ones are known. Of all faults the innermost counts.
+fn check_chain(outermost: &mut BinaryExpr) -> Checked<ValueType> {
+    let mut rights = Vec::new();
+    let mut fault: Option<(usize, Fault)> = None;
+    let mut operation = &mut *outermost;
+    let innermost = loop {
+        let right = check(&mut operation.rhs).unwrap_or_else(|found| {
+            fault = Some((rights.len(), found));
+            ValueType::Vector
+        });
+        rights.push(right);
+        match &mut *operation.lhs {
+            Expr::Binary(inner) => operation = inner,
+            innermost => break check(innermost)?,
+        }
+    };
+    let mut found = innermost;
+    let mut lefts = Vec::with_capacity(rights.len());
+    for right in rights.iter().rev() {
+        lefts.push(found);
+        found = combined(found, *right);
     }
-    let mut found = check(&mut rest)?;
-    while let Some(mut operation) = operations.pop() {
-        *operation.lhs = rest;
-        found = check_operation(&mut operation, found)?;
-        rest = Expr::Binary(operation);
+    let mut operation = outermost;
+    for (depth, (left, right)) in lefts.into_iter().rev().zip(rights).enumerate() {
+        let is_inside = |fault: &(usize, Fault)| fault.0 >= depth;
+        if let Err(found) = check_operation(operation, left, right)
+            && !fault.as_ref().is_some_and(is_inside)
+        {
+            fault = Some((depth, found));
+        }
+        match &mut *operation.lhs {
+            Expr::Binary(inner) => operation = inner,
+            _ => break,
+        }
     }
-    *expr = rest;
-    Ok(found)
+    fault.map_or(Ok(found), |(_, fault)| Err(fault))
 }
 
-fn check_operation(operation: &mut BinaryExpr, lhs: ValueType) -> Checked<ValueType> {
-    let rhs = check(&mut operation.rhs)?;
+/// What an operation on these evaluates to.
+fn combined(lhs: ValueType, rhs: ValueType) -> ValueType {
+    if lhs == ValueType::Scalar && rhs == ValueType::Scalar {
+        ValueType::Scalar
+    } else {
+        ValueType::Vector
+    }
+}
+
+fn check_operation(operation: &mut BinaryExpr, lhs: ValueType, rhs: ValueType) -> Checked<()> {
     let op = operation.op;
     let op_span = operator_span(operation);
-    let both_scalars = lhs == ValueType::Scalar && rhs == ValueType::Scalar;
+    let both_scalars = combined(lhs, rhs) == ValueType::Scalar;
     if operation.return_bool && !op.is_comparison() {
         return fail(op_span, "bool modifier can only be used on comparison operators");
     }
@@ -110,11 +139,7 @@ fn check_operation(operation: &mut BinaryExpr, lhs: ValueType) -> Checked<ValueT
             format!("set operator {op} not allowed in binary scalar expression"),
         );
     }
-    Ok(if both_scalars {
-        ValueType::Scalar
-    } else {
-        ValueType::Vector
-    })
+    Ok(())
 }
 
 /// Where the operator stands; only the start is ever shown.

@@ -121,6 +121,11 @@ pub enum QueryError {
     Eval(#[from] EvalError),
 }
 
+/// Parses a query, checks the types of its parts and does no more. What Prometheus calls experimental is allowed.
+pub fn check_query(text: &str) -> Result<(), ParseError> {
+    parse(text, ParseOptions::default()).map(drop)
+}
+
 /// Answers a query at one moment.
 pub fn query(
     source: &dyn Source,

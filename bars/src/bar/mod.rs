@@ -12,6 +12,7 @@ pub mod large;
 pub mod latency;
 pub mod memory;
 pub mod oracle;
+pub mod parser;
 pub mod queries;
 pub mod query_limits;
 pub mod read;

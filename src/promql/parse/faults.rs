@@ -34,6 +34,19 @@ const FAULTS: &[(&str, &str)] = &[
         "1 and 1",
         "1:1: parse error: set operator \"and\" not allowed in binary scalar expression",
     ),
+    // Of a chain the innermost fault counts, of one operation that of its operand.
+    (
+        "1 == 1 + 2 and (1 and 1) and 1",
+        "1:3: parse error: comparisons between scalars must use BOOL modifier",
+    ),
+    (
+        "a + 1 and (1 == 1)",
+        "1:14: parse error: comparisons between scalars must use BOOL modifier",
+    ),
+    (
+        "a + (1 == 1) and 1",
+        "1:8: parse error: comparisons between scalars must use BOOL modifier",
+    ),
     (
         "1 == 1",
         "1:3: parse error: comparisons between scalars must use BOOL modifier",
