@@ -92,8 +92,12 @@ pub(super) fn long_list<T>(
 
 /// A text in quotes.
 pub(super) fn string(buffer: &mut Vec<u8>, text: &str) {
+    bytes_of_text(buffer, text.as_bytes());
+}
+
+/// The same of the bytes of a text.
+fn bytes_of_text(buffer: &mut Vec<u8>, bytes: &[u8]) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
-    let bytes = text.as_bytes();
     buffer.reserve(bytes.len() + 2);
     buffer.push(b'"');
     // Without an early end, so that several are looked at at once. Most texts are plain.
@@ -129,13 +133,14 @@ pub(super) fn string(buffer: &mut Vec<u8>, text: &str) {
 /// A label set as an object.
 pub(super) fn labels(buffer: &mut Vec<u8>, labels: &Labels) {
     buffer.push(b'{');
-    for (place, (name, value)) in labels.iter().enumerate() {
+    // Labels are UTF-8 by construction, which is not looked at again.
+    for (place, (name, value)) in labels.as_ref().byte_pairs().enumerate() {
         if place > 0 {
             buffer.push(b',');
         }
-        string(buffer, name);
+        bytes_of_text(buffer, name);
         buffer.push(b':');
-        string(buffer, value);
+        bytes_of_text(buffer, value);
     }
     buffer.push(b'}');
 }

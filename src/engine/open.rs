@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock};
 
 /// Times a read-only opening starts again because the writing process removed a file meanwhile.
-const READ_ONLY_ATTEMPTS: usize = 10;
+const READ_ONLY_ATTEMPTS: usize = 100;
 
 /// Damaged bytes of the log that are put aside from one place, at most.
 const DAMAGE_KEPT_MAX: u64 = 64 << 20;

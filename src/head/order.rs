@@ -37,10 +37,10 @@ impl Head {
         });
     }
 
-    /// Puts series in label order.
-    pub(super) fn sort_by_labels(&self, ids: &mut [u32]) {
+    /// Puts series in label order. Of few series it gives back the labels, which are written by then.
+    pub(super) fn sort_by_labels(&self, ids: &mut [u32]) -> Option<SortedLabels> {
         if ids.len() <= FEW_SERIES {
-            return self.sort_few_by_labels(ids);
+            return Some(self.sort_few_by_labels(ids));
         }
         let ranks = self.rank_pairs(ids);
         let mut keyed: Vec<(u128, u32)> = ids.iter().map(|id| (0, *id)).collect();
@@ -48,33 +48,41 @@ impl Head {
         for (id, key) in ids.iter_mut().zip(&keyed) {
             *id = key.1;
         }
+        None
     }
 
-    /// Few series are compared by their texts, because ranking takes a table of all pairs.
-    fn sort_few_by_labels(&self, ids: &mut [u32]) {
+    /// Few series are compared by their texts, because ranking takes a table of all pairs. Gives back what it wrote for that.
+    fn sort_few_by_labels(&self, ids: &mut [u32]) -> SortedLabels {
+        let mut written = SortedLabels::default();
+        self.write_labels(ids, &mut written.bytes, &mut written.ends);
         if ids.len() < 2 {
-            return;
+            return written;
         }
-        let (mut labels, mut ends) = (Vec::new(), Vec::new());
-        self.write_labels(ids, &mut labels, &mut ends);
-        let texts = between(&labels, &ends);
-        let (mut keys, mut key_ends) = (Vec::with_capacity(labels.len()), Vec::with_capacity(ids.len()));
-        let has_keys = texts.clone().all(|text| {
+        let (mut keys, mut key_ends) = (
+            Vec::with_capacity(written.bytes.len()),
+            Vec::with_capacity(ids.len()),
+        );
+        let has_keys = written.all().all(|text| {
             let has_key = write_sort_key(text, &mut keys);
             key_ends.push(keys.len());
             has_key
         });
-        let mut keyed: Vec<(&[u8], u32)>;
+        let mut keyed: Vec<(&[u8], usize)>;
         if has_keys {
-            keyed = between(&keys, &key_ends).zip(ids.iter().copied()).collect();
+            keyed = between(&keys, &key_ends).zip(0..).collect();
             keyed.sort_unstable();
         } else {
-            keyed = texts.zip(ids.iter().copied()).collect();
+            keyed = written.all().zip(0..).collect();
             keyed.sort_unstable_by(|a, b| labels::compare(a.0, b.0));
         }
-        for (id, key) in ids.iter_mut().zip(&keyed) {
-            *id = key.1;
+        let mut sorted = SortedLabels::default();
+        sorted.bytes.reserve(written.bytes.len());
+        let unsorted = ids.to_vec();
+        for (id, (_, place)) in ids.iter_mut().zip(&keyed) {
+            *id = unsorted.get(*place).copied().unwrap_or(*id);
+            sorted.push(written.at(*place));
         }
+        sorted
     }
 
     /// Sorts series whose first `skip` pairs are the same.
@@ -140,6 +148,31 @@ impl Head {
     }
 }
 
+/// Canonical labels of series, one behind the other in label order.
+#[derive(Debug, Default)]
+pub(super) struct SortedLabels {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl SortedLabels {
+    fn push(&mut self, labels: &[u8]) {
+        self.bytes.extend_from_slice(labels);
+        self.ends.push(self.bytes.len());
+    }
+
+    fn all(&self) -> impl Iterator<Item = &[u8]> + Clone {
+        between(&self.bytes, &self.ends)
+    }
+
+    /// The labels of the series at `place`.
+    pub(super) fn at(&self, place: usize) -> &[u8] {
+        let end_of = |place: usize| self.ends.get(place).copied().unwrap_or(0);
+        let start = place.checked_sub(1).map_or(0, end_of);
+        self.bytes.get(start..end_of(place)).unwrap_or_default()
+    }
+}
+
 /// Texts that lie one behind the other, each with its end.
 fn between<'t>(bytes: &'t [u8], ends: &'t [usize]) -> impl Iterator<Item = &'t [u8]> + Clone {
     let starts = std::iter::once(0).chain(ends.iter().copied());
@@ -151,14 +184,17 @@ fn between<'t>(bytes: &'t [u8], ends: &'t [usize]) -> impl Iterator<Item = &'t [
 /// Appends bytes that compare as the labels do: names and values, each with a zero behind it. `false` when that would not be
 /// so, because a text has a zero in it.
 fn write_sort_key(labels: &[u8], out: &mut Vec<u8>) -> bool {
-    let mut pairs = LabelsRef::new(labels).byte_pairs();
-    pairs.all(|(name, value)| {
+    let start = out.len();
+    let mut ends = 0;
+    for (name, value) in LabelsRef::new(labels).byte_pairs() {
         out.extend_from_slice(name);
         out.push(0);
         out.extend_from_slice(value);
         out.push(0);
-        memchr::memchr(0, name).is_none() && memchr::memchr(0, value).is_none()
-    })
+        ends += 2;
+    }
+    let zeros = out.iter().skip(start).filter(|byte| **byte == 0).count();
+    zeros == ends
 }
 
 /// The pairs in use, ranked in the order of (name, value): comparing ranks is comparing labels.

@@ -3,6 +3,7 @@
 use super::Head;
 use super::decode::decode_data;
 use super::freeze::frozen_data;
+use super::order::SortedLabels;
 use super::rare::Rare;
 use super::series_data::SeriesData;
 use super::slab::{Generation, Slab, place_of};
@@ -20,6 +21,8 @@ const TOUCHED_AT_ONCE: usize = 32;
 #[derive(Debug)]
 pub(crate) struct HeadSelection {
     ids: Vec<u32>,
+    /// Their labels, when sorting has written them.
+    written: Option<SortedLabels>,
     _pin: Pin,
 }
 
@@ -45,7 +48,13 @@ impl HeadSelection {
         out: &mut Vec<u8>,
         ends: &mut Vec<usize>,
     ) {
-        head.write_labels(self.ids.get(positions).unwrap_or(&[]), out, ends);
+        let Some(written) = &self.written else {
+            return head.write_labels(self.ids.get(positions).unwrap_or(&[]), out, ends);
+        };
+        for position in positions {
+            out.extend_from_slice(written.at(position));
+            ends.push(out.len());
+        }
     }
 }
 
@@ -71,8 +80,12 @@ impl Head {
         let pin = Pin(self.pin.clone());
         let mut ids = index.select_ids(matchers);
         drop(index);
-        self.sort_by_labels(&mut ids);
-        HeadSelection { ids, _pin: pin }
+        let written = self.sort_by_labels(&mut ids);
+        HeadSelection {
+            ids,
+            written,
+            _pin: pin,
+        }
     }
 
     /// A copy of the data of series `id` in `generation` within `from..=to`, wherever it is now.

@@ -82,7 +82,7 @@ fn compare(
     binaries: &Binaries,
     report: &mut Report,
 ) -> Result<()> {
-    let series = scale.of(size.series(), 1_000);
+    let series = scale.of(size.series(), 1_200);
     let ticks = scale.of(size.ticks(), 40);
     let given = [
         (Kind::Narthex, Some(own)),
