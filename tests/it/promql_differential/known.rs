@@ -61,6 +61,15 @@ const KNOWN: &[Known] = &[
         allows: Allows::Values,
     },
     Known {
+        upstream: "#15687, where a last digit decides what is rounded",
+        concerns: |expression| {
+            has_any(expression, HISTOGRAMS)
+                && has_any(expression, &["sum", "avg"])
+                && has_any(expression, &["floor", "ceil", "round"])
+        },
+        allows: Allows::Values,
+    },
+    Known {
         upstream: "#16828: the rate of a native histogram begins no earlier than where its count would be zero",
         concerns: |expression| {
             has_any(expression, HISTOGRAMS) && has_any(expression, &["rate(", "increase("])
@@ -91,7 +100,10 @@ const KNOWN: &[Known] = &[
         upstream: "#16725: a count that is no integer is refused even when there is nothing to choose from",
         concerns: |expression| has_any(expression, &["topk", "bottomk"]),
         allows: Allows::Difference(|difference| {
-            let is_count = has_any(difference, &["Parameter value is NaN", "overflows int64"]);
+            let is_count = has_any(
+                difference,
+                &["Parameter value is NaN", "overflows int64", "underflows int64"],
+            );
             is_count && difference.starts_with("refused here")
         }),
     },
@@ -140,6 +152,11 @@ const KNOWN: &[Known] = &[
                 &["None here", "None there", "only here", "only there"],
             )
         }),
+    },
+    Known {
+        upstream: "open: as before, under a function over the chosen ones",
+        concerns: |expression| has_any(expression, &["topk", "bottomk"]) && expression.contains(":]"),
+        allows: Allows::Values,
     },
     Known {
         upstream: "#17668: what matches twice is refused, though a comparison would drop it",
