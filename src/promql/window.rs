@@ -35,17 +35,6 @@ pub(crate) struct Floats<'a> {
     pub(crate) values: &'a [f64],
     /// 0 where unknown. Empty when start timestamps are not used.
     pub(crate) starts_ms: &'a [i64],
-    /// Where a value is smaller than the one before, when that was found out for the whole series.
-    pub(crate) falls: Option<Falls<'a>>,
-}
-
-/// The falls of a window, found once for all windows of a series.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Falls<'a> {
-    /// Indexes in the series, ascending.
-    pub(crate) at: &'a [usize],
-    /// The index in the series of the window's first value.
-    pub(crate) first: usize,
 }
 
 /// Histograms of a window, as columns of one length.

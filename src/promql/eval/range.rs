@@ -107,7 +107,6 @@ impl<'s> Windows<'s> {
                 timestamps_ms: self.floats.of(&floats.timestamps_ms),
                 values: self.floats.of(&floats.values),
                 starts_ms: self.floats.of(&floats.starts_ms),
-                falls: None,
             },
             histograms: Histograms {
                 timestamps_ms: self.histograms.of(&histograms.timestamps_ms),

@@ -98,10 +98,6 @@ pub(super) fn note_overlap(call: &Call<'_>, window: &Window<'_>, timestamps_ms: 
 /// The sum of the values right before resets, which is what the resets took away.
 fn lost_by_resets(floats: Floats<'_>, change: f64) -> f64 {
     let mut change = change;
-    if let Some(falls) = floats.falls {
-        let before = falls.at.iter().map(|at| floats.values[at - falls.first - 1]);
-        return before.fold(change, |change, value| change + value);
-    }
     if floats.starts_ms.is_empty() {
         for pair in floats.values.windows(2) {
             if pair[1] < pair[0] {
@@ -361,7 +357,6 @@ mod tests {
             timestamps_ms: &[1, 2, 3],
             values: &[5.0, 1.0, 2.0],
             starts_ms: &[],
-            falls: None,
         };
         assert_eq!(lost_by_resets(floats, 2.0 - 5.0), 2.0);
     }

@@ -331,7 +331,7 @@ mod tests {
                 let window = Window {
                     labels: &labels,
                     floats: Floats { timestamps_ms: &timestamps_ms[*from..*to], values: &values[*from..*to],
-                        starts_ms: &[], falls: None },
+                        starts_ms: &[] },
                     histograms: Histograms::default(),
                     start_ms: ends_ms[step] - range_ms,
                     end_ms: ends_ms[step],
