@@ -202,7 +202,8 @@ fn cost_us(scale: &Scale, served: &Served, query: &Query) -> Result<f64> {
     }
 }
 
-fn escape(text: &str) -> String {
+/// A text as it stands in the query of a URL.
+pub(super) fn escape(text: &str) -> String {
     let escaped = |byte: u8| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(byte).to_string(),
         _ => format!("%{byte:02X}"),

@@ -2,6 +2,7 @@
 //! that ask for too much end with an error while senders hardly notice.
 
 use super::http::narthex;
+use super::queries::escape;
 use super::{Scale, value};
 use crate::adapter::{Point, Store};
 use crate::measure::{Times, memory_of};
@@ -105,10 +106,6 @@ fn serve(scale: &Scale, binary: &Path, series: usize, ticks: i64) -> Result<Serv
 fn get(port: u16, path: &str) -> Result<(u16, String)> {
     let answer = Client::connect(port)?.send("GET", path, "", &[])?;
     Ok((answer.status, String::from_utf8_lossy(&answer.body).into_owned()))
-}
-
-fn escape(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
 fn range_path(query: &str, day: i64) -> String {
