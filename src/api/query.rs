@@ -114,6 +114,7 @@ impl Asked {
             delayed_name_removal: of.features.delayed_name_removal,
             start_timestamps: of.features.start_timestamps,
             type_and_unit_labels: of.features.type_and_unit_labels,
+            samples_by_step: of.features.per_step_stats && params.get("stats") == "all",
             ..QueryOptions::default()
         };
         Ok(Self {
@@ -251,9 +252,18 @@ fn stats(buffer: &mut Vec<u8>, answer: &QueryAnswer, queued: Duration, evaluated
          \"innerEvalTime\":{evaluated},\"execQueueTime\":{queued},\"execTotalTime\":{}}},\"samples\":{{",
         queued + evaluated
     );
+    if !answer.samples_by_step.is_empty() {
+        buffer.extend_from_slice(b"\"totalQueryableSamplesPerStep\":");
+        envelope::list(buffer, &answer.samples_by_step, |buffer, (timestamp_ms, samples)| {
+            buffer.push(b'[');
+            query_json::number_of_seconds(buffer, *timestamp_ms);
+            let _ = write!(buffer, ",{samples}]");
+        });
+        buffer.push(b',');
+    }
     let _ = write!(
         buffer,
         "\"totalQueryableSamples\":{},\"peakSamples\":{}}}}}",
-        answer.samples_read, answer.samples_peak
+        answer.samples_counted, answer.samples_peak
     );
 }

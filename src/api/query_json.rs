@@ -124,7 +124,7 @@ pub(super) fn time(buffer: &mut Vec<u8>, timestamp_ms: i64) {
 }
 
 /// Seconds with as many decimals as it takes, which is how Prometheus writes the time of what has no labels.
-fn number_of_seconds(buffer: &mut Vec<u8>, timestamp_ms: i64) {
+pub(super) fn number_of_seconds(buffer: &mut Vec<u8>, timestamp_ms: i64) {
     time(buffer, timestamp_ms);
     if timestamp_ms % 1000 != 0 {
         while buffer.last() == Some(&b'0') {

@@ -23,6 +23,8 @@ pub(crate) struct Features {
     pub(crate) delayed_name_removal: bool,
     pub(crate) start_timestamps: bool,
     pub(crate) type_and_unit_labels: bool,
+    /// `stats=all` shows figures of each step.
+    pub(crate) per_step_stats: bool,
     /// Names that mean nothing here.
     pub(crate) unknown: Vec<String>,
 }
@@ -64,6 +66,7 @@ impl Features {
                 "promql-delayed-name-removal" => features.delayed_name_removal = true,
                 "use-start-timestamps" => features.start_timestamps = true,
                 "type-and-unit-labels" => features.type_and_unit_labels = true,
+                "promql-per-step-stats" => features.per_step_stats = true,
                 name if ALWAYS_ON.contains(&name) => {}
                 name => features.unknown.push(name.to_owned()),
             }
@@ -77,6 +80,7 @@ impl Features {
             ("promql-delayed-name-removal", self.delayed_name_removal),
             ("use-start-timestamps", self.start_timestamps),
             ("type-and-unit-labels", self.type_and_unit_labels),
+            ("promql-per-step-stats", self.per_step_stats),
         ];
         chosen
             .into_iter()

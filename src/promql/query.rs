@@ -39,6 +39,8 @@ pub struct QueryOptions {
     pub start_timestamps: bool,
     /// Whether a metric is a counter is read from the label `__type__`. Default: no.
     pub type_and_unit_labels: bool,
+    /// Whether the answer says of each step how many samples it was computed from. Default: no.
+    pub samples_by_step: bool,
 }
 
 impl Default for QueryOptions {
@@ -54,6 +56,7 @@ impl Default for QueryOptions {
             delayed_name_removal: false,
             start_timestamps: false,
             type_and_unit_labels: false,
+            samples_by_step: false,
         }
     }
 }
@@ -66,6 +69,7 @@ impl QueryOptions {
             delayed_name_removal: self.delayed_name_removal,
             start_timestamps: self.start_timestamps,
             type_and_unit_labels: self.type_and_unit_labels,
+            samples_by_step: self.samples_by_step,
             samples_max: self.samples_max,
             timeout: self.timeout,
             cancel: self.cancel.clone(),
@@ -99,6 +103,11 @@ pub struct QueryAnswer {
     pub infos: Vec<String>,
     /// How many samples were read.
     pub samples_read: u64,
+    /// How many samples the steps were computed from: one that is in the windows of two steps counts twice, and a histogram as
+    /// many as floats take its space.
+    pub samples_counted: u64,
+    /// The same of each step, at these times, if it was asked for.
+    pub samples_by_step: Vec<(i64, u64)>,
     /// The most samples that were in memory at once.
     pub samples_peak: usize,
 }
@@ -207,6 +216,8 @@ fn answer(
         warnings: shown.warnings,
         infos: shown.infos,
         samples_read: outcome.samples_read,
+        samples_counted: outcome.samples_counted,
+        samples_by_step: steps.timestamps().zip(outcome.samples_by_step).collect(),
         samples_peak: outcome.samples_peak,
     })
 }

@@ -102,6 +102,7 @@ pub(crate) fn options() -> EvalOptions {
         delayed_name_removal: false,
         start_timestamps: false,
         type_and_unit_labels: false,
+        samples_by_step: false,
         samples_max: 1_000_000,
         timeout: None,
         cancel: super::eval::budget::CancelFlag::default(),

@@ -80,6 +80,10 @@ impl Row {
     pub(crate) fn weight(&self) -> usize {
         self.cells.iter().map(Cell::weight).sum()
     }
+
+    pub(crate) fn weight_at(&self, step: usize) -> usize {
+        self.cells.get(step).map_or(0, Cell::weight)
+    }
 }
 
 /// The steps of an evaluation: `count` timestamps, `step_ms` apart. An instant query has one.

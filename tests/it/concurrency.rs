@@ -6,7 +6,7 @@
 use narthex::testing::SimFs;
 use narthex::{Db, Durability, Labels, ListOptions, Matcher, Options, Series, labels, stale_nan};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 const WRITERS: usize = 4;
@@ -181,12 +181,15 @@ fn sim_options(fs: &SimFs) -> Options {
 fn readers_see_a_prefix_of_every_series_while_it_is_flushed() {
     let fs = SimFs::new();
     let run = Run::new(sim_options(&fs));
+    // Steps may merge all segments into one, so they are counted behind each flush.
+    let most_segments = AtomicUsize::new(0);
     run.race(300, |db| {
         db.flush().unwrap();
+        most_segments.fetch_max(db.stats().unwrap().segments, Ordering::Relaxed);
         while db.step().unwrap() {}
     });
     Run::check_all(&run.db, 300);
-    assert!(run.db.stats().unwrap().segments > 1);
+    assert!(most_segments.into_inner() > 1);
     assert_eq!(run.db.verify().unwrap().faults, Vec::<String>::new());
     let reopened = Db::open(sim_options(&fs.kill())).unwrap();
     Run::check_all(&reopened, 300);

@@ -181,6 +181,7 @@ impl Evaluator<'_> {
             let is_swept = of_sweep.zip(shape).is_some_and(|(of_sweep, shape)| {
                 let fits = fits(shape, series);
                 if fits {
+                    self.tally.add(shape.samples(), |step| shape.samples_at(step));
                     let values = &series.floats.values;
                     of_sweep(context, &mut Sweep { values, shape }, &mut cells);
                 }
@@ -225,6 +226,7 @@ impl Evaluator<'_> {
                 continue;
             };
             unasked += window.floats.values.len() + window.histograms.values.len();
+            self.tally.add_window(step, &window);
             cells.push(of_window(context, step, &window));
             if unasked > UNASKED_MAX {
                 unasked = 0;
@@ -317,7 +319,10 @@ impl Evaluator<'_> {
         self.windows(argument, steps, &mut |series, frame| {
             let mut windows = Windows::new(series, frame);
             for (step, present) in present.iter_mut().enumerate() {
-                *present |= windows.at(step).is_some();
+                if let Some(window) = windows.at(step) {
+                    self.tally.add_window(step, &window);
+                    *present = true;
+                }
             }
             Ok(())
         })?;

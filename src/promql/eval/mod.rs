@@ -21,6 +21,7 @@ mod result;
 mod selector;
 mod sets;
 mod smoothed;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +29,7 @@ use self::budget::{Budget, CancelFlag, Held, QueryMemory, SAMPLE_BYTES};
 use self::error::EvalError;
 use self::labels::{Distinct, merge_rows, without_metadata};
 use self::read::Shared;
+use self::tally::Tally;
 use super::annotations::Annotations;
 use super::ast::{Expr, UnaryExpr};
 use super::functions;
@@ -55,6 +57,8 @@ pub(crate) struct EvalOptions {
     pub(crate) start_timestamps: bool,
     /// Whether a metric is a counter is read from the label `__type__`.
     pub(crate) type_and_unit_labels: bool,
+    /// Samples are also counted for each step.
+    pub(crate) samples_by_step: bool,
     /// The most samples that may be in memory at once.
     pub(crate) samples_max: usize,
     pub(crate) timeout: Option<Duration>,
@@ -78,6 +82,7 @@ pub(crate) struct Evaluator<'a> {
     options: &'a EvalOptions,
     annotations: RefCell<Annotations>,
     budget: Budget,
+    tally: Tally,
     shared: RefCell<Shared>,
     /// What stands round the selector that is read next.
     hints: RefCell<Hints>,
@@ -94,7 +99,7 @@ pub(crate) struct Rows<'b> {
 }
 
 impl<'a> Evaluator<'a> {
-    pub(crate) fn new(source: &'a dyn Source, options: &'a EvalOptions) -> Self {
+    pub(crate) fn new(source: &'a dyn Source, options: &'a EvalOptions, steps: Steps) -> Self {
         Self {
             source,
             options,
@@ -105,6 +110,7 @@ impl<'a> Evaluator<'a> {
                 options.cancel.clone(),
                 options.memory.clone(),
             ),
+            tally: Tally::new(steps, options.samples_by_step),
             shared: RefCell::default(),
             hints: RefCell::default(),
             spare: RefCell::default(),
@@ -179,7 +185,8 @@ impl<'a> Evaluator<'a> {
             Expr::Number(number) => Ok(vec![number.value; steps.count]),
             Expr::Paren(inner) => self.scalar(&inner.expr, steps),
             Expr::StepInvariant(inner) => {
-                let once = self.scalar(inner, steps.first())?;
+                let counts = self.tally.counts().once();
+                let once = self.tally.with(counts, || self.scalar(inner, steps.first()))?;
                 let value = once.first().copied().unwrap_or(f64::NAN);
                 Ok(vec![value; steps.count])
             }
@@ -223,11 +230,14 @@ impl<'a> Evaluator<'a> {
 
     /// An expression that is the same at every step: evaluated at the first one.
     fn invariant(&self, expr: &Expr, steps: Steps, sink: Sink<'_>) -> Result<(), EvalError> {
-        self.vector(expr, steps.first(), &mut |mut row| {
+        let counts = self.tally.counts();
+        let mut repeat = |mut row: Row| {
             let cell = row.cells.first().cloned().unwrap_or_default();
             row.cells.resize(steps.count, cell);
-            sink(row)
-        })
+            self.tally.with(counts, || sink(row))
+        };
+        self.tally
+            .with(counts.once(), || self.vector(expr, steps.first(), &mut repeat))
     }
 
     fn unary(&self, unary: &UnaryExpr, steps: Steps, sink: Sink<'_>) -> Result<(), EvalError> {

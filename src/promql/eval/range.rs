@@ -165,13 +165,16 @@ impl Evaluator<'_> {
                     lookback_ms,
                     drop_name: false,
                 };
-                self.subquery_rows(subquery, steps, &mut |row, inner| {
+                let counts = self.tally.counts();
+                let mut window = |row: Row, inner| {
                     let frame = Frame {
                         drop_name: row.drop_name,
                         ..frame
                     };
-                    each(&series_of(row, inner), frame)
-                })
+                    self.tally.with(counts, || each(&series_of(row, inner), frame))
+                };
+                self.tally
+                    .with(counts.below(), || self.subquery_rows(subquery, steps, &mut window))
             }
             _ => Err(mistyped("a range vector")),
         }

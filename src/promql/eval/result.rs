@@ -3,13 +3,14 @@
 use super::error::EvalError;
 use super::labels::{merge_rows, same_labelset, without_metadata};
 use super::range::Windows;
+use super::tally::Counts;
 use super::{EvalOptions, Evaluator};
 use crate::promql::annotations::Annotations;
 use crate::promql::ast::Expr;
 use crate::promql::eval::Set;
 use crate::promql::functions::extended::edge_samples;
 use crate::promql::signature::ValueType;
-use crate::promql::source::Source;
+use crate::promql::source::{SeriesSamples, Source};
 use crate::promql::value::{Cell, QueryPoint, QuerySample, QuerySeries, QueryValue, Row, Steps};
 
 /// What a query came to.
@@ -19,6 +20,9 @@ pub(crate) struct Outcome {
     pub(crate) annotations: Annotations,
     /// How many samples were read from the source.
     pub(crate) samples_read: u64,
+    /// How many samples the steps were computed from, all together, and each, if that was asked for.
+    pub(crate) samples_counted: u64,
+    pub(crate) samples_by_step: Vec<u64>,
     /// The most samples that were in memory at once.
     pub(crate) samples_peak: usize,
 }
@@ -32,7 +36,7 @@ pub(crate) fn evaluate(
     steps: Steps,
     is_range: bool,
 ) -> Outcome {
-    let evaluator = Evaluator::new(source, options);
+    let evaluator = Evaluator::new(source, options, steps);
     evaluator.share_reads(expr, steps);
     let value = if is_range {
         evaluator.range_query(expr, steps)
@@ -43,6 +47,8 @@ pub(crate) fn evaluate(
         value,
         samples_read: evaluator.budget.samples_read(),
         samples_peak: evaluator.budget.samples_peak(),
+        samples_counted: evaluator.tally.total(),
+        samples_by_step: evaluator.tally.by_step(),
         annotations: evaluator.annotations.into_inner(),
     }
 }
@@ -94,11 +100,13 @@ impl Evaluator<'_> {
     fn samples_of_windows(&self, expr: &Expr, steps: Steps) -> Result<QueryValue, EvalError> {
         let mut all = Vec::new();
         let mut held = self.budget.hold();
-        self.windows(expr, steps, &mut |series, frame| {
+        let counts = if is_subquery(expr) { Counts::Below } else { Counts::AtStep };
+        let mut add = |series: &SeriesSamples, frame| {
             let mut windows = Windows::new(series, frame);
             let Some(window) = windows.at(0) else {
                 return Ok(());
             };
+            self.tally.add_window(0, &window);
             let (floats, histograms) = (window.floats, window.histograms);
             held.add(floats.values.len() + histograms.values.len())?;
             let drops_name = frame.drops_name();
@@ -116,9 +124,18 @@ impl Evaluator<'_> {
                 all.push(result);
             }
             Ok(())
-        })?;
+        };
+        self.tally.with(counts, || self.windows(expr, steps, &mut add))?;
         check_distinct(all.iter().map(|series| series.labels.hash().0))?;
         Ok(QueryValue::Matrix(sorted(all)))
+    }
+}
+
+fn is_subquery(expr: &Expr) -> bool {
+    match expr.unwrap_parens() {
+        Expr::StepInvariant(inner) => is_subquery(inner),
+        Expr::Subquery(_) => true,
+        _ => false,
     }
 }
 

@@ -154,14 +154,16 @@ impl Evaluator<'_> {
                     None => Cell::Empty,
                 }),
             );
-            if any {
-                sink(Row {
-                    labels: series.labels.clone(),
-                    drop_name: false,
-                    cells,
-                })?;
+            if !any {
+                return Ok(());
             }
-            Ok(())
+            let row = Row {
+                labels: series.labels.clone(),
+                drop_name: false,
+                cells,
+            };
+            self.tally.add_row(&row);
+            sink(row)
         })
     }
 }

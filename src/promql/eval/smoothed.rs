@@ -28,7 +28,11 @@ impl Evaluator<'_> {
                 drop_name: false,
                 cells: cells.collect(),
             };
-            if row.is_empty() { Ok(()) } else { sink(row) }
+            if row.is_empty() {
+                return Ok(());
+            }
+            self.tally.add_row(&row);
+            sink(row)
         })
     }
 

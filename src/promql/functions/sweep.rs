@@ -71,6 +71,11 @@ impl Shape {
         self.samples
     }
 
+    /// Samples in the window of a step.
+    pub(crate) fn samples_at(&self, step: usize) -> usize {
+        self.reaches.get(step).map_or(0, |(from, to)| to - from)
+    }
+
     fn fill_stretches(&mut self, kind: Kind) {
         if !self.stretches.is_empty() {
             return;

@@ -8,6 +8,8 @@ use crate::http::served::Served;
 use crate::peers::http;
 use crate::peers::processes::Prometheus;
 
+const SETTINGS: &str = "external_labels = { region = \"eu\" }\nenable_feature = \"promql-per-step-stats\"\n";
+
 /// Both with the same data.
 pub(super) struct Pair {
     pub(super) served: Served,
@@ -21,11 +23,11 @@ impl Pair {
         let folder = tempfile::tempdir().expect("a folder");
         let flags = [
             "--web.enable-remote-write-receiver",
-            "--enable-feature=native-histograms,exemplar-storage,promql-experimental-functions",
+            "--enable-feature=native-histograms,exemplar-storage,promql-experimental-functions,promql-per-step-stats",
         ];
         let config = "global: {scrape_interval: 1h, external_labels: {region: eu}}\n";
         let prometheus = Prometheus::start(folder.path(), "oracle", config, &flags);
-        let served = Served::new("external_labels = { region = \"eu\" }\n").ready();
+        let served = Served::new(SETTINGS).ready();
         let request = write_request(last_ms);
         for port in [prometheus.port, served.address.port()] {
             write(port, &request);

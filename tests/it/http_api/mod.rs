@@ -8,6 +8,7 @@ mod lists;
 mod promtool;
 mod requests;
 mod search;
+mod stats;
 
 use crate::http::served::Served;
 use crate::peers::http::{self, Answer, escape};
