@@ -254,11 +254,15 @@ fn stats(buffer: &mut Vec<u8>, answer: &QueryAnswer, queued: Duration, evaluated
     );
     if !answer.samples_by_step.is_empty() {
         buffer.extend_from_slice(b"\"totalQueryableSamplesPerStep\":");
-        envelope::list(buffer, &answer.samples_by_step, |buffer, (timestamp_ms, samples)| {
-            buffer.push(b'[');
-            query_json::number_of_seconds(buffer, *timestamp_ms);
-            let _ = write!(buffer, ",{samples}]");
-        });
+        envelope::list(
+            buffer,
+            &answer.samples_by_step,
+            |buffer, (timestamp_ms, samples)| {
+                buffer.push(b'[');
+                query_json::number_of_seconds(buffer, *timestamp_ms);
+                let _ = write!(buffer, ",{samples}]");
+            },
+        );
         buffer.push(b',');
     }
     let _ = write!(

@@ -173,8 +173,9 @@ impl Evaluator<'_> {
                     };
                     self.tally.with(counts, || each(&series_of(row, inner), frame))
                 };
-                self.tally
-                    .with(counts.below(), || self.subquery_rows(subquery, steps, &mut window))
+                self.tally.with(counts.below(), || {
+                    self.subquery_rows(subquery, steps, &mut window)
+                })
             }
             _ => Err(mistyped("a range vector")),
         }

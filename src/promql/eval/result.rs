@@ -100,7 +100,11 @@ impl Evaluator<'_> {
     fn samples_of_windows(&self, expr: &Expr, steps: Steps) -> Result<QueryValue, EvalError> {
         let mut all = Vec::new();
         let mut held = self.budget.hold();
-        let counts = if is_subquery(expr) { Counts::Below } else { Counts::AtStep };
+        let counts = if is_subquery(expr) {
+            Counts::Below
+        } else {
+            Counts::AtStep
+        };
         let mut add = |series: &SeriesSamples, frame| {
             let mut windows = Windows::new(series, frame);
             let Some(window) = windows.at(0) else {

@@ -80,7 +80,10 @@ fn samples_are_counted_as_prometheus_counts_them() {
     for query in QUERIES {
         compare("/api/v1/query", &format!("stats=all&{MOMENT}&query={query}"));
         compare("/api/v1/query_range", &format!("stats=all&{RANGE}&query={query}"));
-        compare("/api/v1/query_range", &format!("stats=true&{RANGE}&query={query}"));
+        compare(
+            "/api/v1/query_range",
+            &format!("stats=true&{RANGE}&query={query}"),
+        );
     }
     for query in WINDOWS {
         compare("/api/v1/query", &format!("stats=all&{MOMENT}&query={query}"));

@@ -47,6 +47,17 @@ const KNOWN: &[Known] = &[
         allows: Allows::Ulps(1 << 24),
     },
     Known {
+        upstream: "#16773, where a function is steep, as atanh near 1 and cos of what is large",
+        concerns: |expression| {
+            expression.contains("avg")
+                && has_any(
+                    expression,
+                    &["atanh", "acos", "asin", "ln(", "log", "tan(", "sin(", "cos("],
+                )
+        },
+        allows: Allows::Ulps(1 << 24),
+    },
+    Known {
         upstream: "#15687: sums and means of native histograms are compensated",
         concerns: |expression| has_any(expression, HISTOGRAMS) && has_any(expression, &["sum", "avg"]),
         allows: Allows::Ulps(16),
@@ -79,6 +90,13 @@ const KNOWN: &[Known] = &[
     Known {
         upstream: "open: chunks of Prometheus have buckets without observations, of which an infinite factor makes NaN",
         concerns: |expression| has_any(expression, HISTOGRAMS) && has_any(expression, &["Inf", "NaN", "/ 0"]),
+        allows: Allows::Values,
+    },
+    Known {
+        upstream: "open: as before, where a negated count lets an empty bucket look like one that has not shrunk",
+        concerns: |expression| {
+            has_any(expression, HISTOGRAMS) && expression.contains("resets") && expression.contains('-')
+        },
         allows: Allows::Values,
     },
     Known {
