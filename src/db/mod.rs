@@ -1,5 +1,6 @@
 //! The library's face: a database handle, batches, and what reading gives back.
 
+mod ahead;
 mod batch;
 mod query;
 
@@ -107,6 +108,11 @@ impl Db {
 
     fn engine(&self) -> &Arc<Engine> {
         &self.shared.engine
+    }
+
+    /// Whether it may have threads of its own.
+    fn starts_threads(&self) -> bool {
+        self.engine().options.background
     }
 
     /// Milliseconds since 1970 by the database's clock.

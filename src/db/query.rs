@@ -1,6 +1,7 @@
 //! Queries over a database: the engine's cursors as the evaluator's source.
 
 use super::Db;
+use super::ahead::Ahead;
 use crate::engine::error::Error;
 use crate::engine::options::Precision;
 use crate::engine::select::{Series, SeriesCursor};
@@ -88,12 +89,13 @@ impl Source for Db {
         let unit = Unit(self.precision());
         let range = self.range_of_ms(select.start_ms, select.end_ms);
         let cursor = Db::select(self, &select.matchers, range)?;
-        Ok(Box::new(Cursor {
+        let cursor = Cursor {
             cursor,
             unit,
             with_starts: select.hints.start_timestamps,
             series: Series::default(),
-        }))
+        };
+        Ok(Box::new(Ahead::new(cursor, self.starts_threads())))
     }
 }
 

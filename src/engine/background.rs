@@ -1,4 +1,4 @@
-//! The only place that starts threads: one for steps, one for the ticks of the log.
+//! The threads of an open database: one for steps, one for the ticks of the log.
 
 use super::Engine;
 use crate::head::report::Durability;

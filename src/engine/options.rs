@@ -217,7 +217,8 @@ impl Options {
         self
     }
 
-    /// Whether the database starts a thread for flushes and syncs. Without it the caller calls `Db::step`. Default yes.
+    /// Whether the database starts threads: for flushes and syncs, and to read wide queries ahead. Without them the caller
+    /// calls `Db::step`. Default yes.
     #[must_use]
     pub fn background(mut self, background: bool) -> Self {
         self.background = background;
