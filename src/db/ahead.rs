@@ -26,7 +26,7 @@ impl Turn {
         let most = available_parallelism().map_or(0, |cores| cores.get() - 1);
         let more = |readers| (readers < most).then_some(readers + 1);
         let taken = READERS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
-        taken.is_ok().then_some(Self)
+        taken.is_ok().then(|| Self)
     }
 }
 
