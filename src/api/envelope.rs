@@ -100,9 +100,8 @@ fn bytes_of_text(buffer: &mut Vec<u8>, bytes: &[u8]) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     buffer.reserve(bytes.len() + 2);
     buffer.push(b'"');
-    // Without an early end, so that several are looked at at once. Most texts are plain.
-    let is_special = |byte: &u8| (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\');
-    if !bytes.iter().fold(false, |any, byte| any | is_special(byte)) {
+    // Most texts are plain.
+    if is_plain(bytes) {
         buffer.extend_from_slice(bytes);
         buffer.push(b'"');
         return;
@@ -130,6 +129,24 @@ fn bytes_of_text(buffer: &mut Vec<u8>, bytes: &[u8]) {
     buffer.push(b'"');
 }
 
+fn is_special(byte: &u8) -> bool {
+    (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\')
+}
+
+/// Whether no byte needs an escape. Looks at eight at once: the highest bit of a byte is set where there is a hit, and above one.
+fn is_plain(bytes: &[u8]) -> bool {
+    const ONES: u64 = u64::MAX / 0xff;
+    const HIGH: u64 = ONES << 7;
+    let below = |word: u64, least: u8| word.wrapping_sub(ONES * u64::from(least)) & !word;
+    let (words, rest) = bytes.as_chunks::<8>();
+    let hits = words.iter().fold(0, |hits, word| {
+        let word = u64::from_le_bytes(*word);
+        let (quotes, slashes) = (word ^ (ONES * u64::from(b'"')), word ^ (ONES * u64::from(b'\\')));
+        hits | below(word, 0x20) | below(quotes, 1) | below(slashes, 1)
+    });
+    hits & HIGH == 0 && !rest.iter().any(is_special)
+}
+
 /// A label set as an object.
 pub(super) fn labels(buffer: &mut Vec<u8>, labels: &Labels) {
     buffer.push(b'{');
@@ -148,6 +165,18 @@ pub(super) fn labels(buffer: &mut Vec<u8>, labels: &Labels) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn special_bytes_are_found_wherever_they_are() {
+        for byte in 0..=u8::MAX {
+            for place in 0..20 {
+                let mut bytes = [b'a'; 20];
+                bytes[place] = byte;
+                let special = byte < 0x20 || byte == b'"' || byte == b'\\';
+                assert_eq!(is_plain(&bytes), !special, "{byte} at {place}");
+            }
+        }
+    }
 
     #[test]
     fn texts_are_escaped() {

@@ -123,8 +123,16 @@ impl Engine {
         let found = index.select(&matchers);
         // Series are looked at until one tells that a text is to be listed, which is the first one mostly.
         let silent = RefCell::new(RoaringBitmap::new());
+        let looks = view
+            .deletions
+            .is_empty()
+            .then(|| self.head.looks(&view.generations, (from, to)));
         let is_in_head = |id: u32| {
-            let counts = !silent.borrow().contains(id) && self.is_in_head(&view, id, (from, to));
+            let is_within = || match &looks {
+                Some(looks) => looks.is_within(id),
+                None => self.is_in_head(&view, id, (from, to)),
+            };
+            let counts = !silent.borrow().contains(id) && is_within();
             if !counts {
                 silent.borrow_mut().insert(id);
             }
@@ -263,7 +271,8 @@ impl Engine {
                 listing.is_truncated = true;
                 break;
             }
-            if series.labels.metric_name().starts_with(options.prefix) {
+            let has_prefix = || series.labels.metric_name().starts_with(options.prefix);
+            if options.prefix.is_empty() || has_prefix() {
                 listing.items.push(std::mem::take(&mut series.labels));
             }
         }

@@ -147,10 +147,16 @@ impl Head {
 
     /// Whether series `id` has samples in one of `generations` within `from..=to`.
     pub(crate) fn is_within(&self, generations: &[Arc<Generation>], id: u32, from: i64, to: i64) -> bool {
-        let slabs = self.slabs.read().unwrap_or_else(PoisonError::into_inner);
-        let mut within = generations.iter().filter(|one| one.is_within(from, to));
-        let slab = slabs.get(place_of(id).0);
-        slab.is_some_and(|slab| within.any(|one| is_in_slab(slab, one, id, (from, to))))
+        self.looks(generations, (from, to)).is_within(id)
+    }
+
+    /// For looking at many series. No slab is made as long as it is there.
+    pub(crate) fn looks<'h>(&'h self, generations: &'h [Arc<Generation>], range: (i64, i64)) -> Looks<'h> {
+        Looks {
+            slabs: self.slabs.read().unwrap_or_else(PoisonError::into_inner),
+            generations,
+            range,
+        }
     }
 
     /// How many of `ids` have samples in one of `generations` within `from..=to`.
@@ -175,6 +181,22 @@ impl Head {
             count += block.iter().filter(has_samples).count();
         }
         count
+    }
+}
+
+/// Says of series whether they have samples in one of some generations within a range.
+pub(crate) struct Looks<'h> {
+    slabs: RwLockReadGuard<'h, Vec<Arc<Slab>>>,
+    generations: &'h [Arc<Generation>],
+    range: (i64, i64),
+}
+
+impl Looks<'_> {
+    pub(crate) fn is_within(&self, id: u32) -> bool {
+        let (from, to) = self.range;
+        let mut within = self.generations.iter().filter(|one| one.is_within(from, to));
+        let slab = self.slabs.get(place_of(id).0);
+        slab.is_some_and(|slab| within.any(|one| is_in_slab(slab, one, id, self.range)))
     }
 }
 

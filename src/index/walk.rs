@@ -119,6 +119,10 @@ impl Merge<'_> {
         let mut text = String::new();
         let mut count = 0;
         while let Some(&first) = self.order.last() {
+            if self.order.len() == 1 {
+                self.order.clear();
+                return self.run_alone(first, count, bounds, each);
+            }
             let is_wanted = self
                 .text(first)
                 .is_some_and(|text| text.starts_with(bounds.prefix));
@@ -143,6 +147,39 @@ impl Merge<'_> {
             }
         }
         WalkEnd::Complete
+    }
+
+    /// The rest of a walk when only one list is left: nothing has to be compared any more.
+    fn run_alone(
+        &mut self,
+        index: usize,
+        mut count: usize,
+        bounds: &WalkBounds<'_>,
+        each: &mut dyn FnMut(&str),
+    ) -> WalkEnd {
+        let source = &mut self.sources[index];
+        loop {
+            let text = match source.current() {
+                Ok(Some(text)) if text.starts_with(bounds.prefix) => text,
+                Ok(_) => return WalkEnd::Complete,
+                Err(fault) => {
+                    self.faults.push((index, fault));
+                    return WalkEnd::Complete;
+                }
+            };
+            if (bounds.is_cancelled)() {
+                return WalkEnd::Cancelled;
+            }
+            if count == bounds.limit {
+                return WalkEnd::Limit;
+            }
+            each(text);
+            count += 1;
+            if let Err(fault) = source.advance() {
+                self.faults.push((index, fault));
+                return WalkEnd::Complete;
+            }
+        }
     }
 
     fn text(&self, index: usize) -> Option<&str> {
