@@ -39,6 +39,13 @@ pub(crate) struct HeldBody {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
+/// Bytes in memory, counted against the budget until this is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct HeldBytes {
+    permit: Option<OwnedSemaphorePermit>,
+    steps: usize,
+}
+
 impl Deref for HeldBody {
     type Target = [u8];
 
@@ -123,6 +130,14 @@ impl Admission {
             bytes: if rest.is_empty() { first } else { rest.freeze() },
             _permit: permit,
         })
+    }
+
+    /// Counts so many bytes at least from now on.
+    pub(crate) fn hold_at_least(&self, held: &mut HeldBytes, bytes: usize) -> Result<(), ApiError> {
+        let steps = bytes.div_ceil(STEP_BYTES).max(held.steps);
+        self.hold(&mut held.permit, steps - held.steps)?;
+        held.steps = steps;
+        Ok(())
     }
 
     /// Takes `steps` more from the budget.

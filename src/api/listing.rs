@@ -4,6 +4,7 @@ use super::envelope::{self, Notes};
 use super::error::ApiError;
 use super::json;
 use super::names::unescape_values;
+use super::native;
 use super::params::{Params, invalid, unescaped_bytes};
 use super::pieces::answer;
 use super::selection::Selection;
@@ -17,6 +18,7 @@ use crate::model::matcher::Matcher;
 use crate::promql::quote::quote_bytes;
 use axum::Extension;
 use axum::extract::{Request, State};
+use axum::http::Method;
 use axum::response::Response;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -24,15 +26,19 @@ use std::sync::Arc;
 /// From the first time to the last one.
 pub(super) const ALWAYS: (i64, i64) = (i64::MIN, i64::MAX);
 
-/// `/api/v1/series`.
+/// `/api/v1/series`; without `match[]` it is the listing of the native API.
 pub(super) async fn series(
     State(app): State<Arc<App>>,
     Extension(tenant): Extension<Arc<Tenant>>,
     request: Request,
 ) -> Result<Response, ApiError> {
+    let is_get = request.method() == Method::GET;
     let params = Params::of(&app, request).await?;
     params.check_form()?;
     if !params.has_matchers() {
+        if is_get {
+            return Ok(native::list(&app, tenant, &params).await);
+        }
         return Err(ApiError::bad_data("no match[] parameter provided"));
     }
     let limit = params.limit("limit")?;

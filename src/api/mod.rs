@@ -26,6 +26,7 @@ mod lifecycle;
 mod listing;
 mod metadata;
 mod names;
+mod native;
 mod notifications;
 mod openapi;
 mod params;

@@ -8,7 +8,7 @@ use crate::base::civil::rfc3339_ms;
 use crate::promql::durations::parse_duration_ms;
 use crate::promql::quote::quote;
 use axum::extract::Request;
-use axum::http::{Method, header};
+use axum::http::{Method, Uri, header};
 use std::num::IntErrorKind;
 
 /// Parameters in order, those of the body first.
@@ -44,6 +44,20 @@ impl Params {
         }
         params.add(parts.uri.query().unwrap_or("").as_bytes());
         Ok(params)
+    }
+
+    /// Those of the query string alone, whatever the body is.
+    pub(super) fn of_uri(uri: &Uri) -> Self {
+        let mut params = Self::default();
+        params.add(uri.query().unwrap_or("").as_bytes());
+        params
+    }
+
+    /// Names and values, in their order.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.pairs
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// Those of a query string.

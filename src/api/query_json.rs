@@ -87,10 +87,17 @@ fn float_point(buffer: &mut Vec<u8>, timestamp_ms: i64, value: f64) {
     buffer.push(b']');
 }
 
-fn histogram_point(buffer: &mut Vec<u8>, timestamp_ms: i64, histogram: &FloatHistogram) {
+fn histogram_point(buffer: &mut Vec<u8>, timestamp_ms: i64, value: &FloatHistogram) {
     buffer.push(b'[');
     time(buffer, timestamp_ms);
-    put(buffer, &[",{\"count\":"]);
+    buffer.push(b',');
+    histogram(buffer, value);
+    buffer.push(b']');
+}
+
+/// A histogram as an object.
+pub(super) fn histogram(buffer: &mut Vec<u8>, histogram: &FloatHistogram) {
+    put(buffer, &["{\"count\":"]);
     number(buffer, histogram.count);
     put(buffer, &[",\"sum\":"]);
     number(buffer, histogram.sum);
@@ -106,7 +113,7 @@ fn histogram_point(buffer: &mut Vec<u8>, timestamp_ms: i64, histogram: &FloatHis
             buffer.push(b']');
         });
     }
-    put(buffer, &["}]"]);
+    buffer.push(b'}');
 }
 
 /// Seconds with three decimals, or none.

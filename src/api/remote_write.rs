@@ -113,13 +113,7 @@ async fn store(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<(Outcome, &'static str), ApiError> {
-    let durability = match headers.get(DURABILITY).map(HeaderValue::as_bytes) {
-        None => None,
-        Some(b"fsync") => Some(Durability::Always),
-        // What is asked for is the least.
-        Some(b"os") => None,
-        Some(_) => return Err(ApiError::bad_data("x-narthex-durability is neither fsync nor os")),
-    };
+    let durability = asked_durability(headers)?;
     let config = app.config.load_full();
     let sender = caller.sender().to_owned();
     tenant.check_quota(&config, &sender, tenant.db()?.now_ms())?;
@@ -142,6 +136,15 @@ async fn store(
         Ok((outcome, stored))
     })
     .await
+}
+
+/// What the sender asks for at least, if it asks.
+pub(super) fn asked_durability(headers: &HeaderMap) -> Result<Option<Durability>, ApiError> {
+    match headers.get(DURABILITY).map(HeaderValue::as_bytes) {
+        None | Some(b"os") => Ok(None),
+        Some(b"fsync") => Ok(Some(Durability::Always)),
+        Some(_) => Err(ApiError::bad_data("x-narthex-durability is neither fsync nor os")),
+    }
 }
 
 fn write_now(

@@ -3,14 +3,14 @@
 use super::error::ApiError;
 use super::self_metrics::RouteMetrics;
 use super::state::App;
-use super::{absent, admin, admin_tsdb, browser, notifications, openapi};
+use super::{absent, admin, admin_tsdb, browser, native, notifications, openapi};
 use super::{exemplars, federate, listing, metadata, search};
 use super::{query, query_text, remote_read, remote_write, self_metrics, status};
 use crate::base::keyed;
 use crate::config::credentials::Scope;
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get, post};
@@ -32,6 +32,8 @@ pub(super) enum Access {
     Early(Scope),
     /// Who has this scope, once the database is open.
     Needs(Scope),
+    /// The same for who puts or deletes; to ask, the scope to read is enough.
+    Edits(Scope),
 }
 
 /// Whose data a route is about.
@@ -48,7 +50,7 @@ pub(super) enum Of {
 pub(super) const OPEN: Access = Access::Open;
 pub(super) const EARLY: Access = Access::Early(Scope::Read);
 pub(super) const READ: Access = Access::Needs(Scope::Read);
-const WRITE: Access = Access::Needs(Scope::Write);
+pub(super) const WRITE: Access = Access::Needs(Scope::Write);
 pub(super) const ADMIN: Access = Access::Needs(Scope::Admin);
 
 pub(super) struct Route {
@@ -79,6 +81,7 @@ pub(super) fn routes() -> Vec<Route> {
     all.extend(absent::routes());
     all.extend(notifications::routes());
     all.extend(admin_tsdb::routes());
+    all.extend(native::routes());
     all
 }
 
@@ -114,7 +117,6 @@ fn own_routes() -> Vec<Route> {
             "/api/v1/query_exemplars",
             get(exemplars::query_exemplars).post(exemplars::query_exemplars),
         ),
-        reading("/api/v1/series", get(listing::series).post(listing::series)),
         reading("/api/v1/labels", get(listing::labels).post(listing::labels)),
         reading("/api/v1/label/{name}/values", get(listing::label_values)),
         reading("/api/v1/metadata", get(metadata::metadata)),
@@ -253,6 +255,10 @@ impl Gate {
             Access::Open => return Ok(()),
             Access::Early(scope) => (scope, true),
             Access::Needs(scope) => (scope, false),
+            Access::Edits(scope) => match *request.method() {
+                Method::PUT | Method::PATCH | Method::DELETE => (scope, false),
+                _ => (Scope::Read, false),
+            },
         };
         let headers = request.headers();
         let caller = self.app.authorize(scope, headers).await?;
@@ -342,8 +348,8 @@ mod tests {
                 let response = runtime.block_on(asked).expect("an answer");
                 let status = response.status().as_u16();
                 match (route.path, method) {
-                    ("/-/healthy" | REPLAY, "GET") => assert_eq!(status, 200),
-                    ("/-/healthy" | "/-/ready" | REPLAY, "POST") => assert_eq!(status, 405),
+                    ("/-/healthy" | "/health" | REPLAY, "GET") => assert_eq!(status, 200),
+                    ("/-/healthy" | "/health" | "/-/ready" | REPLAY, "POST") => assert_eq!(status, 405),
                     _ => assert_eq!(
                         (status, response.headers().contains_key(header::RETRY_AFTER)),
                         (503, true)
@@ -354,12 +360,15 @@ mod tests {
         }
     }
 
+    const UNDELETE: &str = "/api/v1/deletions/{deletion}/undelete";
+
     #[test]
     fn only_health_is_open() {
         for route in routes() {
-            let is_health = matches!(route.path, "/-/healthy" | "/-/ready");
+            let is_health = matches!(route.path, "/-/healthy" | "/-/ready" | "/health");
             assert_eq!(route.access == Access::Open, is_health, "{}", route.path);
-            let is_admin = route.path.contains("/admin/") || matches!(route.path, "/-/reload" | "/-/quit");
+            let is_admin =
+                route.path.contains("/admin/") || matches!(route.path, "/-/reload" | "/-/quit" | UNDELETE);
             assert_eq!(route.access == ADMIN, is_admin, "{}", route.path);
             assert_eq!(route.access == EARLY, route.path == REPLAY, "{}", route.path);
         }
@@ -380,6 +389,7 @@ mod tests {
         let nobody = [
             "/-/healthy",
             "/-/ready",
+            "/health",
             "/version",
             "buildinfo",
             "walreplay",

@@ -93,6 +93,9 @@ pub struct RefusedMetric {
 /// Metrics that a batch's refusals name for one reason.
 const METRICS_NAMED_MAX: usize = 16;
 
+/// Entries that a report names.
+const REFUSED_NAMED_MAX: usize = 1 << 16;
+
 /// When a batch counts as stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Durability {
@@ -131,6 +134,8 @@ pub struct CommitReport {
     pub new_series: usize,
     /// What was refused, by reason.
     pub rejected: Vec<Rejection>,
+    /// Which entries of the batch were refused, the first [`REFUSED_NAMED_MAX`] of them.
+    pub(crate) refused: Vec<(u32, Reject)>,
     /// Log sequence number up to which the log must be durable for this batch to be.
     pub lsn: u64,
     /// When this batch counted as stored.
@@ -146,6 +151,13 @@ impl CommitReport {
     pub(crate) fn note_duplicate(&mut self, is_histogram: bool) {
         self.duplicates += 1;
         self.duplicate_histograms += usize::from(is_histogram);
+    }
+
+    /// Names an entry that is refused.
+    pub(crate) fn name_refused(&mut self, entry: usize, reason: Reject) {
+        if self.refused.len() < REFUSED_NAMED_MAX {
+            self.refused.push((entry as u32, reason));
+        }
     }
 
     /// Counts an entry of `metric` as refused.

@@ -95,6 +95,11 @@ impl Incoming<'_> {
         let mut labels = Vec::new();
         let unnamed = self.labels_of(entry, &mut labels).err();
         let labels = Labels::from_canonical(labels);
+        let place = |entry: &Entry| std::ptr::from_ref(entry).addr();
+        if let Some(first) = self.stage.entries.first() {
+            let distance = place(entry).wrapping_sub(place(first));
+            report.name_refused(distance / size_of::<Entry>(), reason);
+        }
         let (at, gap) = (entry.timestamp, if fault.is_empty() { "" } else { ": " });
         report.reject(reason, labels.metric_name(), || match unnamed {
             None => format!("{labels} at {at}{gap}{fault}"),

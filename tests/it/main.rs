@@ -26,6 +26,8 @@ mod limits;
 mod memory;
 mod merging;
 mod model;
+#[cfg(feature = "server")]
+mod native;
 mod ordering;
 #[cfg(feature = "server")]
 mod peers;
@@ -35,6 +37,8 @@ mod promql;
 #[cfg(feature = "server")]
 mod promql_differential;
 mod queries;
+#[cfg(feature = "server")]
+mod random;
 mod reading;
 mod records;
 mod regressions;

@@ -12,6 +12,10 @@ const TAGS: &[(&str, &str)] = &[
         "absent",
         "What Prometheus has and narthex has none of; answered as by a Prometheus without any.",
     ),
+    (
+        "native",
+        "Points by the names of series and their tags. What is wrong with a request is named with its field and a hint.",
+    ),
     ("remote", "Remote write and remote read."),
     ("admin", "For operators; the scope admin is needed."),
 ];
@@ -33,6 +37,19 @@ const COMPONENTS: &str = r#"components:
         status: {type: string, enum: [error]}
         errorType: {type: string}
         error: {type: string}
+        reason: {type: string}
+        field: {type: string}
+        hint: {type: string}
+    Point:
+      type: object
+      required: [series_key, value]
+      properties:
+        series_key: {type: string, minLength: 1}
+        timestamp: {type: integer}
+        value: {type: number}
+        precision: {type: string, enum: [s, ms, us, ns]}
+        tags: {type: object, additionalProperties: {type: string}}
+      additionalProperties: false
     Notification:
       type: object
       required: [text, date, active]
@@ -81,11 +98,13 @@ fn operation(out: &mut String, path: &Path, method: &str, is_newer: bool) {
         quoted(path.summary)
     );
     let in_path = in_path(path.path);
-    let in_query: &[Parameter] = if method == "get" { path.params } else { &[] };
-    if in_path.is_some() || !in_query.is_empty() {
+    // Bodies of the native API are JSON, so that parameters stand in the address.
+    let has_form = method != "get" && path.tag != "native";
+    let in_query: &[Parameter] = if has_form { &[] } else { path.params };
+    if !in_path.is_empty() || !in_query.is_empty() {
         out.push_str("      parameters:\n");
     }
-    if let Some(name) = in_path {
+    for name in in_path {
         let _ = writeln!(
             out,
             "        - {{name: {name}, in: path, required: true, schema: {{type: string}}}}"
@@ -101,8 +120,11 @@ fn operation(out: &mut String, path: &Path, method: &str, is_newer: bool) {
             schema(parameter.kind)
         );
     }
-    if method != "get" && !path.params.is_empty() {
+    if has_form && !path.params.is_empty() {
         form(out, path.params);
+    } else if let Some(schema) = json_body(path.path, method) {
+        out.push_str("      requestBody:\n        required: true\n        content:\n");
+        let _ = writeln!(out, "          application/json: {{schema: {schema}}}");
     } else if path.tag == "remote" && method == "post" {
         out.push_str("      requestBody:\n        required: true\n        content:\n");
         out.push_str("          application/x-protobuf: {schema: {type: string, format: binary}}\n");
@@ -110,10 +132,27 @@ fn operation(out: &mut String, path: &Path, method: &str, is_newer: bool) {
     answers(out, path.answer, is_newer);
 }
 
-/// The name of the part of a path that is free.
-fn in_path(path: &str) -> Option<&str> {
-    let (_, rest) = path.split_once('{')?;
-    rest.split_once('}').map(|parts| parts.0)
+/// The names of the parts of a path that are free.
+fn in_path(path: &str) -> Vec<&str> {
+    let parts = path.split('{').skip(1);
+    parts
+        .filter_map(|part| part.split_once('}').map(|part| part.0))
+        .collect()
+}
+
+/// What a body of JSON is.
+fn json_body(path: &str, method: &str) -> Option<&'static str> {
+    Some(match (path, method) {
+        ("/api/v1/datapoints", "post") => "{$ref: \"#/components/schemas/Point\"}",
+        ("/api/v1/datapoints/batch", "post") => {
+            "{type: array, items: {$ref: \"#/components/schemas/Point\"}}"
+        }
+        (_, "put") if path.ends_with("{timestamp}") => {
+            "{type: object, required: [value], properties: {value: {type: number}}, additionalProperties: false}"
+        }
+        ("/api/v1/query/native", "post") => "{type: object}",
+        _ => return None,
+    })
 }
 
 /// Parameters in a body; they may stand in the address as well.
@@ -159,6 +198,7 @@ fn answers(out: &mut String, answer: Content, is_newer: bool) {
     let kinds: &[(&str, &str)] = match answer {
         Content::Nothing => &[],
         Content::Json => &[("application/json", success)],
+        Content::Object => &[("application/json", "{schema: {type: object}}")],
         Content::Lines => &[("application/x-ndjson", text)],
         Content::Text => &[("text/plain", text)],
         Content::Yaml => &[("application/yaml", text)],

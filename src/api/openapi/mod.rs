@@ -60,6 +60,8 @@ enum Content {
     Nothing,
     /// Prometheus' envelope.
     Json,
+    /// An object without it.
+    Object,
     /// An object of its own for each line.
     Lines,
     Text,

@@ -68,7 +68,54 @@ pub(super) const RANGE: &[Parameter] = &[
 
 pub(super) const QUERY_ONLY: &[Parameter] = &[QUERY];
 pub(super) const EXEMPLARS: &[Parameter] = &[QUERY, START, END];
-pub(super) const SERIES: &[Parameter] = &[MATCH_NEEDED, START, END, LIMIT];
+pub(super) const SERIES: &[Parameter] = &[
+    MATCH,
+    START,
+    END,
+    LIMIT,
+    parameter("prefix", Kind::Text, "How names begin; without match[] only."),
+    CURSOR,
+];
+
+const CURSOR: Parameter = parameter("cursor", Kind::Text, "next_cursor of the page before.");
+const UNIT: Parameter = parameter("precision", Kind::Text, "The unit of times: s, ms, us or ns.");
+const START_TIME: Parameter = parameter("start_time", Kind::Text, "The first time.");
+const END_TIME: Parameter = parameter("end_time", Kind::Text, "The last time.");
+
+pub(super) const PRECISION: &[Parameter] = &[UNIT];
+pub(super) const NATIVE_SERIES: &[Parameter] = &[UNIT, START_TIME, END_TIME, LIMIT];
+pub(super) const DATAPOINT: &[Parameter] = &[
+    UNIT,
+    parameter(
+        "upsert",
+        Kind::Truth,
+        "Whether a point that is not there is created.",
+    ),
+];
+pub(super) const DATAPOINTS: &[Parameter] = &[
+    UNIT,
+    START_TIME,
+    END_TIME,
+    parameter("limit", Kind::Number, "Points of a page, 1000 without it."),
+    parameter("order", Kind::Text, "asc, or desc for the newest first."),
+    CURSOR,
+    parameter(
+        "agg",
+        Kind::Text,
+        "avg, sum, min, max, count, first, last, stddev, rate or a percentile as p95.",
+    ),
+    parameter(
+        "interval",
+        Kind::Duration,
+        "The length of the intervals of an aggregation.",
+    ),
+    parameter(
+        "fill",
+        Kind::Text,
+        "What stands in intervals without points: none, null, previous or linear.",
+    ),
+];
+
 pub(super) const LABELS: &[Parameter] = &[MATCH, START, END, LIMIT];
 pub(super) const FEDERATE: &[Parameter] = &[MATCH_NEEDED];
 

@@ -24,12 +24,15 @@ const fn path(
 const GET: &[&str] = &["get"];
 const POST: &[&str] = &["post"];
 const GET_POST: &[&str] = &["get", "post"];
+const GET_DELETE: &[&str] = &["get", "delete"];
+const GET_POST_DELETE: &[&str] = &["get", "post", "delete"];
+const PUT_DELETE: &[&str] = &["put", "delete"];
 const POST_PUT: &[&str] = &["post", "put"];
 
-use Content::{Events, Json, Lines, Nothing, Protobuf, Text, Yaml};
+use Content::{Events, Json, Lines, Nothing, Object, Protobuf, Text, Yaml};
 
 pub(super) fn all() -> impl Iterator<Item = &'static Path> {
-    [QUERY, LABELS, STATUS, ABSENT, REMOTE, ADMIN]
+    [QUERY, LABELS, NATIVE, STATUS, ABSENT, REMOTE, ADMIN]
         .into_iter()
         .flatten()
 }
@@ -45,7 +48,6 @@ const QUERY: &[Path] = &[
 
 #[rustfmt::skip]
 const LABELS: &[Path] = &[
-    path("labels", GET_POST, "/api/v1/series", p::SERIES, Json, "The label sets of series."),
     path("labels", GET_POST, "/api/v1/labels", p::LABELS, Json, "The label names of series."),
     path("labels", GET, "/api/v1/label/{name}/values", p::LABELS, Json, "The values of a label."),
     path("labels", GET, "/api/v1/metadata", p::METADATA, Json, "Type, help and unit of metrics."),
@@ -53,6 +55,21 @@ const LABELS: &[Path] = &[
     path("labels", GET_POST, "/api/v1/search/label_names", p::SEARCH, Lines, "Searches label names."),
     path("labels", GET_POST, "/api/v1/search/label_values", p::SEARCH_VALUES, Lines, "Searches values of a label."),
     path("labels", GET, "/federate", p::FEDERATE, Text, "The last samples of series, to be scraped."),
+];
+
+#[rustfmt::skip]
+const NATIVE: &[Path] = &[
+    path("native", GET, "/health", p::NONE, Object, "Whether the server lives and is ready."),
+    path("native", GET, "/stats", p::NONE, Json, "What the database holds."),
+    path("native", POST, "/api/v1/datapoints", p::PRECISION, Json, "Stores a point."),
+    path("native", POST, "/api/v1/datapoints/batch", p::PRECISION, Json, "Stores points: a list, or one per line."),
+    path("labels", GET_POST_DELETE, "/api/v1/series", p::SERIES, Json, "The label sets of series; without match[], a page of all series. Deletes what matches."),
+    path("native", GET_DELETE, "/api/v1/series/{series_key}", p::NATIVE_SERIES, Json, "The series of a name; deletes their points."),
+    path("native", GET, "/api/v1/series/{series_key}/datapoints", p::DATAPOINTS, Json, "Points in order of time, or aggregated."),
+    path("native", PUT_DELETE, "/api/v1/series/{series_key}/datapoints/{timestamp}", p::DATAPOINT, Json, "Corrects or deletes a point."),
+    path("native", POST, "/api/v1/query/native", p::NONE, Json, "A query as JSON."),
+    path("native", GET, "/api/v1/deletions", p::NONE, Json, "What was deleted and can be brought back."),
+    path("native", POST, "/api/v1/deletions/{deletion}/undelete", p::NONE, Json, "Brings back what a deletion hid."),
 ];
 
 #[rustfmt::skip]

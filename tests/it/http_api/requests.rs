@@ -137,7 +137,6 @@ const EXEMPLARS: &[&str] = &[
 ];
 
 const SERIES: &[&str] = &[
-    "",
     "match[]=",
     "match[]=up",
     "match[]=up&limit=2",
@@ -172,7 +171,6 @@ const SERIES: &[&str] = &[
     "match[]=up&start=1600000000&end=1600000100",
     "match[]=up&start=1699999900&end=1700000000",
     "match[]=up&start=2023-11-14T22:13:20Z",
-    "match=up",
 ];
 
 const LABELS: &[&str] = &[
@@ -287,6 +285,8 @@ pub(super) const POSTS: &[(&str, &str, &str)] = &[
         "application/x-www-form-urlencoded",
         "match[]=up&limit=1",
     ),
+    ("/api/v1/series", "application/x-www-form-urlencoded", ""),
+    ("/api/v1/series", "application/x-www-form-urlencoded", "match=up"),
     (
         "/api/v1/labels",
         "application/x-www-form-urlencoded",
@@ -356,7 +356,14 @@ pub(super) const DIFFERENT: &[(&str, &str, &str, Expect)] = &[
     ("POST", "/api/v1/label/job/values", "", METHOD),
     ("POST", "/federate", "", METHOD),
     ("PUT", "/api/v1/query", "", METHOD),
-    ("DELETE", "/api/v1/series", "", METHOD),
+    (
+        "DELETE",
+        "/api/v1/series",
+        "",
+        Expect::Status(400, "deleting by match[] is of the native API, which misses it"),
+    ),
+    ("GET", "/api/v1/series", "", NATIVE),
+    ("GET", "/api/v1/series", "match=up", NATIVE),
     ("PATCH", "/api/v1/labels", "", METHOD),
     (
         "GET",
@@ -367,4 +374,5 @@ pub(super) const DIFFERENT: &[(&str, &str, &str, Expect)] = &[
 ];
 
 const REGEX: Expect = Expect::Words("what is wrong with a regular expression is said in other words");
+const NATIVE: Expect = Expect::Status(200, "without match[] it is the listing of the native API");
 const METHOD: Expect = Expect::Status(405, "the error is in JSON");

@@ -42,15 +42,32 @@ fn in_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     pairs.join(",")
 }
 
-/// Everything that a Prometheus holds, by its own remote read.
-pub(super) fn prometheus(port: u16) -> Dump {
+/// The series that a server has, by its own remote read.
+fn series(port: u16) -> Vec<wire::TimeSeries> {
     let answer = read(port, ResponseType::Samples);
     let bytes = snap::raw::Decoder::new()
         .decompress_vec(&answer)
         .expect("a snappy block");
-    let response = wire::ReadResponse::decode(&*bytes).expect("a response");
+    let mut response = wire::ReadResponse::decode(&*bytes).expect("a response");
+    std::mem::take(&mut response.results[0].timeseries)
+}
+
+/// The floats that a server has, each with the labels of its series.
+pub(crate) fn floats(port: u16) -> Vec<(Vec<(String, String)>, i64, f64)> {
+    let mut all = Vec::new();
+    for series in series(port) {
+        let labels = series.labels.into_iter().map(|label| (label.name, label.value));
+        let labels: Vec<(String, String)> = labels.collect();
+        let samples = series.samples.iter();
+        all.extend(samples.map(|sample| (labels.clone(), sample.timestamp, sample.value)));
+    }
+    all
+}
+
+/// Everything that a Prometheus holds, by its own remote read.
+pub(super) fn prometheus(port: u16) -> Dump {
     let mut dump = Dump::new();
-    for series in &response.results[0].timeseries {
+    for series in &series(port) {
         let floats = series
             .samples
             .iter()

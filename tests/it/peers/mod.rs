@@ -6,7 +6,7 @@
     reason = "what real programs read, write and wait for is outside of the database"
 )]
 
-mod compare;
+pub(crate) mod compare;
 pub(crate) mod http;
 pub(crate) mod processes;
 mod reading;

@@ -2,9 +2,9 @@
 //! change their kind, names that need quotes.
 
 use super::fleet;
-use super::random::Random;
 use crate::peers::wire::{self, histogram};
 use crate::promql::storage::{Storage, Value};
+use crate::random::Random;
 use narthex::{Buckets, FloatHistogram, Labels, ResetHint, labels, stale_nan};
 use prost::Message as _;
 use std::sync::Arc;

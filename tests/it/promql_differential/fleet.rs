@@ -2,8 +2,8 @@
 //! requests and histograms, and series as recording rules write them.
 
 use super::data::{Samples, classic, scraped, scraped_late};
-use super::random::Random;
 use crate::promql::storage::Value;
+use crate::random::Random;
 use narthex::{Labels, stale_nan};
 
 type Family = Vec<(Labels, Samples)>;

@@ -1,6 +1,6 @@
 //! Random expressions: trees of texts with places for smaller trees, so that a failing one can be made smaller.
 
-use super::random::Random;
+use crate::random::Random;
 
 /// What an expression is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

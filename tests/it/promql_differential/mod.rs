@@ -11,17 +11,16 @@ mod database;
 mod fleet;
 mod grammar;
 mod known;
-mod random;
 
 use crate::peers::http::{self, escape};
 use crate::peers::processes::Prometheus;
+use crate::random::Random;
 use answer::Answer;
 use data::{BASE_MS, Data, INTERVAL_MS};
 use grammar::Tree;
 use known::Exactness;
 use narthex::testing::promql::{Source, query, query_range};
 use narthex::{Db, QueryOptions};
-use random::Random;
 
 const EXPRESSIONS: u64 = 300;
 const SEED: u64 = 20_261_127;

@@ -1,0 +1,147 @@
+//! What a request of the native API is answered that fails: the error as everywhere, and what a person needs to send it right.
+
+use crate::api::error::ApiError;
+use crate::api::json;
+use crate::engine::error::Error;
+use crate::promql::query::QueryError;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::Value;
+
+/// A failed request: `{"status":"error","errorType":...,"error":...,"reason":...,"field":...,"hint":...}`.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    error: ApiError,
+    details: Details,
+    /// What else the answer has.
+    more: Vec<(&'static str, Value)>,
+}
+
+/// What is wrong with which field, and what would be right.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Details {
+    /// A name for programs; the kind of the error without one.
+    pub(super) reason: &'static str,
+    /// As `tags.host`, or the name of a parameter.
+    pub(super) field: String,
+    pub(super) hint: String,
+}
+
+impl Refusal {
+    /// A field that is not what it must be.
+    pub(super) fn field(
+        reason: &'static str,
+        field: impl Into<String>,
+        message: String,
+        hint: impl Into<String>,
+    ) -> Self {
+        Self::detailed(ApiError::bad_data(message), reason, field, hint)
+    }
+
+    pub(super) fn detailed(
+        error: ApiError,
+        reason: &'static str,
+        field: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        let (field, hint) = (field.into(), hint.into());
+        Self {
+            error,
+            details: Details { reason, field, hint },
+            more: Vec::new(),
+        }
+    }
+
+    pub(super) fn status(status: StatusCode, kind: &'static str, message: String) -> Self {
+        ApiError::new(status, kind, message).into()
+    }
+
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.details.hint = hint.into();
+        self
+    }
+
+    pub(super) fn with(mut self, name: &'static str, value: Value) -> Self {
+        self.more.push((name, value));
+        self
+    }
+
+    /// As it stands in the list of errors of a batch.
+    pub(super) fn as_item(&self, index: u64) -> Value {
+        let mut item = serde_json::Map::new();
+        item.insert("index".to_owned(), index.into());
+        for (name, value) in self.fields() {
+            item.insert(name.to_owned(), value);
+        }
+        Value::Object(item)
+    }
+
+    fn fields(&self) -> Vec<(&'static str, Value)> {
+        let details = &self.details;
+        let reason = if details.reason.is_empty() {
+            self.error.kind
+        } else {
+            details.reason
+        };
+        let mut fields = vec![
+            ("error", self.error.message.as_ref().into()),
+            ("reason", reason.into()),
+        ];
+        for (name, text) in [("field", &details.field), ("hint", &details.hint)] {
+            if !text.is_empty() {
+                fields.push((name, text.as_str().into()));
+            }
+        }
+        fields
+    }
+}
+
+impl From<ApiError> for Refusal {
+    fn from(error: ApiError) -> Self {
+        Self {
+            error,
+            details: Details::default(),
+            more: Vec::new(),
+        }
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        ApiError::from(error).into()
+    }
+}
+
+impl From<QueryError> for Refusal {
+    fn from(error: QueryError) -> Self {
+        ApiError::from(error).into()
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut fields = vec![("status", "error".into()), ("errorType", self.error.kind.into())];
+        fields.extend(self.fields());
+        let status = self.error.status;
+        fields.extend(self.more);
+        let body = json::object(&fields);
+        (status, [(header::CONTENT_TYPE, json::CONTENT_TYPE)], body).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_say_what_is_wrong_and_what_would_be_right() {
+        let refusal = Refusal::field("bad_value", "value", "value is no number".to_owned(), "send 1.5");
+        let item = refusal.as_item(3);
+        assert_eq!(
+            item,
+            serde_json::json!({"index": 3, "error": "value is no number", "reason": "bad_value", "field": "value", "hint": "send 1.5"})
+        );
+        let refusal = Refusal::from(ApiError::not_found("no such point"));
+        assert_eq!(refusal.as_item(0)["reason"], "not_found");
+    }
+}
