@@ -69,6 +69,9 @@ impl Window {
     }
 }
 
+/// What is done with a record and its place.
+pub(crate) type Look<'a> = dyn FnMut(Position, &[u8]) -> Result<ControlFlow<()>, RecordError> + 'a;
+
 /// Whether a stored record is asked for.
 pub(crate) type Keep<'a> = dyn Fn(&[u8]) -> Result<bool, Corrupt> + 'a;
 
@@ -103,7 +106,7 @@ impl Timeline {
         &self,
         view: &dyn View,
         window: &Window,
-        visit: &mut dyn FnMut(Position, &[u8]) -> Result<ControlFlow<()>, RecordError>,
+        visit: &mut Look<'_>,
     ) -> Result<(), RecordError> {
         let after = window.cursor.as_deref().map(Position::from_token).transpose()?;
         let (first, last) = window.times;
