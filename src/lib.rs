@@ -42,6 +42,7 @@ pub(crate) mod model;
     expect(dead_code, reason = "printing is for the HTTP API")
 )]
 pub(crate) mod promql;
+pub(crate) mod records;
 #[cfg(feature = "server")]
 pub(crate) mod remote;
 pub(crate) mod segment;
@@ -51,7 +52,8 @@ pub(crate) mod wal;
 pub use base::bytes::Corrupt;
 pub use base::clock::{Clock, ManualClock, SystemClock};
 pub use chunk::Encoding;
-pub use db::{Batch, Db};
+pub use db::{AggregatedPoint, Aggregation, MetricPoint, TimeSeriesQuery, TimeSeriesStore};
+pub use db::{Batch, ColumnBatch, Columns, Db, Events, Logs};
 pub use engine::RecoveryReport;
 pub use engine::attach::AttachReport;
 pub use engine::backup::BackupReport;
@@ -89,6 +91,11 @@ pub use promql::eval::error::EvalError;
 pub use promql::query::{QueryAnswer, QueryError, QueryOptions};
 pub use promql::source::SourceError;
 pub use promql::value::{QueryPoint, QuerySample, QuerySeries, QueryValue};
+pub use records::columns::ColumnValue;
+pub use records::events::{EventGroup, EventPage, EventPoint, EventQuery};
+pub use records::logs::{LogGroup, LogPage, LogPoint, LogQuery};
+pub use records::rank::{Level, Severity};
+pub use records::tags::Tags;
 pub use segment::compress::Compressor;
 pub use segment::meta::{BinaryMetaSerializer, MetaSerializer, SegmentMeta};
 pub use segment::reader::{CorruptFile, Quarantined};

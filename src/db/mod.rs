@@ -2,10 +2,20 @@
 
 mod ahead;
 mod batch;
+mod beside;
+mod columns;
+mod iot;
+mod iot_store;
 mod query;
+mod records;
 
 pub use batch::Batch;
+pub use columns::{ColumnBatch, Columns};
+pub use iot::{AggregatedPoint, Aggregation, MetricPoint, TimeSeriesQuery};
+pub use iot_store::TimeSeriesStore;
+pub use records::{Events, Logs};
 
+use self::beside::Keeper;
 use crate::engine::Engine;
 use crate::engine::RecoveryReport;
 use crate::engine::attach::AttachReport;
@@ -67,6 +77,8 @@ struct Shared {
     /// Stops its threads before the engine goes.
     background: Mutex<Option<Background>>,
     engine: Arc<Engine>,
+    /// Logs, events and columns.
+    keeper: Arc<Keeper>,
     /// Memory of batches that were committed, for the next ones.
     stages: Mutex<Vec<Stage>>,
 }
@@ -79,6 +91,8 @@ impl Db {
     pub fn open(options: Options) -> Result<Self, Error> {
         let background = options.background && !options.read_only;
         let engine = Arc::new(Engine::open(options)?);
+        let keeper = Arc::new(Keeper::open(&engine.options, engine.precision));
+        engine.set_beside(keeper.clone());
         let background = if background {
             let started = Background::start(engine.clone());
             Some(started.map_err(|source| {
@@ -94,6 +108,7 @@ impl Db {
         let shared = Shared {
             background: Mutex::new(background),
             engine,
+            keeper,
             stages: Mutex::default(),
         };
         Ok(Self {
@@ -113,6 +128,10 @@ impl Db {
     /// Whether it may have threads of its own.
     fn starts_threads(&self) -> bool {
         self.engine().options.background
+    }
+
+    fn keeper(&self) -> &Keeper {
+        &self.shared.keeper
     }
 
     /// Milliseconds since 1970 by the database's clock.
@@ -275,7 +294,8 @@ impl Db {
 
     /// Makes everything written so far survive a power loss, whatever the policy.
     pub fn sync(&self) -> Result<(), Error> {
-        self.engine().sync()
+        self.engine().sync()?;
+        Ok(self.keeper().records.sync()?)
     }
 
     /// Makes everything durable and ends the database for all its handles. What is in memory stays in the log; the next
@@ -288,7 +308,9 @@ impl Db {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         drop(background);
-        self.engine().close()
+        let closed = self.engine().close();
+        let records = self.keeper().records.close();
+        closed.and(records.map_err(Error::from))
     }
 
     /// Makes a snapshot of this moment in `dir`, which must be empty or not be there: a database of its own, durable
@@ -313,7 +335,7 @@ impl Db {
     /// is a full backup and those that lean on it, each on the one before; the database is that of the last one.
     pub fn restore(chain: &[impl AsRef<Path>], options: &Options) -> Result<RestoreReport, Error> {
         let chain: Vec<PathBuf> = chain.iter().map(|dir| dir.as_ref().to_owned()).collect();
-        restore::restore(&chain, options)
+        restore::restore(&chain, options, beside::restore)
     }
 
     /// Attaches a backup to this database while it runs: what it shows, its deletions applied, is there at once and durable
@@ -377,7 +399,17 @@ impl Db {
 
     /// Reads every checksum.
     pub fn verify(&self) -> Result<VerifyReport, Error> {
-        self.engine().verify()
+        let mut report = self.engine().verify()?;
+        if !self.engine().options.read_only {
+            match self.keeper().records.verify() {
+                Ok(check) => {
+                    report.records = check.logs + check.events + check.columns;
+                    report.faults.extend(check.faults);
+                }
+                Err(error) => report.faults.push(error.to_string()),
+            }
+        }
+        Ok(report)
     }
 
     /// What opening found.
@@ -401,6 +433,9 @@ impl Drop for Shared {
         );
         if let Err(error) = self.engine.close() {
             tracing::error!(%error, "closing the database failed");
+        }
+        if let Err(error) = self.keeper.records.close() {
+            tracing::error!(%error, "closing logs, events and columns failed");
         }
     }
 }

@@ -4,6 +4,7 @@
 //! earlier backup holds is not copied again, but named.
 
 use super::backup_list::{BackupList, HeldFile, Place};
+use super::beside::Held;
 use super::error::Error;
 use super::folder::NewFolder;
 use super::manifest::{Manifest, SegmentEntry};
@@ -30,6 +31,8 @@ pub struct BackupReport {
     pub bytes_copied: u64,
     /// Segments that the earlier backup holds.
     pub segments_known: usize,
+    /// Entries of logs, events and columns that were copied, those of their indexes included.
+    pub records: u64,
     /// Damage that was found in the copies, in words, with file and offset. What is sound around it is in the backup.
     pub faults: Vec<String>,
 }
@@ -46,6 +49,7 @@ impl BackupReport {
 struct Moment {
     /// Of a database that has nothing but segments.
     manifest: Manifest,
+    beside: Result<Option<Box<dyn Held>>, Error>,
     _segments: Vec<Arc<Segment>>,
 }
 
@@ -91,6 +95,15 @@ impl Engine {
                 None => self.take_verified(dir, target, entry.sequence, &mut report)?,
             });
         }
+        let records = match &moment.beside {
+            Ok(None) => None,
+            Ok(Some(beside)) => Some(beside.dump_to(fs, target, (from, to))?),
+            Err(error) => {
+                report.faults.push(error.to_string());
+                None
+            }
+        };
+        report.records = records.unwrap_or(0);
         let since = earlier.as_ref().map_or(0, |earlier| earlier.id);
         let now_ms = self.options.clock.now_ms();
         let unique = format!(
@@ -104,6 +117,7 @@ impl Engine {
             since,
             from,
             to,
+            records,
             files,
             manifest: moment.manifest,
         };
@@ -120,14 +134,15 @@ impl Engine {
             self.flush_frozen(&mut maintenance)?;
             let is_flushed = self.freeze(&mut maintenance)?;
             self.flush_frozen(&mut maintenance)?;
-            let lsn = {
+            let (lsn, beside) = {
                 let writer = self.head.lock_writer();
-                match (is_flushed, writer.live_is_empty()) {
+                let lsn = match (is_flushed, writer.live_is_empty()) {
                     (true, _) => self.lock_manifest().flushed_lsn,
                     // Deletes write no samples, and stand in the log until the next flush.
                     (false, true) => writer.log_end().next_lsn - 1,
                     (false, false) => continue,
-                }
+                };
+                (lsn, self.hold_beside())
             };
             let view = self.view.load_full();
             let manifest = self.lock_manifest().clone();
@@ -141,6 +156,7 @@ impl Engine {
             };
             return Ok(Moment {
                 manifest,
+                beside,
                 _segments: view.segments.clone(),
             });
         }

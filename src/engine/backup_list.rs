@@ -16,6 +16,8 @@ use std::sync::Arc;
 
 const MAGIC: &[u8; 8] = b"NTHXBKP1";
 const VERSION: u32 = 1;
+/// There are logs, events or columns as well.
+const WITH_RECORDS: u32 = 1;
 /// The file that makes a folder a backup; written last.
 const NAME: &str = "BACKUP";
 
@@ -46,6 +48,8 @@ pub(crate) struct BackupList {
     /// Time range that was asked for.
     pub(super) from: i64,
     pub(super) to: i64,
+    /// Entries in the file of logs, events and columns, if there is one.
+    pub(super) records: Option<u64>,
     /// One for each segment of the manifest, in its order.
     pub(super) files: Vec<HeldFile>,
     /// Of a database without log and checkpoint.
@@ -56,11 +60,15 @@ impl BackupList {
     fn encode(&self) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
         out.extend_from_slice(&VERSION.to_le_bytes());
-        out.extend_from_slice(&0u32.to_le_bytes());
+        let features = self.records.map_or(0, |_| WITH_RECORDS);
+        out.extend_from_slice(&features.to_le_bytes());
         out.extend_from_slice(&self.id.to_le_bytes());
         out.extend_from_slice(&self.since.to_le_bytes());
         out.extend_from_slice(&self.from.to_le_bytes());
         out.extend_from_slice(&self.to.to_le_bytes());
+        if let Some(records) = self.records {
+            out.extend_from_slice(&records.to_le_bytes());
+        }
         for file in &self.files {
             out.push(file.place as u8);
             out.extend_from_slice(&file.checksum.to_le_bytes());
@@ -85,11 +93,17 @@ impl BackupList {
         if cursor.take(MAGIC.len(), "magic of a backup's list")? != MAGIC {
             return Err(Corrupt::new("not a backup's list: wrong magic", 0));
         }
-        if cursor.u32("version of a backup")? != VERSION || cursor.u32("features of a backup")? != 0 {
+        let version = cursor.u32("version of a backup")?;
+        let features = cursor.u32("features of a backup")?;
+        if version != VERSION || features & !WITH_RECORDS != 0 {
             return Err(Corrupt::new("backup of a newer version", 8));
         }
         let (id, since) = (cursor.u128("id of a backup")?, cursor.u128("id of a backup")?);
         let (from, to) = (cursor.i64("range of a backup")?, cursor.i64("range of a backup")?);
+        let records = match features & WITH_RECORDS {
+            0 => None,
+            _ => Some(cursor.u64("number of records of a backup")?),
+        };
         let rest = cursor.rest();
         let end = rest.len().saturating_sub(8);
         let length = Cursor::new(rest.get(end..).unwrap_or(&[])).u64("length of the manifest")?;
@@ -118,6 +132,7 @@ impl BackupList {
             since,
             from,
             to,
+            records,
             files,
             manifest,
         })
@@ -199,6 +214,7 @@ mod tests {
             since: 4,
             from: i64::MIN,
             to: 9,
+            records: Some(8),
             files: vec![HeldFile {
                 place: Place::Earlier,
                 checksum: 77,

@@ -3,7 +3,7 @@
 use super::error::Error;
 use super::options::Options;
 use crate::base::hash;
-use crate::io::{FolderLock, Fs, LOCK_NAME, LockError};
+use crate::io::{FolderLock, Fs, LOCK_NAME, LockError, remove_tree};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -76,7 +76,7 @@ impl Drop for NewFolder {
             return;
         }
         for name in self.fs.list(&self.dir).unwrap_or_default() {
-            if let Err(error) = self.fs.remove(&self.dir.join(name)) {
+            if let Err(error) = remove_tree(&*self.fs, &self.dir.join(name)) {
                 tracing::warn!(%error, "a file of an unfinished folder stays");
             }
         }

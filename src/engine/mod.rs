@@ -9,6 +9,7 @@ pub(crate) mod attach;
 pub(crate) mod background;
 pub(crate) mod backup;
 pub(crate) mod backup_list;
+pub(crate) mod beside;
 pub(crate) mod cardinality;
 mod checkpoint;
 pub(crate) mod chunks;
@@ -42,6 +43,7 @@ pub(crate) mod verify;
 mod view;
 
 use self::background::Kick;
+use self::beside::Beside;
 use self::compact::Compaction;
 use self::counters::Counters;
 use self::error::Error;
@@ -92,6 +94,7 @@ pub(crate) struct Engine {
     latest_ms: AtomicI64,
     /// Wakes the background thread.
     pub(crate) kick: Kick,
+    beside: OnceLock<Arc<dyn Beside>>,
     _lock: Option<FolderLock>,
 }
 

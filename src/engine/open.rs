@@ -175,6 +175,7 @@ impl Engine {
             log_bytes: AtomicU64::new(recovery.log_bytes),
             recovery,
             kick: Kick::default(),
+            beside: OnceLock::new(),
             _lock: None,
         })
     }

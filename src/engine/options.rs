@@ -106,6 +106,9 @@ pub struct Options {
     pub(crate) retention: Option<Duration>,
     pub(crate) retention_bytes: Option<u64>,
     pub(crate) retention_rules: Vec<(Vec<Matcher>, Duration)>,
+    pub(crate) log_retention: Option<Duration>,
+    pub(crate) event_retention: Option<Duration>,
+    pub(crate) column_flush_entries: Option<u64>,
     pub(crate) clock_leap_max: Duration,
     pub(crate) compress_after: Option<Duration>,
     pub(crate) overwrite_rules: Vec<(Vec<Matcher>, Overwrite)>,
@@ -133,6 +136,14 @@ impl Options {
         }
     }
 
+    /// A database in the folder `dir` with retentions that suit devices: samples 90 days, logs 30 days, events 180 days.
+    pub fn iot(dir: impl AsRef<Path>) -> Self {
+        Self::new(dir)
+            .retention(DAY * 90)
+            .log_retention(DAY * 30)
+            .event_retention(DAY * 180)
+    }
+
     /// A database without files, gone when it is closed. Its segments are in memory: they are compressed, merged and
     /// dropped by retention as those on a disk are.
     pub fn in_memory() -> Self {
@@ -155,6 +166,9 @@ impl Options {
             retention: None,
             retention_bytes: None,
             retention_rules: Vec::new(),
+            log_retention: None,
+            event_retention: None,
+            column_flush_entries: None,
             clock_leap_max: DAY,
             compress_after: Some(DAY * 7),
             overwrite_rules: Vec::new(),
@@ -290,7 +304,7 @@ impl Options {
     }
 
     /// Drops the oldest segments while log, segments, head and the scratch space of merges take more than this. What is
-    /// not in a segment yet is never dropped. Default: no limit.
+    /// not in a segment yet is never dropped, and logs, events and columns are not counted. Default: no limit.
     #[must_use]
     pub fn retention_bytes(mut self, bytes: u64) -> Self {
         self.retention_bytes = Some(bytes);
@@ -302,6 +316,27 @@ impl Options {
     #[must_use]
     pub fn retention_rule(mut self, matchers: Vec<Matcher>, retention: Duration) -> Self {
         self.retention_rules.push((matchers, retention));
+        self
+    }
+
+    /// Drops logs that are older than this. Default: none are dropped.
+    #[must_use]
+    pub fn log_retention(mut self, retention: Duration) -> Self {
+        self.log_retention = Some(retention);
+        self
+    }
+
+    /// Drops events that are older than this. Default: none are dropped.
+    #[must_use]
+    pub fn event_retention(mut self, retention: Duration) -> Self {
+        self.event_retention = Some(retention);
+        self
+    }
+
+    /// Changes of columns after which what they have in memory becomes a file. Default: when it takes 16 MiB.
+    #[must_use]
+    pub fn column_flush_entries(mut self, entries: u64) -> Self {
+        self.column_flush_entries = Some(entries);
         self
     }
 

@@ -1,11 +1,12 @@
 //! Restoring: the files of a backup, and of those that it leans on, as a database in a new folder.
 
 use super::backup_list::{HeldFile, Link, find_file, read_chain};
+use super::beside::RestoreBeside;
 use super::error::Error;
 use super::folder::{NewFolder, fresh_id};
 use super::manifest::{Manifest, SegmentEntry};
 use super::options::Options;
-use crate::io::copy_file;
+use crate::io::{copy_file, remove_tree};
 use crate::segment::names;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,8 @@ pub struct RestoreReport {
     pub segments: usize,
     /// Bytes of these.
     pub bytes: u64,
+    /// Entries of logs, events and columns that were copied, those of their indexes included.
+    pub records: u64,
     /// Files of the backup that are missing or not what they were, in words. The rest is there.
     pub faults: Vec<String>,
 }
@@ -31,7 +34,11 @@ impl RestoreReport {
 }
 
 /// Makes the database that the last backup of `chain` describes, in the folder that `options` name.
-pub(crate) fn restore(chain: &[PathBuf], options: &Options) -> Result<RestoreReport, Error> {
+pub(crate) fn restore(
+    chain: &[PathBuf],
+    options: &Options,
+    beside: RestoreBeside,
+) -> Result<RestoreReport, Error> {
     let Some(target) = options.dir.as_deref().filter(|_| !options.read_only) else {
         return Err(Error::InvalidOptions(
             "a restore needs a folder to write to".into(),
@@ -48,6 +55,16 @@ pub(crate) fn restore(chain: &[PathBuf], options: &Options) -> Result<RestoreRep
     };
     for (entry, held) in last.list.manifest.segments.iter().zip(&last.list.files) {
         bring(&links, entry, *held, (options, target), &mut report)?;
+    }
+    if last.list.records.is_some() {
+        match beside(&options.fs, last.dir, target) {
+            Ok(records) => report.records = records,
+            Err(error @ Error::OutOfSpace(_)) => return Err(error),
+            Err(error) => {
+                report.faults.push(error.to_string());
+                remove_tree(&*options.fs, &target.join(names::RECORDS))?;
+            }
+        }
     }
     let manifest = Manifest {
         database_id: fresh_id(options, last.list.manifest.database_id, target),

@@ -4,6 +4,7 @@
 //! written, what is there at the moment is copied. The copy gets an id of its own: the two databases give out the same
 //! numbers from then on, and everything that must differ between them is made of the id.
 
+use super::beside::Held;
 use super::error::Error;
 use super::folder::{NewFolder, fresh_id};
 use super::manifest::Manifest;
@@ -28,6 +29,8 @@ pub struct SnapshotReport {
     pub segments_copied: usize,
     /// Bytes of everything that was copied.
     pub bytes_copied: u64,
+    /// Entries of logs, events and columns that were copied, those of their indexes included.
+    pub records: u64,
     /// Files of the database that are not there to be taken.
     pub missing: Vec<PathBuf>,
 }
@@ -37,6 +40,7 @@ pub struct SnapshotReport {
 struct Moment {
     manifest: Manifest,
     end: LogEnd,
+    beside: Option<Box<dyn Held>>,
     _segments: Vec<Arc<Segment>>,
 }
 
@@ -70,6 +74,9 @@ impl Engine {
                 copy_file(&self.options.fs, &summary, &to, None)?;
             }
         }
+        if let Some(beside) = &moment.beside {
+            report.records = beside.copy_to(target)?;
+        }
         let manifest = Manifest {
             database_id: fresh_id(&self.options, moment.manifest.database_id, target),
             retired: Vec::new(),
@@ -87,10 +94,10 @@ impl Engine {
     /// can run; writers do not wait for it.
     fn moment(&self, dir: &Path, target: &Path, report: &mut SnapshotReport) -> Result<Moment, Error> {
         let _maintenance = self.lock_maintenance();
-        let end = {
+        let (end, beside) = {
             let writer = self.head.lock_writer();
             self.check_writable()?;
-            writer.log_end()
+            (writer.log_end(), self.hold_beside()?)
         };
         self.sync()?;
         let manifest = self.lock_manifest().clone();
@@ -109,6 +116,7 @@ impl Engine {
         Ok(Moment {
             manifest,
             end,
+            beside,
             _segments: self.view.load().segments.clone(),
         })
     }

@@ -24,9 +24,16 @@ const SLABS_PER_STEP: usize = 64;
 
 impl Engine {
     /// Does at most one thing that is due: the flush of a frozen generation, a freeze, an eviction, a checkpoint,
-    /// retention, a piece of a merge. Returns whether there was anything to do.
+    /// retention, a piece of a merge, a piece of what is beside the samples. Returns whether there was anything to do.
     pub(crate) fn step(&self) -> Result<bool, Error> {
         self.check_writable()?;
+        if self.step_samples()? {
+            return Ok(true);
+        }
+        self.beside.get().map_or(Ok(false), |beside| beside.step())
+    }
+
+    fn step_samples(&self) -> Result<bool, Error> {
         let mut maintenance = self.lock_maintenance();
         self.trim_caches();
         if self.step_flush(&mut maintenance)? {
@@ -78,6 +85,9 @@ impl Engine {
     /// What the background thread does at every tick beside `step`: bounded loss under the policy `interval`, and a
     /// mark behind the last record of a log that fell quiet.
     pub(crate) fn tick(&self) -> Result<(), Error> {
+        if let Some(beside) = self.beside.get() {
+            beside.tick()?;
+        }
         let Some(commit) = &self.commit else { return Ok(()) };
         self.check_writable()?;
         let always = matches!(self.options.durability, Durability::Interval(_));

@@ -14,6 +14,8 @@ pub struct VerifyReport {
     pub samples: u64,
     /// Log records that were read when the database was opened.
     pub log_records: u64,
+    /// Logs, events and values of columns that were read.
+    pub records: u64,
     /// What is wrong, in words, with file and offset.
     pub faults: Vec<String>,
 }

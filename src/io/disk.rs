@@ -206,6 +206,10 @@ impl Fs for DiskFs {
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
+    fn is_of_system(&self) -> bool {
+        true
+    }
+
     fn try_lock(&self, path: &Path) -> Result<Box<dyn LockGuard>, FsError> {
         let mut options = fs::OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);

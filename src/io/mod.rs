@@ -161,6 +161,12 @@ pub trait Fs: Debug + Send + Sync {
     /// Bytes this process may still allocate on the file system of `dir`.
     fn available_bytes(&self, dir: &Path) -> Result<u64, FsError>;
 
+    /// Whether paths mean to it what they mean to the operating system, so that other code may use them by itself. Logs,
+    /// events and columns need that.
+    fn is_of_system(&self) -> bool {
+        false
+    }
+
     /// Takes an exclusive lock on a file, which is created if need be. Does not wait: when it is held elsewhere the
     /// error's kind is `WouldBlock`. The death of the process frees it.
     fn try_lock(&self, path: &Path) -> Result<Box<dyn LockGuard>, FsError>;
@@ -174,6 +180,22 @@ pub(crate) fn read_file(fs: &dyn Fs, path: &Path) -> Result<Vec<u8>, FsError> {
     let mut bytes = vec![0; length];
     file.read_at(0, &mut bytes)?;
     Ok(bytes)
+}
+
+/// Removes a file or a folder with everything in it, if it is there.
+pub(crate) fn remove_tree(fs: &dyn Fs, path: &Path) -> Result<(), FsError> {
+    if !fs.exists(path)? {
+        return Ok(());
+    }
+    match fs.list(path) {
+        Ok(names) => {
+            for name in names {
+                remove_tree(fs, &path.join(name))?;
+            }
+            fs.remove_dir(path)
+        }
+        Err(_) => fs.remove(path),
+    }
 }
 
 /// The folder a name lives in.

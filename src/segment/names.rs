@@ -14,6 +14,13 @@ pub(crate) const QUARANTINE: &str = "quarantine";
 /// Folder for snapshots that were asked for over HTTP.
 pub(crate) const SNAPSHOTS: &str = "snapshots";
 
+/// Folder for logs, events and columns, and the same while it is made.
+pub(crate) const RECORDS: &str = "records";
+pub(crate) const RECORDS_UNFINISHED: &str = "records.new";
+
+/// Logs, events and columns in a backup.
+pub(crate) const RECORDS_DUMP: &str = "RECORDS";
+
 const CHECKPOINT_PREFIX: &str = "checkpoint-";
 const CHECKPOINT_SUFFIX: &str = ".ckpt";
 const SEGMENT_PREFIX: &str = "segment-";

@@ -5,9 +5,15 @@
 
 use std::error::Error;
 
+#[path = "../../examples/columns.rs"]
+#[expect(dead_code, reason = "`main` is for `cargo run --example`")]
+mod columns;
 #[path = "../../examples/embed.rs"]
 #[expect(dead_code, reason = "`main` is for `cargo run --example`")]
 mod embed;
+#[path = "../../examples/iot.rs"]
+#[expect(dead_code, reason = "`main` is for `cargo run --example`")]
+mod iot;
 #[path = "../../examples/query.rs"]
 #[expect(dead_code, reason = "`main` is for `cargo run --example`")]
 mod query;
@@ -48,6 +54,20 @@ fn embed_prints_what_its_header_says() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let run = |out: &mut Vec<u8>| embed::run(folder.path(), out);
     check(include_str!("../../examples/embed.rs"), 2, run);
+}
+
+#[test]
+fn iot_prints_what_its_header_says() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let run = |out: &mut Vec<u8>| iot::run(folder.path(), out);
+    check(include_str!("../../examples/iot.rs"), 1, run);
+}
+
+#[test]
+fn columns_prints_what_its_header_says() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let run = |out: &mut Vec<u8>| columns::run(folder.path(), out);
+    check(include_str!("../../examples/columns.rs"), 1, run);
 }
 
 #[test]

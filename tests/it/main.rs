@@ -22,6 +22,7 @@ mod http;
 mod http_api;
 #[cfg(feature = "server")]
 mod http_status;
+mod iot_records;
 mod limits;
 mod memory;
 mod merging;

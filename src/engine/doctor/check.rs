@@ -143,6 +143,8 @@ impl Diagnosis {
                 names::MANIFEST,
                 names::QUARANTINE,
                 names::SNAPSHOTS,
+                names::RECORDS,
+                names::RECORDS_UNFINISHED,
                 io::LOCK_NAME,
             ];
             let known = known.contains(&name.as_str());
