@@ -138,13 +138,19 @@ fn is_plain(bytes: &[u8]) -> bool {
     const ONES: u64 = u64::MAX / 0xff;
     const HIGH: u64 = ONES << 7;
     let below = |word: u64, least: u8| word.wrapping_sub(ONES * u64::from(least)) & !word;
-    let (words, rest) = bytes.as_chunks::<8>();
-    let hits = words.iter().fold(0, |hits, word| {
+    let hits_of = |word: &[u8; 8]| {
         let word = u64::from_le_bytes(*word);
         let (quotes, slashes) = (word ^ (ONES * u64::from(b'"')), word ^ (ONES * u64::from(b'\\')));
-        hits | below(word, 0x20) | below(quotes, 1) | below(slashes, 1)
-    });
-    hits & HIGH == 0 && !rest.iter().any(is_special)
+        (below(word, 0x20) | below(quotes, 1) | below(slashes, 1)) & HIGH
+    };
+    // What does not fill a word at the end is looked at together with what is before it.
+    match bytes.last_chunk::<8>() {
+        Some(last) => {
+            let words = bytes.as_chunks::<8>().0.iter();
+            words.fold(hits_of(last), |hits, word| hits | hits_of(word)) == 0
+        }
+        None => !bytes.iter().fold(false, |any, byte| any | is_special(byte)),
+    }
 }
 
 /// A label set as an object.
@@ -173,7 +179,13 @@ mod tests {
                 let mut bytes = [b'a'; 20];
                 bytes[place] = byte;
                 let special = byte < 0x20 || byte == b'"' || byte == b'\\';
-                assert_eq!(is_plain(&bytes), !special, "{byte} at {place}");
+                for length in place + 1..=bytes.len() {
+                    assert_eq!(
+                        is_plain(&bytes[..length]),
+                        !special,
+                        "{byte} at {place} of {length}"
+                    );
+                }
             }
         }
     }

@@ -37,6 +37,7 @@ mod query;
 mod query_json;
 mod query_text;
 mod query_tree;
+mod records;
 mod remote_read;
 mod remote_write;
 mod router;

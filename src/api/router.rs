@@ -4,7 +4,7 @@ use super::error::ApiError;
 use super::self_metrics::RouteMetrics;
 use super::state::App;
 use super::{absent, admin, admin_tsdb, browser, native, notifications, openapi};
-use super::{exemplars, federate, listing, metadata, search};
+use super::{exemplars, federate, listing, metadata, records, search};
 use super::{query, query_text, remote_read, remote_write, self_metrics, status};
 use crate::base::keyed;
 use crate::config::credentials::Scope;
@@ -34,6 +34,8 @@ pub(super) enum Access {
     Needs(Scope),
     /// The same for who puts or deletes; to ask, the scope to read is enough.
     Edits(Scope),
+    /// The same for who posts as well.
+    Posts(Scope),
 }
 
 /// Whose data a route is about.
@@ -82,6 +84,7 @@ pub(super) fn routes() -> Vec<Route> {
     all.extend(notifications::routes());
     all.extend(admin_tsdb::routes());
     all.extend(native::routes());
+    all.extend(records::routes());
     all
 }
 
@@ -258,6 +261,10 @@ impl Gate {
             Access::Edits(scope) => match *request.method() {
                 Method::PUT | Method::PATCH | Method::DELETE => (scope, false),
                 _ => (Scope::Read, false),
+            },
+            Access::Posts(scope) => match *request.method() {
+                Method::GET | Method::HEAD => (Scope::Read, false),
+                _ => (scope, false),
             },
         };
         let headers = request.headers();

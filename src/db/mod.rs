@@ -8,6 +8,7 @@ mod iot;
 mod iot_store;
 mod query;
 mod records;
+mod virtual_series;
 
 pub use batch::Batch;
 pub use columns::{ColumnBatch, Columns};

@@ -2,6 +2,7 @@
 
 use super::Db;
 use super::ahead::Ahead;
+use super::virtual_series;
 use crate::engine::error::Error;
 use crate::engine::options::Precision;
 use crate::engine::select::{Series, SeriesCursor};
@@ -72,7 +73,6 @@ impl Db {
     }
 
     /// A timestamp of the database in milliseconds.
-    #[cfg(feature = "server")]
     pub(crate) fn to_ms(&self, timestamp: i64) -> i64 {
         Unit(self.precision()).to_ms(timestamp)
     }
@@ -86,6 +86,9 @@ impl From<Error> for SourceError {
 
 impl Source for Db {
     fn select<'a>(&'a self, select: &Select) -> Result<Box<dyn SeriesSet + 'a>, SourceError> {
+        if let Some(found) = virtual_series::select(self, select)? {
+            return Ok(found);
+        }
         let unit = Unit(self.precision());
         let range = self.range_of_ms(select.start_ms, select.end_ms);
         let cursor = Db::select(self, &select.matchers, range)?;

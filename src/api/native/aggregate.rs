@@ -120,7 +120,7 @@ impl Aggregation {
 }
 
 /// An interval in seconds or in Prometheus' units, in milliseconds.
-pub(super) fn interval_ms(text: &str) -> Result<i64, Refusal> {
+pub(in crate::api) fn interval_ms(text: &str) -> Result<i64, Refusal> {
     let seconds = parse_duration_s(text)
         .ok()
         .filter(|seconds| (0.001..=1e11).contains(seconds));

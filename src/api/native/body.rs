@@ -18,7 +18,7 @@ const STEP_BYTES: usize = 4 << 10;
 const STEP_DECODED_MAX: usize = 16 << 20;
 
 /// A body that is being read.
-pub(super) struct Arriving<'a> {
+pub(in crate::api) struct Arriving<'a> {
     body: Body,
     decoder: Decoder,
     admission: &'a Admission,
@@ -104,7 +104,7 @@ impl Decoder {
 }
 
 impl<'a> Arriving<'a> {
-    pub(super) fn new(
+    pub(in crate::api) fn new(
         headers: &HeaderMap,
         body: Body,
         admission: &'a Admission,
@@ -120,7 +120,7 @@ impl<'a> Arriving<'a> {
     }
 
     /// Appends what comes next; `false` at the end. `out` counts against the budget of all bodies.
-    pub(super) async fn more(&mut self, out: &mut Vec<u8>) -> Result<bool, Refusal> {
+    pub(in crate::api) async fn more(&mut self, out: &mut Vec<u8>) -> Result<bool, Refusal> {
         let frame = timeout(self.limits.body_timeout, self.body.frame()).await;
         let Some(frame) = frame.map_err(|_| ApiError::slow_body())? else {
             self.decoder.finish(out).map_err(|fault| broken(&fault))?;
@@ -136,7 +136,7 @@ impl<'a> Arriving<'a> {
     }
 
     /// The whole of it, no more than one body may have.
-    pub(super) async fn whole(mut self) -> Result<(Vec<u8>, HeldBytes), Refusal> {
+    pub(in crate::api) async fn whole(mut self) -> Result<(Vec<u8>, HeldBytes), Refusal> {
         let mut out = Vec::new();
         while self.more(&mut out).await? {
             self.check(&out)?;
@@ -146,7 +146,7 @@ impl<'a> Arriving<'a> {
     }
 
     /// Refuses what is held at once if it is more than a body may have.
-    pub(super) fn check(&self, held: &[u8]) -> Result<(), Refusal> {
+    pub(in crate::api) fn check(&self, held: &[u8]) -> Result<(), Refusal> {
         let most = self.limits.body_bytes_max;
         if held.len() <= most {
             return Ok(());

@@ -3,22 +3,22 @@
 //! A series key is the name of a metric and tags are its other labels, so that PromQL, remote read and this API see the same. A
 //! request that fails is told what is wrong with which field, and what would be right.
 
-mod aggregate;
-mod body;
+pub(super) mod aggregate;
+pub(super) mod body;
 mod edit;
 mod fill;
 mod json_point;
 mod page;
-mod point;
+pub(super) mod point;
 mod points;
 mod query;
-mod refusal;
-mod select;
+pub(super) mod refusal;
+pub(super) mod select;
 mod series;
 mod stats;
 mod text;
-mod unit;
-mod write;
+pub(super) mod unit;
+pub(super) mod write;
 
 use super::params::Params;
 use super::router::{Access, OPEN, Of, READ, Route, WRITE, route};

@@ -66,7 +66,7 @@ fn unit_of(given: &Scalar<'_>) -> Result<TimeUnit, Refusal> {
     named.ok_or_else(bad_precision)
 }
 
-pub(super) fn bad_precision() -> Refusal {
+pub(in crate::api) fn bad_precision() -> Refusal {
     let message = format!("precision is not one of {}", TimeUnit::NAMES);
     let hint = "without it, times below 100000000000 are seconds and larger ones milliseconds";
     Refusal::field("bad_precision", "precision", message, hint)
@@ -84,7 +84,7 @@ fn time_of(given: &Scalar<'_>, unit: Option<TimeUnit>) -> Result<(i64, TimeUnit)
         .ok_or_else(|| bad_time("timestamp"))
 }
 
-pub(super) fn bad_time(field: &str) -> Refusal {
+pub(in crate::api) fn bad_time(field: &str) -> Refusal {
     let message = format!("{field} is no time");
     let hint = "send seconds or milliseconds since 1970, with \"precision\" also us or ns, or a text as \
                 2023-11-14T22:13:20Z";

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 /// A failed request: `{"status":"error","errorType":...,"error":...,"reason":...,"field":...,"hint":...}`.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(in crate::api) struct Refusal {
     error: ApiError,
     details: Details,
     /// What else the answer has.
@@ -19,17 +19,17 @@ pub(super) struct Refusal {
 
 /// What is wrong with which field, and what would be right.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Details {
+pub(in crate::api) struct Details {
     /// A name for programs; the kind of the error without one.
-    pub(super) reason: &'static str,
+    pub(in crate::api) reason: &'static str,
     /// As `tags.host`, or the name of a parameter.
-    pub(super) field: String,
-    pub(super) hint: String,
+    pub(in crate::api) field: String,
+    pub(in crate::api) hint: String,
 }
 
 impl Refusal {
     /// A field that is not what it must be.
-    pub(super) fn field(
+    pub(in crate::api) fn field(
         reason: &'static str,
         field: impl Into<String>,
         message: String,
@@ -38,7 +38,7 @@ impl Refusal {
         Self::detailed(ApiError::bad_data(message), reason, field, hint)
     }
 
-    pub(super) fn detailed(
+    pub(in crate::api) fn detailed(
         error: ApiError,
         reason: &'static str,
         field: impl Into<String>,
@@ -52,22 +52,22 @@ impl Refusal {
         }
     }
 
-    pub(super) fn status(status: StatusCode, kind: &'static str, message: String) -> Self {
+    pub(in crate::api) fn status(status: StatusCode, kind: &'static str, message: String) -> Self {
         ApiError::new(status, kind, message).into()
     }
 
-    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(in crate::api) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.details.hint = hint.into();
         self
     }
 
-    pub(super) fn with(mut self, name: &'static str, value: Value) -> Self {
+    pub(in crate::api) fn with(mut self, name: &'static str, value: Value) -> Self {
         self.more.push((name, value));
         self
     }
 
     /// As it stands in the list of errors of a batch.
-    pub(super) fn as_item(&self, index: u64) -> Value {
+    pub(in crate::api) fn as_item(&self, index: u64) -> Value {
         let mut item = serde_json::Map::new();
         item.insert("index".to_owned(), index.into());
         for (name, value) in self.fields() {

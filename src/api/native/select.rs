@@ -90,7 +90,7 @@ impl Selected {
 }
 
 /// The unit that the parameters name.
-pub(super) fn unit_of(params: &Params) -> Result<Option<TimeUnit>, Refusal> {
+pub(in crate::api) fn unit_of(params: &Params) -> Result<Option<TimeUnit>, Refusal> {
     match params.get("precision") {
         "" => Ok(None),
         name => TimeUnit::named(name).map(Some).ok_or_else(bad_precision),
@@ -127,7 +127,7 @@ fn tags_of(params: &Params) -> Vec<(String, String)> {
 }
 
 /// A part of a path, without its escapes.
-pub(super) fn path_part(part: &str, field: &str) -> Result<String, Refusal> {
+pub(in crate::api) fn path_part(part: &str, field: &str) -> Result<String, Refusal> {
     let text = unescaped_bytes(part.as_bytes(), false)
         .and_then(|bytes| String::from_utf8(bytes).map_err(|_| "it is no UTF-8".to_owned()));
     match text {
@@ -150,7 +150,7 @@ pub(super) fn path_part(part: &str, field: &str) -> Result<String, Refusal> {
 }
 
 /// A whole number with bounds.
-pub(super) fn number(params: &Params, name: &str, default: usize, most: usize) -> Result<usize, Refusal> {
+pub(in crate::api) fn number(params: &Params, name: &str, default: usize, most: usize) -> Result<usize, Refusal> {
     let text = params.get(name);
     if text.is_empty() {
         return Ok(default);

@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 /// In what unit a request has its times. The answer has them in the same one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TimeUnit {
+pub(in crate::api) enum TimeUnit {
     Seconds,
     Milliseconds,
     Microseconds,
@@ -17,16 +17,16 @@ const SECONDS_MAX: f64 = 1e11;
 
 /// A time as it stands in a request.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum GivenTime {
+pub(in crate::api) enum GivenTime {
     Whole(i64),
     Broken(f64),
     Text(String),
 }
 
 impl TimeUnit {
-    pub(super) const NAMES: &'static str = "s, ms, us or ns";
+    pub(in crate::api) const NAMES: &'static str = "s, ms, us or ns";
 
-    pub(super) fn named(name: &str) -> Option<Self> {
+    pub(in crate::api) fn named(name: &str) -> Option<Self> {
         Some(match name {
             "s" | "sec" | "second" | "seconds" => Self::Seconds,
             "ms" | "milli" | "millisecond" | "milliseconds" => Self::Milliseconds,
@@ -36,7 +36,7 @@ impl TimeUnit {
         })
     }
 
-    pub(super) fn name(self) -> &'static str {
+    pub(in crate::api) fn name(self) -> &'static str {
         match self {
             Self::Seconds => "s",
             Self::Milliseconds => "ms",
@@ -76,7 +76,7 @@ impl TimeUnit {
     }
 
     /// Writes a time so that nothing of it is lost.
-    pub(super) fn write(self, buffer: &mut Vec<u8>, time_ms: i64) {
+    pub(in crate::api) fn write(self, buffer: &mut Vec<u8>, time_ms: i64) {
         // A vector takes whatever is written to it.
         let _ = match self {
             Self::Milliseconds => write!(buffer, "{time_ms}"),
@@ -94,7 +94,7 @@ impl TimeUnit {
 
 impl GivenTime {
     /// A time as it stands in the parameters of a request.
-    pub(super) fn of_text(text: &str) -> Self {
+    pub(in crate::api) fn of_text(text: &str) -> Self {
         if let Ok(whole) = text.parse() {
             return Self::Whole(whole);
         }
@@ -105,7 +105,7 @@ impl GivenTime {
     }
 
     /// In milliseconds, and the unit it was in: `unit`, or what its size suggests. `None` when it is no time.
-    pub(super) fn read(&self, unit: Option<TimeUnit>) -> Option<(i64, TimeUnit)> {
+    pub(in crate::api) fn read(&self, unit: Option<TimeUnit>) -> Option<(i64, TimeUnit)> {
         let of_size = |size: f64| unit.unwrap_or_else(|| TimeUnit::suggested(size));
         match self {
             Self::Whole(time) => {

@@ -282,7 +282,7 @@ pub(super) async fn one(
 }
 
 /// A time as a number of JSON.
-pub(super) fn time_in(unit: TimeUnit, time_ms: i64) -> Value {
+pub(in crate::api) fn time_in(unit: TimeUnit, time_ms: i64) -> Value {
     let mut text = Vec::new();
     unit.write(&mut text, time_ms);
     serde_json::from_slice(&text).unwrap_or(Value::Null)

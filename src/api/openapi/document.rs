@@ -16,6 +16,7 @@ const TAGS: &[(&str, &str)] = &[
         "native",
         "Points by the names of series and their tags. What is wrong with a request is named with its field and a hint.",
     ),
+    ("records", "Logs, events and key-value columns."),
     ("remote", "Remote write and remote read."),
     ("admin", "For operators; the scope admin is needed."),
 ];
@@ -49,6 +50,30 @@ const COMPONENTS: &str = r#"components:
         value: {type: number}
         precision: {type: string, enum: [s, ms, us, ns]}
         tags: {type: object, additionalProperties: {type: string}}
+      additionalProperties: false
+    Log:
+      type: object
+      required: [device, message]
+      properties:
+        device: {type: string, minLength: 1}
+        level: {type: string}
+        message: {type: string, minLength: 1}
+        source: {type: string}
+        tags: {type: object}
+        timestamp: {type: integer}
+        precision: {type: string, enum: [s, ms, us, ns]}
+      additionalProperties: false
+    Event:
+      type: object
+      required: [device, type]
+      properties:
+        device: {type: string, minLength: 1}
+        type: {type: string, minLength: 1}
+        data: {}
+        severity: {type: string}
+        tags: {type: object}
+        timestamp: {type: integer}
+        precision: {type: string, enum: [s, ms, us, ns]}
       additionalProperties: false
     Notification:
       type: object
@@ -99,7 +124,7 @@ fn operation(out: &mut String, path: &Path, method: &str, is_newer: bool) {
     );
     let in_path = in_path(path.path);
     // Bodies of the native API are JSON, so that parameters stand in the address.
-    let has_form = method != "get" && path.tag != "native";
+    let has_form = method != "get" && !matches!(path.tag, "native" | "records");
     let in_query: &[Parameter] = if has_form { &[] } else { path.params };
     if !in_path.is_empty() || !in_query.is_empty() {
         out.push_str("      parameters:\n");
@@ -150,6 +175,11 @@ fn json_body(path: &str, method: &str) -> Option<&'static str> {
         (_, "put") if path.ends_with("{timestamp}") => {
             "{type: object, required: [value], properties: {value: {type: number}}, additionalProperties: false}"
         }
+        ("/api/v1/logs", "post") => "{$ref: \"#/components/schemas/Log\"}",
+        ("/api/v1/events", "post") => "{$ref: \"#/components/schemas/Event\"}",
+        ("/api/v1/annotations" | "/annotations", "post") => "{type: object}",
+        ("/api/v1/columns/batch", "post") => "{type: array, items: {type: object}}",
+        ("/api/v1/columns/{column}/{key}", "post" | "put") => "{}",
         ("/api/v1/query/native", "post") => "{type: object}",
         _ => return None,
     })
@@ -198,6 +228,8 @@ fn answers(out: &mut String, answer: Content, is_newer: bool) {
     let kinds: &[(&str, &str)] = match answer {
         Content::Nothing => &[],
         Content::Json => &[("application/json", success)],
+        Content::Annotations => &[("application/json", "{schema: {type: array, items: {type: object}}}")],
+        Content::Value => &[("application/json", "{schema: {}}"), ("application/octet-stream", binary)],
         Content::Object => &[("application/json", "{schema: {type: object}}")],
         Content::Lines => &[("application/x-ndjson", text)],
         Content::Text => &[("text/plain", text)],

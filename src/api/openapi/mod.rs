@@ -62,6 +62,10 @@ enum Content {
     Json,
     /// An object without it.
     Object,
+    /// A list of annotations.
+    Annotations,
+    /// Whatever was put there.
+    Value,
     /// An object of its own for each line.
     Lines,
     Text,

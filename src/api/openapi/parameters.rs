@@ -82,6 +82,47 @@ const UNIT: Parameter = parameter("precision", Kind::Text, "The unit of times: s
 const START_TIME: Parameter = parameter("start_time", Kind::Text, "The first time.");
 const END_TIME: Parameter = parameter("end_time", Kind::Text, "The last time.");
 
+const ORDER: Parameter = parameter("order", Kind::Text, "desc, or asc for the oldest first.");
+const COUNTS: Parameter = parameter("interval", Kind::Duration, "How many there are in each interval, instead of what they are.");
+const DEVICE: Parameter = parameter("device", Kind::Text, "The device.");
+const TEXT: Parameter = parameter("text", Kind::Text, "What it must contain.");
+
+pub(super) const LOGS: &[Parameter] = &[
+    UNIT,
+    START_TIME,
+    END_TIME,
+    DEVICE,
+    parameter("level", Kind::Text, "The level at least."),
+    parameter("source", Kind::Text, "The source."),
+    TEXT,
+    LIMIT,
+    ORDER,
+    CURSOR,
+    COUNTS,
+];
+pub(super) const EVENTS: &[Parameter] = &[
+    UNIT,
+    START_TIME,
+    END_TIME,
+    DEVICE,
+    parameter("type", Kind::Text, "The type."),
+    parameter("severity", Kind::Text, "The severity at least."),
+    TEXT,
+    LIMIT,
+    ORDER,
+    CURSOR,
+    COUNTS,
+];
+pub(super) const ANNOTATIONS: &[Parameter] = &[
+    parameter("query", Kind::Text, "As logs level=error, or events device=door."),
+    parameter("from", Kind::Text, "The first time, in milliseconds."),
+    parameter("to", Kind::Text, "The last time, in milliseconds."),
+];
+pub(super) const COLUMN: &[Parameter] = &[
+    parameter("from", Kind::Text, "The first key."),
+    parameter("to", Kind::Text, "The key before which it ends."),
+    LIMIT,
+];
 pub(super) const PRECISION: &[Parameter] = &[UNIT];
 pub(super) const NATIVE_SERIES: &[Parameter] = &[UNIT, START_TIME, END_TIME, LIMIT];
 pub(super) const DATAPOINT: &[Parameter] = &[

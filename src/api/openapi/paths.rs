@@ -27,12 +27,13 @@ const GET_POST: &[&str] = &["get", "post"];
 const GET_DELETE: &[&str] = &["get", "delete"];
 const GET_POST_DELETE: &[&str] = &["get", "post", "delete"];
 const PUT_DELETE: &[&str] = &["put", "delete"];
+const GET_POST_PUT_DELETE: &[&str] = &["get", "post", "put", "delete"];
 const POST_PUT: &[&str] = &["post", "put"];
 
-use Content::{Events, Json, Lines, Nothing, Object, Protobuf, Text, Yaml};
+use Content::{Annotations, Events, Json, Lines, Nothing, Object, Protobuf, Text, Value, Yaml};
 
 pub(super) fn all() -> impl Iterator<Item = &'static Path> {
-    [QUERY, LABELS, NATIVE, STATUS, ABSENT, REMOTE, ADMIN]
+    [QUERY, LABELS, NATIVE, RECORDS, STATUS, ABSENT, REMOTE, ADMIN]
         .into_iter()
         .flatten()
 }
@@ -70,6 +71,21 @@ const NATIVE: &[Path] = &[
     path("native", POST, "/api/v1/query/native", p::NONE, Json, "A query as JSON."),
     path("native", GET, "/api/v1/deletions", p::NONE, Json, "What was deleted and can be brought back."),
     path("native", POST, "/api/v1/deletions/{deletion}/undelete", p::NONE, Json, "Brings back what a deletion hid."),
+];
+
+#[rustfmt::skip]
+const RECORDS: &[Path] = &[
+    path("records", GET_POST, "/api/v1/logs", p::LOGS, Json, "Finds logs, or stores them."),
+    path("records", GET, "/api/v1/logs/devices", p::NONE, Json, "The devices that have logs."),
+    path("records", GET_POST, "/api/v1/events", p::EVENTS, Json, "Finds events, or stores them."),
+    path("records", GET, "/api/v1/events/devices", p::NONE, Json, "The devices that have events."),
+    path("records", GET_POST, "/api/v1/annotations", p::ANNOTATIONS, Annotations, "Logs and events as Grafana's annotations."),
+    path("records", POST, "/annotations", p::NONE, Annotations, "The same, where data sources of JSON ask."),
+    path("records", POST, "/loki/api/v1/push", p::NONE, Nothing, "Logs as Loki's clients push them."),
+    path("records", GET, "/api/v1/columns", p::NONE, Json, "The columns that have keys."),
+    path("records", POST, "/api/v1/columns/batch", p::NONE, Json, "Changes of columns, together or not at all."),
+    path("records", GET, "/api/v1/columns/{column}", p::COLUMN, Json, "The keys of a column in order."),
+    path("records", GET_POST_PUT_DELETE, "/api/v1/columns/{column}/{key}", p::NONE, Value, "The value of a key."),
 ];
 
 #[rustfmt::skip]

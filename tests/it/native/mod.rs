@@ -2,6 +2,7 @@
 
 mod model;
 mod reading;
+mod records;
 mod writing;
 
 use crate::http::served::Served;
