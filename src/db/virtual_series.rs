@@ -31,13 +31,27 @@ struct Kind {
 
 /// The metric that is asked for, if it is one of these.
 fn kind_of(matchers: &[Matcher]) -> Option<(Kind, &str)> {
-    let name = matchers.iter().find(|one| one.name == METRIC_NAME && one.op == MatchOp::Equal)?;
+    let name = matchers
+        .iter()
+        .find(|one| one.name == METRIC_NAME && one.op == MatchOp::Equal)?;
     let name = name.value.as_str();
     let base = name.strip_suffix(TOTAL).unwrap_or(name);
     let is_total = base.len() < name.len();
     match base {
-        LOGS => Some((Kind { is_logs: true, is_total }, name)),
-        EVENTS => Some((Kind { is_logs: false, is_total }, name)),
+        LOGS => Some((
+            Kind {
+                is_logs: true,
+                is_total,
+            },
+            name,
+        )),
+        EVENTS => Some((
+            Kind {
+                is_logs: false,
+                is_total,
+            },
+            name,
+        )),
         _ => None,
     }
 }
@@ -48,7 +62,9 @@ pub(super) fn select(db: &Db, select: &Select) -> Result<Option<Box<dyn SeriesSe
         return Ok(None);
     };
     let matchers = select.matchers.iter().map(LabelMatcher::compile);
-    let matchers = matchers.collect::<Result<Vec<_>, _>>().map_err(|error| SourceError(error.to_string()))?;
+    let matchers = matchers
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| SourceError(error.to_string()))?;
     let fits = |labels: &Labels| {
         let value = |matcher: &LabelMatcher| labels.get(matcher.name()).unwrap_or("").to_owned();
         matchers.iter().all(|matcher| matcher.matches(&value(matcher)))
@@ -80,8 +96,9 @@ fn groups(
     range: std::ops::RangeInclusive<i64>,
 ) -> Result<Vec<Group>, SourceError> {
     let labels = |pairs: &[(&str, &str)]| {
-        let pairs = pairs.iter().filter(|pair| !pair.1.is_empty()).chain([&(METRIC_NAME, name)]);
-        Labels::from_pairs(pairs.copied()).map_err(|error| SourceError(error.to_string()))
+        let pairs = pairs.iter().copied().filter(|pair| !pair.1.is_empty());
+        let named = pairs.chain([(METRIC_NAME, name)]);
+        Labels::from_pairs(named).map_err(|error| SourceError(error.to_string()))
     };
     if kind.is_logs {
         let groups = db.logs().groups(&LogQuery::new(range))?.into_iter();
@@ -94,7 +111,11 @@ fn groups(
     let groups = db.events().groups(&EventQuery::new(range))?.into_iter();
     let group = |one: crate::records::events::EventGroup| {
         let severity = one.severity.as_str();
-        let labels = labels(&[("device", &one.device), ("type", &one.event_type), ("severity", severity)])?;
+        let labels = labels(&[
+            ("device", &one.device),
+            ("type", &one.event_type),
+            ("severity", severity),
+        ])?;
         Ok((labels, one.timestamps))
     };
     groups.map(group).collect()
@@ -102,7 +123,10 @@ fn groups(
 
 /// A sample of 1 at each time.
 fn ones(labels: Labels, times_ms: Vec<i64>) -> SeriesSamples {
-    let mut series = SeriesSamples { labels, ..SeriesSamples::default() };
+    let mut series = SeriesSamples {
+        labels,
+        ..SeriesSamples::default()
+    };
     series.floats.values = vec![1.0; times_ms.len()];
     series.floats.timestamps_ms = times_ms;
     series
@@ -114,7 +138,10 @@ fn counter(labels: Labels, times_ms: &[i64], select: &Select) -> SeriesSamples {
         0 => PAUSE_MS,
         range_ms => (range_ms / SAMPLES_PER_WINDOW).clamp(PAUSE_MS_MIN, PAUSE_MS_MAX),
     };
-    let mut series = SeriesSamples { labels, ..SeriesSamples::default() };
+    let mut series = SeriesSamples {
+        labels,
+        ..SeriesSamples::default()
+    };
     let Some(first_ms) = times_ms.first() else {
         return series;
     };

@@ -10,7 +10,10 @@ use serde_json::Value;
 
 /// A failed request: `{"status":"error","errorType":...,"error":...,"reason":...,"field":...,"hint":...}`.
 #[derive(Debug)]
-pub(in crate::api) struct Refusal {
+pub(in crate::api) struct Refusal(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
     error: ApiError,
     details: Details,
     /// What else the answer has.
@@ -18,13 +21,13 @@ pub(in crate::api) struct Refusal {
 }
 
 /// What is wrong with which field, and what would be right.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in crate::api) struct Details {
+#[derive(Debug)]
+struct Details {
     /// A name for programs; the kind of the error without one.
-    pub(in crate::api) reason: &'static str,
+    reason: &'static str,
     /// As `tags.host`, or the name of a parameter.
-    pub(in crate::api) field: String,
-    pub(in crate::api) hint: String,
+    field: String,
+    hint: String,
 }
 
 impl Refusal {
@@ -45,11 +48,11 @@ impl Refusal {
         hint: impl Into<String>,
     ) -> Self {
         let (field, hint) = (field.into(), hint.into());
-        Self {
+        Self(Box::new(Parts {
             error,
             details: Details { reason, field, hint },
             more: Vec::new(),
-        }
+        }))
     }
 
     pub(in crate::api) fn status(status: StatusCode, kind: &'static str, message: String) -> Self {
@@ -57,12 +60,12 @@ impl Refusal {
     }
 
     pub(in crate::api) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.details.hint = hint.into();
+        self.0.details.hint = hint.into();
         self
     }
 
     pub(in crate::api) fn with(mut self, name: &'static str, value: Value) -> Self {
-        self.more.push((name, value));
+        self.0.more.push((name, value));
         self
     }
 
@@ -77,14 +80,14 @@ impl Refusal {
     }
 
     fn fields(&self) -> Vec<(&'static str, Value)> {
-        let details = &self.details;
+        let details = &self.0.details;
         let reason = if details.reason.is_empty() {
-            self.error.kind
+            self.0.error.kind
         } else {
             details.reason
         };
         let mut fields = vec![
-            ("error", self.error.message.as_ref().into()),
+            ("error", self.0.error.message.as_ref().into()),
             ("reason", reason.into()),
         ];
         for (name, text) in [("field", &details.field), ("hint", &details.hint)] {
@@ -98,11 +101,7 @@ impl Refusal {
 
 impl From<ApiError> for Refusal {
     fn from(error: ApiError) -> Self {
-        Self {
-            error,
-            details: Details::default(),
-            more: Vec::new(),
-        }
+        Self::detailed(error, "", "", "")
     }
 }
 
@@ -120,10 +119,13 @@ impl From<QueryError> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let mut fields = vec![("status", "error".into()), ("errorType", self.error.kind.into())];
+        let mut fields = vec![
+            ("status", "error".into()),
+            ("errorType", self.0.error.kind.into()),
+        ];
         fields.extend(self.fields());
-        let status = self.error.status;
-        fields.extend(self.more);
+        let status = self.0.error.status;
+        fields.extend(self.0.more);
         let body = json::object(&fields);
         (status, [(header::CONTENT_TYPE, json::CONTENT_TYPE)], body).into_response()
     }

@@ -150,7 +150,12 @@ pub(in crate::api) fn path_part(part: &str, field: &str) -> Result<String, Refus
 }
 
 /// A whole number with bounds.
-pub(in crate::api) fn number(params: &Params, name: &str, default: usize, most: usize) -> Result<usize, Refusal> {
+pub(in crate::api) fn number(
+    params: &Params,
+    name: &str,
+    default: usize,
+    most: usize,
+) -> Result<usize, Refusal> {
     let text = params.get(name);
     if text.is_empty() {
         return Ok(default);

@@ -228,8 +228,14 @@ fn answers(out: &mut String, answer: Content, is_newer: bool) {
     let kinds: &[(&str, &str)] = match answer {
         Content::Nothing => &[],
         Content::Json => &[("application/json", success)],
-        Content::Annotations => &[("application/json", "{schema: {type: array, items: {type: object}}}")],
-        Content::Value => &[("application/json", "{schema: {}}"), ("application/octet-stream", binary)],
+        Content::Annotations => &[(
+            "application/json",
+            "{schema: {type: array, items: {type: object}}}",
+        )],
+        Content::Value => &[
+            ("application/json", "{schema: {}}"),
+            ("application/octet-stream", binary),
+        ],
         Content::Object => &[("application/json", "{schema: {type: object}}")],
         Content::Lines => &[("application/x-ndjson", text)],
         Content::Text => &[("text/plain", text)],

@@ -83,7 +83,11 @@ const START_TIME: Parameter = parameter("start_time", Kind::Text, "The first tim
 const END_TIME: Parameter = parameter("end_time", Kind::Text, "The last time.");
 
 const ORDER: Parameter = parameter("order", Kind::Text, "desc, or asc for the oldest first.");
-const COUNTS: Parameter = parameter("interval", Kind::Duration, "How many there are in each interval, instead of what they are.");
+const COUNTS: Parameter = parameter(
+    "interval",
+    Kind::Duration,
+    "How many there are in each interval, instead of what they are.",
+);
 const DEVICE: Parameter = parameter("device", Kind::Text, "The device.");
 const TEXT: Parameter = parameter("text", Kind::Text, "What it must contain.");
 

@@ -52,7 +52,9 @@ impl Words {
                 _ if place == 0 && word == "logs" => words.is_logs = true,
                 _ if place == 0 && word == "events" => {}
                 Some((name, value)) if !value.is_empty() => {
-                    words.conditions.push((name.to_owned(), value.trim_matches('"').to_owned()));
+                    words
+                        .conditions
+                        .push((name.to_owned(), value.trim_matches('"').to_owned()));
                 }
                 _ => words.text.push(word.to_owned()),
             }
@@ -69,7 +71,11 @@ pub(super) async fn get(
 ) -> Result<Response, Refusal> {
     let params = Params::of_uri(&uri);
     let time = |names: [&str; 2], default_ms| {
-        let name = if params.get(names[0]).is_empty() { names[1] } else { names[0] };
+        let name = if params.get(names[0]).is_empty() {
+            names[1]
+        } else {
+            names[0]
+        };
         let text = params.get(name);
         if text.is_empty() {
             return Ok(default_ms);
@@ -101,7 +107,9 @@ pub(super) async fn post(
 ) -> Result<Response, Refusal> {
     let (parts, body) = request.into_parts();
     let limits = app.config.load_full().http_of(&tenant.name);
-    let (text, _held) = Arriving::new(&parts.headers, body, &app.admission, &limits)?.whole().await?;
+    let (text, _held) = Arriving::new(&parts.headers, body, &app.admission, &limits)?
+        .whole()
+        .await?;
     let wanted = wanted_of(&text)?;
     respond(&app, tenant, wanted).await
 }
@@ -125,8 +133,13 @@ fn wanted_of(text: &[u8]) -> Result<Wanted, Refusal> {
         _ => Err(bad_time(name)),
     };
     let annotation = json["annotation"].clone();
-    let query = annotation["query"].as_str().or(json["query"].as_str()).unwrap_or("");
-    let limit = annotation["limit"].as_u64().and_then(|limit| usize::try_from(limit).ok());
+    let query = annotation["query"]
+        .as_str()
+        .or(json["query"].as_str())
+        .unwrap_or("");
+    let limit = annotation["limit"]
+        .as_u64()
+        .and_then(|limit| usize::try_from(limit).ok());
     Ok(Wanted {
         words: Words::of(query),
         times_ms: bound("from", i64::MIN)?..=bound("to", i64::MAX)?,
@@ -156,7 +169,12 @@ fn find(db: &Db, wanted: &Wanted) -> Result<Result<Vec<Value>, Refusal>, ApiErro
 
 fn unknown(name: &str, known: &str) -> Refusal {
     let message = format!("the query has a condition {name:?}");
-    Refusal::field("bad_query", "query", message, format!("the conditions are {known}, and tag.NAME"))
+    Refusal::field(
+        "bad_query",
+        "query",
+        message,
+        format!("the conditions are {known}, and tag.NAME"),
+    )
 }
 
 fn logs(db: &Db, wanted: &Wanted) -> Result<Result<Vec<Value>, Refusal>, ApiError> {
@@ -182,7 +200,13 @@ fn logs(db: &Db, wanted: &Wanted) -> Result<Result<Vec<Value>, Refusal>, ApiErro
     let page = db.logs().query(&query.with_tags(tags))?;
     let shown = page.logs.iter().map(|log| {
         let tags = [log.device.as_str(), log.level.as_str()];
-        annotation(wanted, log.timestamp, &format!("{} {}", log.level.as_str(), log.device), &log.message, &tags)
+        annotation(
+            wanted,
+            log.timestamp,
+            &format!("{} {}", log.level.as_str(), log.device),
+            &log.message,
+            &tags,
+        )
     });
     Ok(Ok(shown.collect()))
 }
@@ -209,9 +233,19 @@ fn events(db: &Db, wanted: &Wanted) -> Result<Result<Vec<Value>, Refusal>, ApiEr
     }
     let page = db.events().query(&query.with_tags(tags))?;
     let shown = page.events.iter().map(|event| {
-        let text = if event.data.is_null() { String::new() } else { event.data.to_string() };
+        let text = if event.data.is_null() {
+            String::new()
+        } else {
+            event.data.to_string()
+        };
         let tags = [event.device.as_str(), event.severity.as_str()];
-        annotation(wanted, event.timestamp, &format!("{} {}", event.event_type, event.device), &text, &tags)
+        annotation(
+            wanted,
+            event.timestamp,
+            &format!("{} {}", event.event_type, event.device),
+            &text,
+            &tags,
+        )
     });
     Ok(Ok(shown.collect()))
 }
@@ -232,8 +266,14 @@ mod tests {
     fn queries_are_words() {
         let words = Words::of("logs level=error device=\"pump\" pressure lost");
         assert!(words.is_logs);
-        let conditions = [("level".to_owned(), "error".to_owned()), ("device".to_owned(), "pump".to_owned())];
-        assert_eq!((words.conditions, words.text.join(" ")), (conditions.to_vec(), "pressure lost".to_owned()));
+        let conditions = [
+            ("level".to_owned(), "error".to_owned()),
+            ("device".to_owned(), "pump".to_owned()),
+        ];
+        assert_eq!(
+            (words.conditions, words.text.join(" ")),
+            (conditions.to_vec(), "pressure lost".to_owned())
+        );
         assert_eq!(Words::of(""), Words::default());
         assert!(!Words::of("events logs").is_logs);
     }
@@ -244,7 +284,10 @@ mod tests {
             "annotation":{"name":"faults","datasource":"narthex","enable":true,"query":"events severity=high","limit":5000}}"#;
         let wanted = wanted_of(body.as_bytes()).expect("a request");
         assert_eq!(wanted.times_ms, 1_700_000_000_000..=1_700_000_060_000);
-        assert_eq!((wanted.limit, wanted.annotation["name"].as_str()), (SHOWN_MAX, Some("faults")));
+        assert_eq!(
+            (wanted.limit, wanted.annotation["name"].as_str()),
+            (SHOWN_MAX, Some("faults"))
+        );
         assert!(wanted_of(b"[]").is_err() && wanted_of(b"{\"range\":{\"from\":true}}").is_err());
     }
 }

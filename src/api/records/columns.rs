@@ -31,13 +31,20 @@ fn place(uri: &Uri) -> Result<(String, String), Refusal> {
 
 /// Whether a body is bytes rather than JSON.
 fn is_bytes(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
     kind.is_some_and(|kind| kind.to_ascii_lowercase().starts_with(BYTES))
 }
 
 fn no_json(fault: &serde_json::Error) -> Refusal {
     let message = format!("the value is no JSON: {fault}");
-    Refusal::field("bad_json", "", message, format!("send JSON, or bytes with Content-Type: {BYTES}"))
+    Refusal::field(
+        "bad_json",
+        "",
+        message,
+        format!("send JSON, or bytes with Content-Type: {BYTES}"),
+    )
 }
 
 /// `PUT`: the key gets the value in the body.
@@ -49,7 +56,9 @@ pub(super) async fn put(
     let (parts, body) = request.into_parts();
     let (column, key) = place(&parts.uri)?;
     let limits = app.config.load_full().http_of(&tenant.name);
-    let (text, held) = Arriving::new(&parts.headers, body, &app.admission, &limits)?.whole().await?;
+    let (text, held) = Arriving::new(&parts.headers, body, &app.admission, &limits)?
+        .whole()
+        .await?;
     let value = match is_bytes(&parts.headers) {
         true => ColumnValue::Bytes(text),
         false => ColumnValue::Json(serde_json::from_slice(&text).map_err(|fault| no_json(&fault))?),
@@ -78,7 +87,12 @@ pub(super) async fn get(
         Some(ColumnValue::Bytes(bytes)) => Ok(([(header::CONTENT_TYPE, BYTES)], bytes).into_response()),
         None => {
             let hint = "GET /api/v1/columns/{column} lists the keys";
-            Err(Refusal::detailed(ApiError::not_found(missing), "key_not_found", "key", hint))
+            Err(Refusal::detailed(
+                ApiError::not_found(missing),
+                "key_not_found",
+                "key",
+                hint,
+            ))
         }
     }
 }
@@ -90,7 +104,8 @@ pub(super) async fn delete(
     uri: Uri,
 ) -> Result<StatusCode, Refusal> {
     let (column, key) = place(&uri)?;
-    app.work(move || Ok(tenant.db()?.columns().delete(&column, key)?)).await?;
+    app.work(move || Ok(tenant.db()?.columns().delete(&column, key)?))
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -157,10 +172,14 @@ pub(super) async fn batch(
 ) -> Result<Response, Refusal> {
     let (parts, body) = request.into_parts();
     let limits = app.config.load_full().http_of(&tenant.name);
-    let (text, held) = Arriving::new(&parts.headers, body, &app.admission, &limits)?.whole().await?;
+    let (text, held) = Arriving::new(&parts.headers, body, &app.admission, &limits)?
+        .whole()
+        .await?;
     let list: Vec<Value> = serde_json::from_slice(&text).map_err(|fault| no_json(&fault))?;
     let changes = list.iter().enumerate();
-    let changes = changes.map(|(place, one)| change_of(one, place)).collect::<Result<Vec<_>, _>>()?;
+    let changes = changes
+        .map(|(place, one)| change_of(one, place))
+        .collect::<Result<Vec<_>, _>>()?;
     let made = app.work(move || {
         let _held = held;
         let count = changes.len();
@@ -178,18 +197,25 @@ pub(super) async fn batch(
 }
 
 fn change_of(one: &Value, place: usize) -> Result<Change, Refusal> {
-    let hint = r#"as {"column": "a", "key": "k", "value": 1}, with "base64" for bytes, or with "delete": true"#;
+    let hint =
+        r#"as {"column": "a", "key": "k", "value": 1}, with "base64" for bytes, or with "delete": true"#;
     let bad = |what: &str| Refusal::field("bad_change", "", format!("change {place} {what}"), hint);
     let text = |name: &str| one[name].as_str().map(str::to_owned);
     let (Some(column), Some(key)) = (text("column"), text("key")) else {
         return Err(bad("has no column or no key"));
     };
-    let given = [one.get("value").is_some(), one.get("base64").is_some(), one["delete"] == true];
+    let given = [
+        one.get("value").is_some(),
+        one.get("base64").is_some(),
+        one["delete"] == true,
+    ];
     let value = match given {
         [true, false, false] => Some(ColumnValue::Json(one["value"].clone())),
         [false, true, false] => {
             let bytes = text("base64").and_then(|text| STANDARD.decode(text).ok());
-            Some(ColumnValue::Bytes(bytes.ok_or_else(|| bad("has bytes that are no base64"))?))
+            Some(ColumnValue::Bytes(
+                bytes.ok_or_else(|| bad("has bytes that are no base64"))?,
+            ))
         }
         [false, false, true] => None,
         _ => return Err(bad("has not one of value, base64 and delete")),
@@ -205,11 +231,25 @@ mod tests {
     fn changes_are_read_or_refused() {
         let read = |json: Value| change_of(&json, 0).ok().map(|change| change.value);
         let bytes = ColumnValue::Bytes(vec![1, 2]);
-        assert_eq!(read(json!({"column": "a", "key": "k", "base64": "AQI="})), Some(Some(bytes)));
-        assert_eq!(read(json!({"column": "a", "key": "k", "value": null})), Some(Some(ColumnValue::Json(Value::Null))));
-        assert_eq!(read(json!({"column": "a", "key": "k", "delete": true})), Some(None));
-        for wrong in [json!(1), json!({"column": "a", "value": 1}), json!({"column": "a", "key": "k"}),
-            json!({"column": "a", "key": "k", "value": 1, "delete": true}), json!({"column": "a", "key": "k", "base64": "?"})] {
+        assert_eq!(
+            read(json!({"column": "a", "key": "k", "base64": "AQI="})),
+            Some(Some(bytes))
+        );
+        assert_eq!(
+            read(json!({"column": "a", "key": "k", "value": null})),
+            Some(Some(ColumnValue::Json(Value::Null)))
+        );
+        assert_eq!(
+            read(json!({"column": "a", "key": "k", "delete": true})),
+            Some(None)
+        );
+        for wrong in [
+            json!(1),
+            json!({"column": "a", "value": 1}),
+            json!({"column": "a", "key": "k"}),
+            json!({"column": "a", "key": "k", "value": 1, "delete": true}),
+            json!({"column": "a", "key": "k", "base64": "?"}),
+        ] {
             assert_eq!(read(wrong.clone()), None, "{wrong}");
         }
     }

@@ -30,7 +30,9 @@ pub(super) async fn write(
     let unit = unit(&parts.uri)?;
     let objects = objects(arriving(&parts.headers, body, &app, &limits)?, "an event").await?;
     let events = objects.into_iter().enumerate();
-    let events = events.map(|(place, fields)| event_of(fields, place, unit)).collect::<Result<Vec<_>, _>>()?;
+    let events = events
+        .map(|(place, fields)| event_of(fields, place, unit))
+        .collect::<Result<Vec<_>, _>>()?;
     let stored = app.work(move || {
         tenant.db()?.events().write(&events)?;
         Ok(events.len())
@@ -40,11 +42,7 @@ pub(super) async fn write(
     Ok(response)
 }
 
-fn event_of(
-    fields: Map<String, Value>,
-    place: usize,
-    unit: Option<TimeUnit>,
-) -> Result<EventPoint, Refusal> {
+fn event_of(fields: Map<String, Value>, place: usize, unit: Option<TimeUnit>) -> Result<EventPoint, Refusal> {
     let mut fields = Fields::new(fields, place);
     let mut event = EventPoint::new(fields.needed("device")?, fields.needed("type")?);
     if let Some(severity) = fields.text("severity")? {
@@ -77,7 +75,9 @@ pub(super) async fn query(
 }
 
 fn query_of(params: &Params, asked: &Asked) -> EventQuery {
-    let mut query = EventQuery::new(asked.times_ms.clone()).with_limit(asked.limit).with_tags(asked.tags.clone());
+    let mut query = EventQuery::new(asked.times_ms.clone())
+        .with_limit(asked.limit)
+        .with_tags(asked.tags.clone());
     if asked.is_oldest_first {
         query = query.oldest_first();
     }

@@ -22,7 +22,12 @@ pub(super) async fn objects(arriving: Arriving<'_>, what: &str) -> Result<Vec<Ma
     let (text, _held) = arriving.whole().await?;
     let no_json = |fault: &dyn std::fmt::Display| {
         let message = format!("the body is not {what} in JSON: {fault}");
-        Refusal::field("bad_json", "", message, "send one object, a list of them, or one per line")
+        Refusal::field(
+            "bad_json",
+            "",
+            message,
+            "send one object, a list of them, or one per line",
+        )
     };
     let first = text.trim_ascii_start().first();
     let values: Vec<Value> = match first {
@@ -137,21 +142,36 @@ pub(super) struct Asked {
 impl Asked {
     /// Reads the parameters; `known` are those that only one of both has.
     pub(super) fn of(params: &Params, known: &[&str]) -> Result<Self, Refusal> {
-        const COMMON: &[&str] = &["start_time", "end_time", "precision", "limit", "order", "cursor", "interval"];
+        const COMMON: &[&str] = &[
+            "start_time",
+            "end_time",
+            "precision",
+            "limit",
+            "order",
+            "cursor",
+            "interval",
+        ];
         let mut tags = Tags::default();
         for (name, value) in params.pairs() {
             if let Some(name) = name.strip_prefix(TAG_MARK) {
                 tags.insert(name, value);
             } else if !known.contains(&name) && !COMMON.contains(&name) {
                 let message = format!("there is no parameter {name:?}");
-                let hint = format!("there are {}, {} and tag.NAME", known.join(", "), COMMON.join(", "));
+                let hint = format!(
+                    "there are {}, {} and tag.NAME",
+                    known.join(", "),
+                    COMMON.join(", ")
+                );
                 return Err(Refusal::field("unknown_parameter", name, message, hint));
             }
         }
         let unit = unit_of(params)?;
         let bound = |name: &str| match params.get(name) {
             "" => Ok(None),
-            text => GivenTime::of_text(text).read(unit).map(Some).ok_or_else(|| bad_time(name)),
+            text => GivenTime::of_text(text)
+                .read(unit)
+                .map(Some)
+                .ok_or_else(|| bad_time(name)),
         };
         let (start, end) = (bound("start_time")?, bound("end_time")?);
         let is_oldest_first = match params.get("order") {
@@ -159,7 +179,12 @@ impl Asked {
             "asc" => true,
             _ => {
                 let message = "order is neither asc nor desc".to_owned();
-                return Err(Refusal::field("bad_parameter", "order", message, "without it, the newest come first"));
+                return Err(Refusal::field(
+                    "bad_parameter",
+                    "order",
+                    message,
+                    "without it, the newest come first",
+                ));
             }
         };
         let used = start.or(end).map(|(_, unit)| unit);

@@ -30,7 +30,9 @@ pub(super) async fn write(
     let unit = unit(&parts.uri)?;
     let objects = objects(arriving(&parts.headers, body, &app, &limits)?, "a log").await?;
     let logs = objects.into_iter().enumerate();
-    let logs = logs.map(|(place, fields)| log_of(fields, place, unit)).collect::<Result<Vec<_>, _>>()?;
+    let logs = logs
+        .map(|(place, fields)| log_of(fields, place, unit))
+        .collect::<Result<Vec<_>, _>>()?;
     let stored = app.work(move || {
         tenant.db()?.logs().write(&logs)?;
         Ok(logs.len())
@@ -43,7 +45,11 @@ pub(super) async fn write(
 fn log_of(fields: Map<String, Value>, place: usize, unit: Option<TimeUnit>) -> Result<LogPoint, Refusal> {
     let mut fields = Fields::new(fields, place);
     let level = fields.text("level")?.unwrap_or_default();
-    let mut log = LogPoint::new(fields.needed("device")?, level.as_str(), fields.needed("message")?);
+    let mut log = LogPoint::new(
+        fields.needed("device")?,
+        level.as_str(),
+        fields.needed("message")?,
+    );
     if level.is_empty() {
         log.level = crate::records::rank::Level::default();
     }
@@ -74,7 +80,9 @@ pub(super) async fn query(
 }
 
 fn query_of(params: &Params, asked: &Asked) -> LogQuery {
-    let mut query = LogQuery::new(asked.times_ms.clone()).with_limit(asked.limit).with_tags(asked.tags.clone());
+    let mut query = LogQuery::new(asked.times_ms.clone())
+        .with_limit(asked.limit)
+        .with_tags(asked.tags.clone());
     if asked.is_oldest_first {
         query = query.oldest_first();
     }
@@ -109,13 +117,18 @@ fn counts(db: &Db, query: &LogQuery, interval_ms: i64, unit: TimeUnit) -> Result
 }
 
 pub(super) fn counts_shown(counts: &[(i64, u64)], unit: TimeUnit) -> Vec<Value> {
-    let shown = counts.iter().map(|(time_ms, count)| json!({ "timestamp": time_in(unit, *time_ms), "count": count }));
+    let shown = counts
+        .iter()
+        .map(|(time_ms, count)| json!({ "timestamp": time_in(unit, *time_ms), "count": count }));
     shown.collect()
 }
 
 /// Tags as an object.
 pub(super) fn tags_shown(tags: &Tags) -> Value {
-    tags.iter().map(|(name, value)| (name.to_owned(), Value::from(value))).collect::<Map<_, _>>().into()
+    tags.iter()
+        .map(|(name, value)| (name.to_owned(), Value::from(value)))
+        .collect::<Map<_, _>>()
+        .into()
 }
 
 fn shown(log: &LogPoint, unit: TimeUnit) -> Value {

@@ -2,11 +2,16 @@
 
 /// The pairs of a label set, or what is wrong with it.
 pub(super) fn parse(text: &str) -> Result<Vec<(String, String)>, String> {
-    let inner = text.trim().strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+    let inner = text
+        .trim()
+        .strip_prefix('{')
+        .and_then(|rest| rest.strip_suffix('}'));
     let mut rest = inner.ok_or("labels stand between { and }")?.trim_start();
     let mut pairs = Vec::new();
     while !rest.is_empty() {
-        let (name, behind) = rest.split_once('=').ok_or("a label has a name, = and a value in quotes")?;
+        let (name, behind) = rest
+            .split_once('=')
+            .ok_or("a label has a name, = and a value in quotes")?;
         let (value, behind) = quoted(behind.trim_start())?;
         pairs.push((name.trim().to_owned(), value));
         rest = behind.trim_start();
@@ -68,8 +73,13 @@ fn unescaped(text: &str) -> Result<String, String> {
             _ => return Err("a value has an unknown escape".to_owned()),
         };
         let code: String = characters.by_ref().take(digits).collect();
-        let code = u32::from_str_radix(&code, 16).ok().filter(|_| code.len() == digits);
-        value.push(code.and_then(char::from_u32).ok_or("a value has an escape of no character")?);
+        let code = u32::from_str_radix(&code, 16)
+            .ok()
+            .filter(|_| code.len() == digits);
+        value.push(
+            code.and_then(char::from_u32)
+                .ok_or("a value has an escape of no character")?,
+        );
     }
     Ok(value)
 }
@@ -88,7 +98,17 @@ mod tests {
             Ok(r#"[("job", "var,logs"), ("path", "a\"}\\\n"), ("raw", "x\"y")]"#)
         );
         assert_eq!(pairs(r#"{a="\u00e9\x41",}"#).as_deref(), Ok("[(\"a\", \"éA\")]"));
-        for text in ["", "{", "{a}", "{a=}", "{a=\"b}", "{a=\"b\" c=\"d\"}", r#"{a="\q"}"#, r#"{a="\u00"}"#, "{a=`b}"] {
+        for text in [
+            "",
+            "{",
+            "{a}",
+            "{a=}",
+            "{a=\"b}",
+            "{a=\"b\" c=\"d\"}",
+            r#"{a="\q"}"#,
+            r#"{a="\u00"}"#,
+            "{a=`b}",
+        ] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

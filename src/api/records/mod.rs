@@ -19,11 +19,23 @@ const READS_OR_WRITES: Access = Access::Posts(Scope::Write);
 pub(super) fn routes() -> Vec<Route> {
     let tenant = |path, access, handler| route(path, access, Of::Tenant, handler);
     vec![
-        tenant("/api/v1/logs", READS_OR_WRITES, get(logs::query).post(logs::write)),
+        tenant(
+            "/api/v1/logs",
+            READS_OR_WRITES,
+            get(logs::query).post(logs::write),
+        ),
         tenant("/api/v1/logs/devices", READ, get(logs::devices)),
-        tenant("/api/v1/events", READS_OR_WRITES, get(events::query).post(events::write)),
+        tenant(
+            "/api/v1/events",
+            READS_OR_WRITES,
+            get(events::query).post(events::write),
+        ),
         tenant("/api/v1/events/devices", READ, get(events::devices)),
-        tenant("/api/v1/annotations", READ, get(annotations::get).post(annotations::post)),
+        tenant(
+            "/api/v1/annotations",
+            READ,
+            get(annotations::get).post(annotations::post),
+        ),
         tenant("/annotations", READ, post(annotations::post)),
         tenant("/loki/api/v1/push", WRITE, post(loki::push)),
         tenant("/api/v1/columns", READ, get(columns::names)),

@@ -129,13 +129,19 @@ fn lines_have_no_end() {
 
 /// Every call of a JSON time-series API, by curl, against a fresh server.
 #[test]
-#[expect(clippy::disallowed_methods, reason = "a person runs it so")]
 fn the_tour_by_curl_passes() {
     let served = Served::new("").ready();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/tour_ry.sh");
     let base = format!("http://127.0.0.1:{}", served.address.port());
-    let output = std::process::Command::new("bash").arg(script).arg(base).output().expect("bash runs");
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let output = std::process::Command::new("bash")
+        .arg(script)
+        .arg(base)
+        .output()
+        .expect("bash runs");
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
     assert!(output.status.success(), "{out}{err}");
     assert!(out.ends_with("steps, all as expected\n"), "{out}");
 }

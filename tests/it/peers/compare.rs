@@ -52,8 +52,11 @@ fn series(port: u16) -> Vec<wire::TimeSeries> {
     std::mem::take(&mut response.results[0].timeseries)
 }
 
+/// The labels of a series, a time and a value.
+pub(crate) type Float = (Vec<(String, String)>, i64, f64);
+
 /// The floats that a server has, each with the labels of its series.
-pub(crate) fn floats(port: u16) -> Vec<(Vec<(String, String)>, i64, f64)> {
+pub(crate) fn floats(port: u16) -> Vec<Float> {
     let mut all = Vec::new();
     for series in series(port) {
         let labels = series.labels.into_iter().map(|label| (label.name, label.value));
