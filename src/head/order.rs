@@ -13,7 +13,7 @@ use std::hint::black_box;
 use std::sync::PoisonError;
 
 /// Series that are sorted by their texts.
-const FEW_SERIES: usize = 4096;
+const FEW_SERIES: usize = 512;
 /// Pairs that most series do not exceed.
 const PAIRS_USUAL: usize = 16;
 
