@@ -46,6 +46,8 @@ pub struct Config {
     pub(crate) data: PathBuf,
     pub(crate) retention: Option<Duration>,
     pub(crate) retention_bytes: Option<u64>,
+    pub(crate) log_retention: Option<Duration>,
+    pub(crate) event_retention: Option<Duration>,
     pub(crate) durability: Durability,
     pub(crate) future_limit: Option<Duration>,
     pub(crate) head_bytes: u64,

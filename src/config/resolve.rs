@@ -56,10 +56,15 @@ pub(super) fn resolve(sources: &Sources) -> Result<Config, ConfigError> {
     }
 }
 
+/// The folder of servers whose users come to narthex; where it is there, it is the default.
+const KNOWN_DATA: &str = "./tsdb_data";
+
 fn default_of(setting: &'static Setting) -> Given {
+    let is_known = setting.key == "data" && Path::new(KNOWN_DATA).is_dir();
+    let default = if is_known { KNOWN_DATA } else { setting.default };
     Given {
         setting,
-        raw: raw_of(setting, setting.default),
+        raw: raw_of(setting, default),
         origin: "default".to_owned(),
     }
 }
@@ -440,6 +445,8 @@ fn read_all(effective: &Effective, faults: &mut Vec<String>) -> Option<Config> {
         data: reader.path("data").unwrap_or_default(),
         retention: nonzero(reader.duration("retention")),
         retention_bytes: Some(reader.size("retention_bytes")).filter(|bytes| *bytes > 0),
+        log_retention: nonzero(reader.duration("log_retention")),
+        event_retention: nonzero(reader.duration("event_retention")),
         durability,
         future_limit: nonzero(reader.duration("future_limit")),
         head_bytes: reader.buffer("head_bytes") as u64,

@@ -101,9 +101,11 @@ impl Setting {
 pub(crate) const SETTINGS: &[Setting] = &[
     setting("listen", Kind::Text, "127.0.0.1:6364", "Address and port to listen on; `:6364` is every interface. The variable PORT replaces the port alone.")
         .alias("PORT"),
-    setting("data", Kind::Path, "./data", "Folder of the database; created if need be.").alias("DATA_DIR"),
+    setting("data", Kind::Path, "./narthex-data", "Folder of the database; created if need be. Where there is a folder `./tsdb_data`, that one is the default.").alias("DATA_DIR"),
     setting("retention", Kind::Duration, "0", "Samples older than this are dropped; 0 keeps them forever."),
     setting("retention_bytes", Kind::Size, "0", "The oldest samples are dropped while the database takes more than this; 0 is no limit."),
+    setting("log_retention", Kind::Duration, "0", "Lines of logs older than this are dropped; 0 keeps them forever."),
+    setting("event_retention", Kind::Duration, "0", "Events older than this are dropped; 0 keeps them forever."),
     setting("durability", Kind::Choice(&["always", "interval", "never"]), "always", "When a write is acknowledged: always = when it is on the disk; interval = when the operating system has it, which is told to write it that often; never = when the operating system has it."),
     setting("durability_interval", Kind::Duration, "100ms", "How often the log is written to the disk when durability is interval."),
     setting("future_limit", Kind::Duration, "10m", "Samples further in the future are refused; 0 is no limit."),

@@ -242,6 +242,12 @@ impl Config {
         if let Some(bytes) = bytes.filter(|bytes| *bytes > 0) {
             options = options.retention_bytes(bytes);
         }
+        if let Some(retention) = self.log_retention {
+            options = options.log_retention(retention);
+        }
+        if let Some(retention) = self.event_retention {
+            options = options.event_retention(retention);
+        }
         let for_all = if self.tenants.is_enabled {
             self.tenants.series_max
         } else {

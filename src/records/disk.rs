@@ -14,6 +14,7 @@ use fjall::config::BlockSizePolicy;
 use fjall::{Database, Iter, Keyspace, KeyspaceCreateOptions, LsmError, PersistMode, Readable, Snapshot};
 use std::fmt;
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
@@ -26,6 +27,17 @@ const MEMTABLE_BYTES: u64 = 16 << 20;
 const BLOCK_BYTES: u32 = 16 << 10;
 const CACHE_BYTES: u64 = 32 << 20;
 const WORKER_THREADS: usize = 2;
+
+/// What fjall makes of damaged files is its own matter. Where it panics, that is an error here.
+fn guarded<T>(dir: &Path, work: impl FnOnce() -> Result<T, RecordError>) -> Result<T, RecordError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        Err(RecordError::Corrupt {
+            file: dir.to_owned(),
+            offset: 0,
+            what: "files on which the store panicked",
+        })
+    })
+}
 
 /// An open tree of each space.
 #[derive(Clone)]
@@ -56,7 +68,7 @@ impl Trees {
             let spaces = spaces.into_iter().collect::<fjall::Result<Vec<_>>>()?;
             Ok(Self { database, spaces })
         };
-        open().map_err(|error| translate(dir, &error))
+        guarded(dir, || open().map_err(|error| translate(dir, &error)))
     }
 
     fn space(&self, space: Space) -> &Keyspace {
@@ -289,15 +301,22 @@ impl Store for DiskStore {
         let Some(trees) = guard.as_ref() else {
             return Err(RecordError::Closed);
         };
-        let mut batch = trees.database.batch().durability(Some(PersistMode::Buffer));
-        for change in changes {
-            let space = trees.space(change.space);
-            match change.value {
-                Some(value) => batch.insert(space, change.key, value),
-                None => batch.remove(space, change.key),
+        let committed = guarded(&self.dir, || {
+            let mut batch = trees.database.batch().durability(Some(PersistMode::Buffer));
+            for change in changes {
+                let space = trees.space(change.space);
+                match change.value {
+                    Some(value) => batch.insert(space, change.key, value),
+                    None => batch.remove(space, change.key),
+                }
             }
+            Ok(batch.commit())
+        });
+        match committed {
+            Ok(committed) => committed.map_err(|error| self.refused(&error))?,
+            // Whether anything of it was stored is not known.
+            Err(error) => return Err(self.poisoned(error.to_string())),
         }
-        batch.commit().map_err(|error| self.refused(&error))?;
         if sync {
             let synced = trees.database.persist(PersistMode::SyncAll);
             synced.map_err(|error| self.poisoned(translate(&self.dir, &error).to_string()))?;
@@ -307,10 +326,10 @@ impl Store for DiskStore {
 
     fn read(&self, reader: &mut dyn FnMut(&dyn View) -> Result<(), RecordError>) -> Result<(), RecordError> {
         let view = self.hold()?;
-        match &view {
+        guarded(&self.dir, || match &view {
             Some(view) => reader(view),
             None => reader(&Nothing),
-        }
+        })
     }
 
     fn sync(&self) -> Result<(), RecordError> {

@@ -7,7 +7,7 @@ use narthex::{
 };
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -437,4 +437,81 @@ fn a_killed_writer_loses_nothing_that_was_acknowledged() {
         assert!(numbers.last().copied() >= last, "writer {writer}: {last:?}");
     }
     assert!(db.verify().expect("a check").is_sound());
+}
+
+/// The files of a folder and of those in it.
+#[expect(clippy::disallowed_methods, reason = "looks at what the store has written")]
+fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            files.extend(files_below(&path));
+        } else {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
+}
+
+/// A byte of any file of the store is another one: what is read is what was written, or an error, and nothing panics.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "damages files")]
+fn a_damaged_store_tells_no_lies() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let whole = folder.path().join("whole");
+    let db = open(&whole);
+    for start in [0, 500] {
+        let log = |number| LogPoint::new("pump", "info", format!("line {number}")).with_timestamp(number);
+        let logs: Vec<LogPoint> = (start..start + 500).map(log).collect();
+        db.logs().write(&logs).expect("stored");
+    }
+    db.columns()
+        .put("a", "key", serde_json::json!({ "n": 1 }))
+        .expect("stored");
+    db.close().expect("closed");
+    let mut opened = 0;
+    for file in files_below(&whole.join("records")) {
+        let length = std::fs::metadata(&file).expect("a file").len();
+        for place in [0, length / 3, length / 2, length.saturating_sub(1)] {
+            let copy = tempfile::tempdir().expect("a folder");
+            let status = Command::new("cp")
+                .arg("-r")
+                .arg(&whole)
+                .arg(copy.path())
+                .status()
+                .expect("cp runs");
+            assert!(status.success());
+            let damaged = copy.path().join(file.strip_prefix(folder.path()).expect("below"));
+            let mut bytes = std::fs::read(&damaged).expect("a file");
+            let Some(byte) = bytes.get_mut(place as usize) else {
+                continue;
+            };
+            *byte ^= 0x55;
+            std::fs::write(&damaged, bytes).expect("written");
+            let db = open(&copy.path().join("whole"));
+            if let Ok(page) = db
+                .logs()
+                .query(&LogQuery::new(..).with_limit(2000).oldest_first())
+            {
+                opened += 1;
+                for log in page.logs {
+                    let time = log.timestamp.expect("a time");
+                    assert_eq!(
+                        log.message,
+                        format!("line {time}"),
+                        "{} at {place}",
+                        file.display()
+                    );
+                }
+            }
+            // Whether it goes on is left to it; that it says so is not.
+            let _ = db
+                .logs()
+                .write(&[LogPoint::new("pump", "info", "line 1000").with_timestamp(1000)]);
+            let _ = db.close();
+        }
+    }
+    assert!(opened > 0, "damage of one file leaves others");
 }
