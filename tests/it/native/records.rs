@@ -116,7 +116,7 @@ fn promql_counts_logs_and_events() {
     );
     assert_eq!(
         value("sum(count_over_time(narthex_log_lines{device=~\"p.*\"}[50s]))").as_deref(),
-        Some("25")
+        Some("24")
     );
     assert_eq!(value("narthex_log_lines{device=\"none\"}"), None);
     // One line a second, of each device every other.
