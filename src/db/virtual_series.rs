@@ -19,6 +19,8 @@ const TOTAL: &str = "_total";
 const SAMPLES_PER_WINDOW: i64 = 20;
 const PAUSE_MS_MIN: i64 = 1_000;
 const PAUSE_MS_MAX: i64 = 60_000;
+/// Samples of a counter at most.
+const SAMPLES_MAX: i64 = 100_000;
 /// Without a window.
 const PAUSE_MS: i64 = 15_000;
 
@@ -145,6 +147,8 @@ fn counter(labels: Labels, times_ms: &[i64], select: &Select) -> SeriesSamples {
     let Some(first_ms) = times_ms.first() else {
         return series;
     };
+    // However long the time is that a query asks for, a counter has no more samples than this.
+    let pause_ms = pause_ms.max(select.end_ms.saturating_sub(*first_ms) / SAMPLES_MAX);
     // From before the first one, so that it is seen to come.
     let first = first_ms.div_euclid(pause_ms);
     let begin = first.max(select.start_ms.div_euclid(pause_ms));

@@ -99,6 +99,7 @@ impl Writer {
         }
         // Of each entry of the batch, the number of its point.
         let mut numbers = Vec::new();
+        let dropped_before = tally.dropped;
         for point in points {
             let number = tally.points;
             tally.points += 1;
@@ -136,6 +137,8 @@ impl Writer {
             }
         }
         let report = batch.commit()?;
+        let left_out = &self.app.metrics.left_out;
+        left_out.fetch_add(tally.dropped - dropped_before, Relaxed);
         self.note(&report, tally, &numbers, now_ms);
         Ok(())
     }
@@ -149,8 +152,6 @@ impl Writer {
         self.tenant.journal.note(&self.sender, &report.rejected, now_ms);
         self.tenant
             .charge(&self.config, &self.sender, report.accepted, now_ms);
-        let left_out = &self.app.metrics.left_out;
-        left_out.fetch_add(tally.dropped, Relaxed);
     }
 
     /// Stores what is written one per line in some text, which ends with the end of a line.
