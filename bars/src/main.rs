@@ -16,6 +16,8 @@
 //! cargo run --release -p narthex-bars -- large
 //! cargo run --release -p narthex-bars -- simulation [--days 365]
 //! cargo run --release -p narthex-bars -- http [a|b|c|d|e|always|v2] [--prometheus BINARY] [--victoria BINARY]
+//! cargo run --release -p narthex-bars -- native
+//! cargo run --release -p narthex-bars -- logs
 //! cargo run --release -p narthex-bars -- remote-read [--prometheus BINARY]
 //! cargo run --release -p narthex-bars -- soak [--minutes 60] [--curves FILE.svg]
 //! cargo run --release -p narthex-bars -- oracle-long
@@ -60,7 +62,7 @@ mod year;
 
 use anyhow::Result;
 use bar::{
-    Scale, backfill, busy, cardinality, compacted, disk, http, ingest, k8s, large, latency, memory, oracle,
+    Scale, backfill, busy, cardinality, compacted, disk, http, ingest, k8s, large, latency, logs, memory, native, oracle,
     parser, queries, query_limits, read, remote_read, remote_read_http, restart, simulation, soak,
 };
 use clap::{Args, Parser, Subcommand};
@@ -205,6 +207,18 @@ enum Command {
         #[command(flatten)]
         servers: Servers,
     },
+    /// Points, batches and queries of the native API over HTTP.
+    Native {
+        /// The server; by default the one beside this program.
+        #[arg(long, env = "NARTHEX_BINARY")]
+        narthex: Option<PathBuf>,
+    },
+    /// A million lines of logs over HTTP, and searches in them.
+    Logs {
+        /// The server; by default the one beside this program.
+        #[arg(long, env = "NARTHEX_BINARY")]
+        narthex: Option<PathBuf>,
+    },
     /// Memory of large queries, and whether queries that ask for too much disturb anybody.
     QueryLimits {
         /// The server; by default the one beside this program.
@@ -299,6 +313,8 @@ fn run(scale: &Scale, command: Command) -> Result<bool> {
         Command::Busy => busy::run(scale),
         Command::Large => large::run(scale),
         Command::Http { loads, servers } => http::run(scale, &loads, &servers.into()),
+        Command::Native { narthex } => native::run(scale, narthex.as_deref()),
+        Command::Logs { narthex } => logs::run(scale, narthex.as_deref()),
         Command::QueryLimits { narthex } => query_limits::run(scale, narthex.as_deref()),
         Command::Queries { sizes, only, servers } => queries::run(scale, &sizes, &only, &servers.into()),
         Command::OracleLong { operations } => oracle::run(operations),
@@ -343,6 +359,8 @@ fn all(scale: &Scale, given: &Given) -> Result<bool> {
         prometheus: given.prometheus.clone(),
         victoria: None,
     };
+    good &= native::run(scale, None)?;
+    good &= logs::run(scale, None)?;
     good &= queries::run(scale, &[queries::Size::A], &[], &binaries)?;
     good &= query_limits::run(scale, None)?;
     good &= cardinality::run(scale)?;

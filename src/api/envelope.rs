@@ -4,7 +4,7 @@
 use super::error::ApiError;
 use super::pieces::Out;
 use crate::engine::select::Warning;
-use crate::model::labels::Labels;
+use crate::model::labels::LabelsRef;
 
 /// Warnings, and infos, that one answer shows.
 const NOTES_MAX: usize = 10;
@@ -96,16 +96,25 @@ pub(super) fn string(buffer: &mut Vec<u8>, text: &str) {
 }
 
 /// The same of the bytes of a text.
-fn bytes_of_text(buffer: &mut Vec<u8>, bytes: &[u8]) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    buffer.reserve(bytes.len() + 2);
+pub(super) fn bytes_of_text(buffer: &mut Vec<u8>, bytes: &[u8]) {
     buffer.push(b'"');
+    unquoted(buffer, bytes);
+    buffer.push(b'"');
+}
+
+/// What stands between the quotes.
+#[inline]
+fn unquoted(buffer: &mut Vec<u8>, bytes: &[u8]) {
     // Most texts are plain.
-    if is_plain(bytes) {
-        buffer.extend_from_slice(bytes);
-        buffer.push(b'"');
-        return;
+    match is_plain(bytes) {
+        true => buffer.extend_from_slice(bytes),
+        false => escaped(buffer, bytes),
     }
+}
+
+#[cold]
+fn escaped(buffer: &mut Vec<u8>, bytes: &[u8]) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
     let mut written = 0;
     for (at, byte) in bytes.iter().enumerate() {
         if !is_special(byte) {
@@ -126,7 +135,6 @@ fn bytes_of_text(buffer: &mut Vec<u8>, bytes: &[u8]) {
         }
     }
     buffer.extend_from_slice(&bytes[written..]);
-    buffer.push(b'"');
 }
 
 fn is_special(byte: &u8) -> bool {
@@ -154,23 +162,28 @@ fn is_plain(bytes: &[u8]) -> bool {
 }
 
 /// A label set as an object.
-pub(super) fn labels(buffer: &mut Vec<u8>, labels: &Labels) {
-    buffer.push(b'{');
-    // Labels are UTF-8 by construction, which is not looked at again.
-    for (place, (name, value)) in labels.as_ref().byte_pairs().enumerate() {
-        if place > 0 {
-            buffer.push(b',');
-        }
-        bytes_of_text(buffer, name);
-        buffer.push(b':');
-        bytes_of_text(buffer, value);
+pub(super) fn labels(buffer: &mut Vec<u8>, labels: LabelsRef<'_>) {
+    const BETWEEN_PAIRS: &[u8; 3] = b"\",\"";
+    if labels.as_bytes().is_empty() {
+        buffer.extend_from_slice(b"{}");
+        return;
     }
-    buffer.push(b'}');
+    buffer.extend_from_slice(b"{\"");
+    // Labels are UTF-8 by construction, which is not looked at again.
+    for (name, value) in labels.byte_pairs() {
+        unquoted(buffer, name);
+        buffer.extend_from_slice(b"\":\"");
+        unquoted(buffer, value);
+        buffer.extend_from_slice(BETWEEN_PAIRS);
+    }
+    buffer.truncate(buffer.len() - BETWEEN_PAIRS.len());
+    buffer.extend_from_slice(b"\"}");
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::labels::Labels;
 
     #[test]
     fn special_bytes_are_found_wherever_they_are() {
@@ -204,7 +217,9 @@ mod tests {
     #[test]
     fn label_sets_are_objects() {
         let mut buffer = Vec::new();
-        labels(&mut buffer, &crate::labels! { "__name__" => "up", "a.b" => "\"" });
-        assert_eq!(buffer, br#"{"__name__":"up","a.b":"\""}"#);
+        let some = crate::labels! { "__name__" => "up", "a.b" => "\"" };
+        labels(&mut buffer, some.as_ref());
+        labels(&mut buffer, Labels::default().as_ref());
+        assert_eq!(buffer, br#"{"__name__":"up","a.b":"\""}{}"#);
     }
 }

@@ -60,11 +60,11 @@ pub(super) async fn query_exemplars(
 
 fn write(buffer: &mut Vec<u8>, db: &Db, (labels, exemplars): &(Labels, Vec<Exemplar>)) {
     buffer.extend_from_slice(b"{\"seriesLabels\":");
-    envelope::labels(buffer, labels);
+    envelope::labels(buffer, labels.as_ref());
     buffer.extend_from_slice(b",\"exemplars\":");
     envelope::list(buffer, exemplars, |buffer, exemplar| {
         buffer.extend_from_slice(b"{\"labels\":");
-        envelope::labels(buffer, &exemplar.labels);
+        envelope::labels(buffer, exemplar.labels.as_ref());
         buffer.extend_from_slice(b",\"value\":");
         query_json::number(buffer, exemplar.value);
         buffer.extend_from_slice(b",\"timestamp\":");

@@ -10,17 +10,13 @@ use super::pieces::answer;
 use super::selection::Selection;
 use super::state::App;
 use super::tenant::Tenant;
-use crate::db::Db;
-use crate::engine::error::Error;
-use crate::engine::listing::{ListOptions, Listing};
-use crate::model::labels::Labels;
-use crate::model::matcher::Matcher;
+use crate::engine::listing::Listed;
+use crate::model::labels::LabelsRef;
 use crate::promql::quote::quote_bytes;
 use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::Method;
 use axum::response::Response;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// From the first time to the last one.
@@ -43,8 +39,8 @@ pub(super) async fn series(
     }
     let limit = params.limit("limit")?;
     let selection = Selection::of(&params, ALWAYS, |fault| invalid("match[]", &fault))?;
-    let write = |buffer: &mut Vec<u8>, labels: &Labels| envelope::labels(buffer, labels);
-    respond(&app, tenant, selection, limit, Db::series, write).await
+    let write = |buffer: &mut Vec<u8>, labels: &[u8]| envelope::labels(buffer, LabelsRef::new(labels));
+    respond(&app, tenant, selection, limit, Asked::Series, write).await
 }
 
 /// `/api/v1/labels`.
@@ -56,8 +52,15 @@ pub(super) async fn labels(
     let params = Params::of(&app, request).await?;
     let limit = params.limit("limit")?;
     let selection = Selection::of(&params, ALWAYS, ApiError::bad_data)?;
-    let write = |buffer: &mut Vec<u8>, name: &String| envelope::string(buffer, name);
-    respond(&app, tenant, selection, limit, Db::label_names, write).await
+    respond(
+        &app,
+        tenant,
+        selection,
+        limit,
+        Asked::Names,
+        envelope::bytes_of_text,
+    )
+    .await
 }
 
 /// `/api/v1/label/{name}/values`.
@@ -70,11 +73,15 @@ pub(super) async fn label_values(
     let params = Params::of(&app, request).await?;
     let limit = params.limit("limit")?;
     let selection = Selection::of(&params, ALWAYS, ApiError::bad_data)?;
-    let list = move |db: &Db, matchers: &[Matcher], range: RangeInclusive<i64>, options: ListOptions<'_>| {
-        db.label_values(&name, matchers, range, options)
-    };
-    let write = |buffer: &mut Vec<u8>, value: &String| envelope::string(buffer, value);
-    respond(&app, tenant, selection, limit, list, write).await
+    respond(
+        &app,
+        tenant,
+        selection,
+        limit,
+        Asked::Values(name),
+        envelope::bytes_of_text,
+    )
+    .await
 }
 
 /// The label of a path `.../label/{name}/values`.
@@ -90,26 +97,43 @@ fn label_name(path: &str) -> Result<String, ApiError> {
     }
 }
 
-async fn respond<T: Ord + 'static>(
+/// What a request asks for.
+enum Asked {
+    Series,
+    Names,
+    Values(String),
+}
+
+impl Asked {
+    fn listed(&self) -> Listed<'_> {
+        match self {
+            Self::Series => Listed::Series,
+            Self::Names => Listed::Names,
+            Self::Values(name) => Listed::Values(name),
+        }
+    }
+}
+
+async fn respond(
     app: &App,
     tenant: Arc<Tenant>,
     selection: Selection,
     limit: usize,
-    list: impl Fn(&Db, &[Matcher], RangeInclusive<i64>, ListOptions<'_>) -> Result<Listing<T>, Error>
-    + Send
-    + 'static,
-    write: fn(&mut Vec<u8>, &T),
+    asked: Asked,
+    write: fn(&mut Vec<u8>, &[u8]),
 ) -> Result<Response, ApiError> {
     let turn = app.admission.turn(&app.config.load_full().http).await?;
     answer(json::CONTENT_TYPE, move |out| {
-        let listing = selection.list(tenant.db()?, limit, out, list)?;
+        let found = selection.list(tenant.db()?, limit, out, asked.listed())?;
         // Writing waits for the client, who shall keep nobody from working.
         drop(turn);
-        let mut notes = Notes::of(&listing.warnings);
-        if listing.is_truncated {
+        let mut notes = Notes::of(&found.warnings);
+        if found.is_truncated {
             notes.truncated();
         }
-        envelope::success(out, &notes, |out| envelope::long_list(out, &listing.items, write))
+        envelope::success(out, &notes, |out| {
+            envelope::long_list(out, found.texts.iter(), write)
+        })
     })
     .await
 }

@@ -47,7 +47,7 @@ fn put(buffer: &mut Vec<u8>, texts: &[&str]) {
 
 fn sample(buffer: &mut Vec<u8>, sample: &QuerySample) {
     put(buffer, &["{\"metric\":"]);
-    envelope::labels(buffer, &sample.labels);
+    envelope::labels(buffer, sample.labels.as_ref());
     match &sample.value {
         QueryPoint::Float(value) => {
             put(buffer, &[",\"value\":"]);
@@ -63,7 +63,7 @@ fn sample(buffer: &mut Vec<u8>, sample: &QuerySample) {
 
 fn series(buffer: &mut Vec<u8>, series: &QuerySeries) {
     put(buffer, &["{\"metric\":"]);
-    envelope::labels(buffer, &series.labels);
+    envelope::labels(buffer, series.labels.as_ref());
     if !series.floats.is_empty() {
         put(buffer, &[",\"values\":"]);
         envelope::list(buffer, &series.floats, |buffer, (timestamp_ms, value)| {

@@ -8,17 +8,15 @@ use super::search_params::{SearchParams, Sorting};
 use super::state::App;
 use super::tenant::Tenant;
 use crate::db::Db;
-use crate::engine::listing::{ListOptions, Listing};
+use crate::engine::listing::Listed;
 use crate::engine::select::Warning;
 use crate::model::labels::METRIC_NAME;
-use crate::model::matcher::Matcher;
 use crate::model::metadata::Metadata;
 use axum::Extension;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 const CONTENT_TYPE: &str = "application/x-ndjson; charset=utf-8";
@@ -111,20 +109,22 @@ fn find(
     let wanted = search.limit.saturating_add(1);
     let is_plain = search.terms.is_empty() && search.sorting == Sorting::Alphabetic;
     let limit = if is_plain { wanted } else { 0 };
-    let list = |db: &Db, matchers: &[Matcher], range: RangeInclusive<i64>, options: ListOptions<'_>| {
-        match searched {
-            Searched::Names => db.label_names(matchers, range, options),
-            Searched::Values(label) => db.label_values(label, matchers, range, options),
-        }
+    let listed = match searched {
+        Searched::Names => Listed::Names,
+        Searched::Values(label) => Listed::Values(label),
     };
-    let Listing { items, warnings, .. } = search.selection.list(db, limit, out, list)?;
+    let all = search.selection.list(db, limit, out, listed)?;
     let mut found = Vec::new();
-    for (place, name) in items.into_iter().enumerate() {
+    for (place, name) in all.texts.iter().enumerate() {
+        let name = String::from_utf8_lossy(name);
         if place % SCORED_AT_ONCE == 0 && out.is_abandoned() {
             return Err(ApiError::canceled());
         }
         if let Some(score) = search.score(&name) {
-            found.push(Found { name, score });
+            found.push(Found {
+                name: name.into_owned(),
+                score,
+            });
         }
         if search.sorting == Sorting::Alphabetic && found.len() == wanted {
             break;
@@ -137,7 +137,7 @@ fn find(
         Sorting::BestFirst => found.sort_by(|one, other| other.score.total_cmp(&one.score)),
     }
     found.truncate(wanted);
-    Ok((found, warnings))
+    Ok((found, all.warnings))
 }
 
 /// The lines with results; the first one has the warnings, and is there in any case.

@@ -3,13 +3,14 @@
 use super::error::ApiError;
 use super::params::Params;
 use super::pieces::Out;
+use crate::base::texts::Texts;
 use crate::db::Db;
 use crate::engine::error::Error;
-use crate::engine::listing::{ListOptions, Listing};
+use crate::engine::listing::{ListOptions, Listed};
+use crate::engine::select::Warning;
 use crate::index::LabelMatcher;
 use crate::model::matcher::Matcher;
 use crate::promql::parse::parse_selector;
-use std::ops::RangeInclusive;
 
 /// The parameter of which each value is a set of conditions.
 const MATCH: &str = "match[]";
@@ -65,41 +66,62 @@ impl Selection {
         })
     }
 
-    /// What `list` finds for the sets together: sorted, each once, at most `limit` unless it is 0. Ends when nobody waits for
+    /// What `list` finds for the sets together: in order, each once, at most `limit` unless it is 0. Ends when nobody waits for
     /// the answer any more.
-    pub(super) fn list<T: Ord>(
+    pub(super) fn list(
         &self,
         db: &Db,
         limit: usize,
         out: &Out,
-        list: impl Fn(&Db, &[Matcher], RangeInclusive<i64>, ListOptions<'_>) -> Result<Listing<T>, Error>,
-    ) -> Result<Listing<T>, ApiError> {
+        listed: Listed<'_>,
+    ) -> Result<Found, ApiError> {
         let is_abandoned = || out.is_abandoned();
         let mut options = ListOptions::default().limit(limit);
         options.is_cancelled = Some(&is_abandoned);
-        let range = || db.range_of_ms(self.start_ms, self.end_ms);
-        let Some((first, rest)) = self.sets.split_first() else {
-            return Ok(list(db, &[], range(), options)?);
+        let (first, rest) = match self.sets.split_first() {
+            Some((first, rest)) => (&**first, rest),
+            None => (&[][..], &[][..]),
         };
-        let mut all = list(db, first, range(), options)?;
+        let list = |found: &mut Found, matchers: &[Matcher]| {
+            let range = db.range_of_ms(self.start_ms, self.end_ms);
+            let end = db.list(listed, matchers, range, options, |text| found.texts.push(text))?;
+            found.is_truncated |= end.is_truncated;
+            let warnings = end.warnings.into_iter();
+            let new = warnings.filter(|warning| !found.warnings.contains(warning));
+            found.warnings.extend(new.collect::<Vec<_>>());
+            Ok::<_, Error>(())
+        };
+        let mut found = Found::default();
+        list(&mut found, first)?;
         for set in rest {
-            let more = list(db, set, range(), options)?;
-            all.items.extend(more.items);
-            // Two sorted runs.
-            all.items.sort();
-            all.items.dedup();
-            all.is_truncated |= more.is_truncated;
-            if limit > 0 && all.items.len() > limit {
-                all.items.truncate(limit);
-                all.is_truncated = true;
-            }
-            for warning in more.warnings {
-                if !all.warnings.contains(&warning) {
-                    all.warnings.push(warning);
-                }
-            }
+            list(&mut found, set)?;
+            found.unite(listed, limit);
         }
-        Ok(all)
+        Ok(found)
+    }
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) texts: Texts,
+    pub(super) is_truncated: bool,
+    pub(super) warnings: Vec<Warning>,
+}
+
+impl Found {
+    /// Brings what two searches found into one order.
+    fn unite(&mut self, listed: Listed<'_>, limit: usize) {
+        let order = listed.order();
+        let mut all: Vec<&[u8]> = self.texts.iter().collect();
+        // Two sorted runs.
+        all.sort_by(|a, b| order(a, b));
+        all.dedup();
+        if limit > 0 && all.len() > limit {
+            all.truncate(limit);
+            self.is_truncated = true;
+        }
+        self.texts = all.into_iter().collect();
     }
 }
 

@@ -10,5 +10,6 @@ pub(crate) mod kahan;
 #[cfg(feature = "server")]
 pub(crate) mod keyed;
 pub(crate) mod math;
+pub(crate) mod texts;
 pub(crate) mod varint;
 pub(crate) mod xor_window;

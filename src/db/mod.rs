@@ -30,7 +30,7 @@ use crate::engine::error::Error;
 #[cfg(feature = "server")]
 use crate::engine::head_labels::HeadLabels;
 use crate::engine::inventory::SegmentInfo;
-use crate::engine::listing::{ListOptions, Listing, SeriesCount};
+use crate::engine::listing::{ListEnd, ListOptions, Listed, Listing, SeriesCount};
 use crate::engine::options::{Options, Precision};
 use crate::engine::restore::{self, RestoreReport};
 use crate::engine::select::SeriesCursor;
@@ -200,7 +200,10 @@ impl Db {
         range: impl RangeBounds<i64>,
         options: ListOptions<'_>,
     ) -> Result<Listing<Labels>, Error> {
-        self.engine().series(matchers, range, options)
+        let mut items = Vec::new();
+        let each = |labels: &[u8]| items.push(Labels::from_canonical(labels));
+        let end = self.list(Listed::Series, matchers, range, options, each)?;
+        Ok(end.listing(items))
     }
 
     /// How many series match all of `matchers` and have samples in `range`, without listing them. See [`Db::series`]
@@ -220,7 +223,7 @@ impl Db {
         range: impl RangeBounds<i64>,
         options: ListOptions<'_>,
     ) -> Result<Listing<String>, Error> {
-        self.engine().label_names(matchers, range, options)
+        self.texts(Listed::Names, matchers, range, options)
     }
 
     /// The values of a label of matching series with samples in `range`, sorted. See [`Db::series`] for what counts.
@@ -231,7 +234,32 @@ impl Db {
         range: impl RangeBounds<i64>,
         options: ListOptions<'_>,
     ) -> Result<Listing<String>, Error> {
-        self.engine().label_values(name, matchers, range, options)
+        self.texts(Listed::Values(name), matchers, range, options)
+    }
+
+    fn texts(
+        &self,
+        listed: Listed<'_>,
+        matchers: &[Matcher],
+        range: impl RangeBounds<i64>,
+        options: ListOptions<'_>,
+    ) -> Result<Listing<String>, Error> {
+        let mut items = Vec::new();
+        let each = |text: &[u8]| items.push(String::from_utf8_lossy(text).into_owned());
+        let end = self.list(listed, matchers, range, options, each)?;
+        Ok(end.listing(items))
+    }
+
+    /// Calls `each` with the bytes of what is listed, in order.
+    pub(crate) fn list(
+        &self,
+        listed: Listed<'_>,
+        matchers: &[Matcher],
+        range: impl RangeBounds<i64>,
+        options: ListOptions<'_>,
+        each: impl FnMut(&[u8]),
+    ) -> Result<ListEnd, Error> {
+        self.engine().list(listed, matchers, range, options, each)
     }
 
     /// The exemplars of matching series in `range`, series in label order, exemplars in order of time.

@@ -5,6 +5,7 @@ use super::error::Error;
 use super::select::{Warning, bounds, warning};
 use super::view::View;
 use crate::base::hash;
+use crate::base::texts::Texts;
 use crate::index::SegmentIndexWriter;
 use crate::model::labels::LabelsRef;
 use crate::segment::reader::Segment;
@@ -139,18 +140,13 @@ impl Engine {
 
     /// The series that the head has in the range.
     fn sketch_of_head(&self, view: &View, range: (i64, i64)) -> Sketch {
-        let selection = self.head.select(&[]);
+        let mut selection = self.head.select(&[], false);
         let (mut rows, mut hashes) = (SegmentIndexWriter::new(), Vec::new());
-        let (mut labels, mut ends) = (Vec::new(), Vec::new());
+        let mut labels = Texts::default();
         for start in (0..selection.len()).step_by(LABELS_AT_ONCE) {
             let positions = start..selection.len().min(start + LABELS_AT_ONCE);
-            labels.clear();
-            ends.clear();
-            selection.labels(&self.head, positions.clone(), &mut labels, &mut ends);
-            let mut begin = 0;
-            for (position, end) in positions.zip(&ends) {
-                let of_series = labels.get(begin..*end).unwrap_or(&[]);
-                begin = *end;
+            selection.labels(&self.head, positions.clone(), &mut labels);
+            for (position, of_series) in positions.zip(labels.iter()) {
                 let id = selection.id(position);
                 if id.is_some_and(|id| self.is_in_head(view, id, range)) {
                     hashes.extend_from_slice(&hash::hash_128(of_series).to_le_bytes());

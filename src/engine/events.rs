@@ -31,7 +31,7 @@ impl Engine {
         let (_pin, view) = self.pinned_view();
         // An exemplar need not lie within the time of the samples, so every segment is asked.
         let mut warnings = Vec::new();
-        let mut join = Join::new(self.sources(&view, &matchers, i64::MIN, i64::MAX, &mut warnings));
+        let mut join = Join::new(self.sources(&view, &matchers, (i64::MIN, i64::MAX), false, &mut warnings));
         if !warnings.is_empty() {
             // There is no place for warnings in this answer: a segment that fails is an error.
             for segment in &view.segments {

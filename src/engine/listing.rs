@@ -4,17 +4,18 @@ use super::Engine;
 use super::error::Error;
 use super::masks::Masks;
 use super::merge::{Join, SourceKind};
-use super::select::{Series, SeriesCursor, Warning, bounds, in_words, matching_rows, warning};
+use super::select::{SeriesCursor, Warning, bounds, in_words, matching_rows, warning};
 use super::view::View;
 use crate::base::bytes::Corrupt;
 use crate::index::walk::{SortedTexts, WalkBounds, WalkEnd, merged_walk};
 use crate::index::{LabelMatcher, LiveIndex, Within};
-use crate::model::labels::Labels;
+use crate::model::labels::{self, LabelsRef};
 use crate::model::matcher::Matcher;
 use crate::segment::read::ReadCache;
 use crate::segment::reader::{Segment, SegmentError};
 use roaring::RoaringBitmap;
 use std::cell::RefCell;
+use std::cmp::Ordering;
 use std::ops::RangeBounds;
 use std::sync::Arc;
 
@@ -47,6 +48,13 @@ impl<'a> ListOptions<'a> {
         self
     }
 
+    fn most(&self) -> usize {
+        match self.limit {
+            0 => usize::MAX,
+            limit => limit,
+        }
+    }
+
     /// Only entries that begin with `prefix`.
     #[must_use]
     pub fn prefix(mut self, prefix: &'a str) -> Self {
@@ -67,6 +75,26 @@ pub struct Listing<T> {
     pub warnings: Vec<Warning>,
 }
 
+/// How a listing ended.
+#[derive(Debug, Default)]
+pub(crate) struct ListEnd {
+    /// Whether the limit cut it short.
+    pub(crate) is_truncated: bool,
+    /// What could not be read.
+    pub(crate) warnings: Vec<Warning>,
+}
+
+impl ListEnd {
+    /// With what was listed.
+    pub(crate) fn listing<T>(self, items: Vec<T>) -> Listing<T> {
+        Listing {
+            items,
+            is_truncated: self.is_truncated,
+            warnings: self.warnings,
+        }
+    }
+}
+
 /// How many series match.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -84,41 +112,39 @@ struct ListedSegment {
 }
 
 impl Engine {
-    /// The names of labels of matching series that have samples in `range`.
-    pub(crate) fn label_names(
-        &self,
-        matchers: &[Matcher],
-        range: impl RangeBounds<i64>,
-        options: ListOptions<'_>,
-    ) -> Result<Listing<String>, Error> {
-        self.list(matchers, range, options, Listed::Names)
-    }
-
-    /// The values of label `name` of matching series that have samples in `range`.
-    pub(crate) fn label_values(
-        &self,
-        name: &str,
-        matchers: &[Matcher],
-        range: impl RangeBounds<i64>,
-        options: ListOptions<'_>,
-    ) -> Result<Listing<String>, Error> {
-        self.list(matchers, range, options, Listed::Values(name))
-    }
-
-    fn list(
-        &self,
-        matchers: &[Matcher],
-        range: impl RangeBounds<i64>,
-        options: ListOptions<'_>,
+    /// Calls `each` with what is listed of matching series that have samples in `range`, in order, each once.
+    pub(crate) fn list(
+        self: &Arc<Self>,
         listed: Listed<'_>,
-    ) -> Result<Listing<String>, Error> {
+        matchers: &[Matcher],
+        range: impl RangeBounds<i64>,
+        options: ListOptions<'_>,
+        mut each: impl FnMut(&[u8]),
+    ) -> Result<ListEnd, Error> {
+        let text = |text: &str| each(text.as_bytes());
+        match listed {
+            Listed::Series => self.each_series(matchers, range, options, |labels| each(labels.as_bytes())),
+            Listed::Names => self.each_text(None, matchers, range, options, text),
+            Listed::Values(name) => self.each_text(Some(name), matchers, range, options, text),
+        }
+    }
+
+    /// The label names, or the values of one.
+    fn each_text(
+        &self,
+        values_of: Option<&str>,
+        matchers: &[Matcher],
+        range: impl RangeBounds<i64>,
+        options: ListOptions<'_>,
+        mut each: impl FnMut(&str),
+    ) -> Result<ListEnd, Error> {
         let matchers = self.patterns.compile_all(matchers)?;
-        let mut listing = Listing::default();
+        let mut end = ListEnd::default();
         let Some((from, to)) = bounds(&range) else {
-            return Ok(listing);
+            return Ok(end);
         };
         let (_pin, view) = self.pinned_view();
-        let segments = self.listed_segments(&view, &matchers, from, to, &mut listing.warnings);
+        let segments = self.listed_segments(&view, &matchers, from, to, &mut end.warnings);
         let index = self.head.read_index();
         let found = index.select(&matchers);
         // Series are looked at until one tells that a text is to be listed, which is the first one mostly.
@@ -127,55 +153,54 @@ impl Engine {
             .deletions
             .is_empty()
             .then(|| self.head.looks(&view.generations, (from, to)));
-        let is_in_head = |id: u32| {
-            let is_within = || match &looks {
-                Some(looks) => looks.is_within(id),
-                None => self.is_in_head(&view, id, (from, to)),
-            };
-            let counts = !silent.borrow().contains(id) && is_within();
-            if !counts {
-                silent.borrow_mut().insert(id);
+        let are_in_head = |ids: &[u32]| {
+            if let [only] = ids
+                && silent.borrow().contains(*only)
+            {
+                return 0;
             }
-            counts
+            let bit_of = |id: &u32| u64::from(self.is_in_head(&view, *id, (from, to)));
+            let counted = match &looks {
+                Some(looks) => looks.within(ids),
+                None => (0..)
+                    .zip(ids)
+                    .fold(0, |bits, (place, id)| bits | bit_of(id) << place),
+            };
+            let silent_ids = (0..).zip(ids).filter(|(place, _)| counted >> place & 1 == 0);
+            silent.borrow_mut().extend(silent_ids.map(|(_, id)| id));
+            counted
         };
         let head = Within {
             set: &found,
-            counts: Some(&is_in_head),
+            counts: Some(&are_in_head),
         };
-        let mut sources = vec![listed.of_head(&index, head, options.prefix)];
+        let mut sources = vec![texts_of_head(&index, values_of, head, options.prefix)];
         let mut names = vec![None];
         for one in &segments {
-            match listed.of_segment(one, options.prefix) {
+            match texts_of_segment(one, values_of, options.prefix) {
                 Ok(source) => {
                     sources.push(source);
                     names.push(Some(&one.segment));
                 }
-                Err(error) => listing.warnings.push(warning(&one.segment, &error)),
+                Err(error) => end.warnings.push(warning(&one.segment, &error)),
             }
         }
         let never = || false;
         let walk = WalkBounds {
             prefix: options.prefix,
-            limit: if options.limit == 0 {
-                usize::MAX
-            } else {
-                options.limit
-            },
+            limit: options.most(),
             is_cancelled: options.is_cancelled.unwrap_or(&never),
         };
-        let outcome = merged_walk(sources, &walk, &mut |text| listing.items.push(text.to_owned()));
+        let outcome = merged_walk(sources, &walk, &mut each);
         for (number, corrupt) in outcome.faults {
             if let Some(segment) = names.get(number).copied().flatten() {
-                listing
-                    .warnings
-                    .push(warning(segment, &segment.index_error(corrupt)));
+                end.warnings.push(warning(segment, &segment.index_error(corrupt)));
             }
         }
-        listing.is_truncated = outcome.end == WalkEnd::Limit;
-        if outcome.end == WalkEnd::Cancelled {
-            Err(Error::Cancelled)
-        } else {
-            Ok(listing)
+        end.is_truncated = outcome.end == WalkEnd::Limit;
+        match outcome.end {
+            WalkEnd::Cancelled => Err(Error::Cancelled),
+            WalkEnd::Complete | WalkEnd::Limit => Ok(end),
         }
     }
 
@@ -253,31 +278,33 @@ impl Engine {
             })
     }
 
-    /// The label sets of matching series that have samples in `range`, in label order.
-    pub(crate) fn series(
+    fn each_series(
         self: &Arc<Self>,
         matchers: &[Matcher],
         range: impl RangeBounds<i64>,
         options: ListOptions<'_>,
-    ) -> Result<Listing<Labels>, Error> {
-        let mut listing = Listing::default();
-        let mut cursor = self.select(matchers, range)?;
-        let mut series = Series::default();
-        while cursor.next_listed(&mut series) {
+        mut each: impl FnMut(LabelsRef<'_>),
+    ) -> Result<ListEnd, Error> {
+        let mut cursor = self.cursor(matchers, range, false)?;
+        let (mut is_truncated, mut count) = (false, 0);
+        while let Some(labels) = cursor.next_listed() {
             if options.is_cancelled.is_some_and(|is_cancelled| is_cancelled()) {
                 return Err(Error::Cancelled);
             }
-            if options.limit != 0 && listing.items.len() == options.limit {
-                listing.is_truncated = true;
+            if count == options.most() {
+                is_truncated = true;
                 break;
             }
-            let has_prefix = || series.labels.metric_name().starts_with(options.prefix);
-            if options.prefix.is_empty() || has_prefix() {
-                listing.items.push(std::mem::take(&mut series.labels));
+            if options.prefix.is_empty() || labels.metric_name().starts_with(options.prefix) {
+                each(labels);
+                count += 1;
             }
         }
-        listing.warnings = cursor.warnings;
-        Ok(listing)
+        let warnings = cursor.warnings;
+        Ok(ListEnd {
+            is_truncated,
+            warnings,
+        })
     }
 
     /// How many series match and have samples in `range`. What one place alone answers is counted there; only what is
@@ -315,7 +342,7 @@ impl Engine {
             counted.series = only.len() as u64;
             return Ok(counted);
         }
-        sources.extend(self.head_source(&view, &matchers, from, to));
+        sources.extend(self.head_source(&view, &matchers, (from, to), false));
         let (mut join, mut failed) = (Join::new(sources), Vec::new());
         while join.next(&self.head, &mut failed) {
             let is_listed = self.is_listed(&view, &mut join, (from, to), &mut counted.warnings);
@@ -327,59 +354,68 @@ impl Engine {
 }
 
 impl SeriesCursor {
-    /// The labels of the next series that [`Engine::series`] lists, without its samples. `false` at the end.
-    pub(crate) fn next_listed(&mut self, series: &mut Series) -> bool {
-        series.samples.clear();
+    /// The labels of the next series that [`Engine::each_series`] lists.
+    pub(crate) fn next_listed(&mut self) -> Option<LabelsRef<'_>> {
         while self.advance() {
             let range = (self.from, self.to);
             let (view, join) = (&self.view, &mut self.join);
             if self.engine.is_listed(view, join, range, &mut self.warnings) {
-                series.labels = Labels::from_canonical(self.join.labels());
-                return true;
+                return Some(LabelsRef::new(self.join.labels()));
             }
         }
-        false
+        None
     }
 }
 
-/// What a walk lists.
-#[derive(Clone, Copy)]
-enum Listed<'n> {
+/// What is listed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Listed<'n> {
+    /// Label sets, in their canonical form.
+    Series,
+    /// Label names.
     Names,
-    /// Values of this label.
+    /// The values of this label.
     Values(&'n str),
 }
 
 impl Listed<'_> {
-    fn of_head<'a>(
-        self,
-        index: &'a LiveIndex,
-        series: Within<'a>,
-        prefix: &str,
-    ) -> Box<dyn SortedTexts + 'a> {
+    /// How two of them sort.
+    pub(crate) fn order(self) -> fn(&[u8], &[u8]) -> Ordering {
         match self {
-            Self::Names => Box::new(index.label_names(Some(series)).into_iter()),
-            Self::Values(name) => Box::new(index.label_values(name, prefix, Some(series))),
+            Self::Series => labels::compare,
+            Self::Names | Self::Values(_) => |a, b| a.cmp(b),
         }
     }
+}
 
-    fn of_segment<'a>(
-        self,
-        listed: &'a ListedSegment,
-        prefix: &str,
-    ) -> Result<Box<dyn SortedTexts + 'a>, SegmentError> {
-        let at = |corrupt: Corrupt| listed.segment.index_error(corrupt);
-        let (index, rows) = (listed.segment.index()?, listed.rows.as_ref());
-        match self {
-            Self::Names => {
-                let names = index.label_names(rows).map_err(at)?;
-                let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
-                Ok(Box::new(names.into_iter()))
-            }
-            Self::Values(name) => match index.label_values(name, prefix, rows).map_err(at)? {
-                Some(values) => Ok(Box::new(values)),
-                None => Ok(Box::new(Vec::<String>::new().into_iter())),
-            },
-        }
+/// The names of labels in the head, or the values of one.
+fn texts_of_head<'a>(
+    index: &'a LiveIndex,
+    values_of: Option<&str>,
+    series: Within<'a>,
+    prefix: &str,
+) -> Box<dyn SortedTexts + 'a> {
+    match values_of {
+        None => Box::new(index.label_names(Some(series)).into_iter()),
+        Some(name) => Box::new(index.label_values(name, prefix, Some(series))),
+    }
+}
+
+/// The same in a segment.
+fn texts_of_segment<'a>(
+    listed: &'a ListedSegment,
+    values_of: Option<&str>,
+    prefix: &str,
+) -> Result<Box<dyn SortedTexts + 'a>, SegmentError> {
+    let at = |corrupt: Corrupt| listed.segment.index_error(corrupt);
+    let (index, rows) = (listed.segment.index()?, listed.rows.as_ref());
+    let Some(name) = values_of else {
+        let names = index.label_names(rows).map_err(at)?;
+        let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+        return Ok(Box::new(names.into_iter()));
+    };
+    match index.label_values(name, prefix, rows).map_err(at)? {
+        Some(values) => Ok(Box::new(values)),
+        None => Ok(Box::new(Vec::<String>::new().into_iter())),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::error::Error;
 use super::masks::Masks;
+use crate::base::texts::Texts;
 use crate::head::Head;
 use crate::head::read::HeadSelection;
 use crate::model::labels;
@@ -11,7 +12,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 /// Rows whose labels are decoded together.
-const LABELS_PER_BATCH: usize = 256;
+const LABELS_PER_BATCH: usize = 512;
 /// Bytes of labels that most series do not exceed.
 const LABEL_BYTES_USUAL: usize = 256;
 
@@ -20,9 +21,7 @@ const LABEL_BYTES_USUAL: usize = 256;
 pub(super) struct Source {
     pub(super) kind: SourceKind,
     /// Labels of the next series, some ahead of time.
-    labels: Vec<u8>,
-    /// Where those of each series end.
-    ends: Vec<usize>,
+    labels: Texts,
     /// The first series of the batch, and the current one in it.
     batch_start: usize,
     at: usize,
@@ -62,8 +61,7 @@ impl Source {
     fn new(kind: SourceKind, length: usize) -> Self {
         Self {
             kind,
-            labels: Vec::new(),
-            ends: Vec::new(),
+            labels: Texts::default(),
             batch_start: 0,
             at: 0,
             length,
@@ -93,9 +91,7 @@ impl Source {
 
     /// Canonical labels of the series at `at` in the batch; needs [`Source::fill`] before.
     fn labels_at(&self, at: usize) -> &[u8] {
-        let end_of = |at: usize| self.ends.get(at).copied().unwrap_or(0);
-        let start = at.checked_sub(1).map_or(0, end_of);
-        self.labels.get(start..end_of(at)).unwrap_or(&[])
+        self.labels.at(at)
     }
 
     /// Canonical labels of the current series.
@@ -105,27 +101,27 @@ impl Source {
 
     /// Decodes the labels of the next series if none are left.
     fn fill(&mut self, head: &Head) -> Result<(), SegmentError> {
-        if self.at < self.ends.len() || self.is_done() {
+        if self.at < self.labels.len() || self.is_done() {
             return Ok(());
         }
-        self.batch_start += self.ends.len();
+        self.batch_start += self.labels.len();
         self.at = 0;
-        self.labels.clear();
-        self.ends.clear();
         let end = self.length.min(self.batch_start + LABELS_PER_BATCH);
-        self.labels.reserve((end - self.batch_start) * LABEL_BYTES_USUAL);
-        self.ends.reserve(end - self.batch_start);
-        match &self.kind {
+        let series = end - self.batch_start;
+        match &mut self.kind {
             SourceKind::Head(selection) => {
-                selection.labels(head, self.batch_start..end, &mut self.labels, &mut self.ends);
+                selection.labels(head, self.batch_start..end, &mut self.labels);
             }
             SourceKind::Segment { segment, rows, .. } => {
                 let mut cursor = segment.index()?.label_cursor();
+                self.labels.clear();
+                self.labels.reserve(series, series * LABEL_BYTES_USUAL);
+                let (bytes, ends) = self.labels.parts_mut();
                 for row in rows.get(self.batch_start..end).unwrap_or(&[]) {
                     cursor
-                        .push_labels(*row, &mut self.labels)
+                        .push_labels(*row, bytes)
                         .map_err(|corrupt| segment.index_error(corrupt))?;
-                    self.ends.push(self.labels.len());
+                    ends.push(bytes.len());
                 }
             }
         }
@@ -169,7 +165,7 @@ impl Join {
             if let Err(error) = source.fill(head) {
                 failed.push(error.into());
                 source.length = 0;
-                source.ends.clear();
+                source.labels.clear();
             }
             if self.sources[index].is_done() {
                 continue;

@@ -63,6 +63,12 @@ impl Series {
         &self.samples.timestamps
     }
 
+    /// Makes it a series of which no samples are read.
+    pub(crate) fn set_unread(&mut self, labels: Labels) {
+        self.labels = labels;
+        self.samples.clear();
+    }
+
     /// The native histograms with their timestamps.
     pub(crate) fn histograms(&self) -> &[(i64, Arc<Histogram>)] {
         &self.samples.histograms
@@ -152,12 +158,22 @@ impl Engine {
         matchers: &[Matcher],
         range: impl RangeBounds<i64>,
     ) -> Result<SeriesCursor, Error> {
+        self.cursor(matchers, range, true)
+    }
+
+    /// The same; `is_read` says whether the samples will be read.
+    pub(super) fn cursor(
+        self: &Arc<Self>,
+        matchers: &[Matcher],
+        range: impl RangeBounds<i64>,
+        is_read: bool,
+    ) -> Result<SeriesCursor, Error> {
         let matchers = self.patterns.compile_all(matchers)?;
         let (_pin, view) = self.pinned_view();
         let (from, to) = bounds(&range).unwrap_or((0, -1));
         let mut warnings = Vec::new();
         let sources = if from <= to {
-            self.sources(&view, &matchers, from, to, &mut warnings)
+            self.sources(&view, &matchers, (from, to), is_read, &mut warnings)
         } else {
             Vec::new()
         };
@@ -188,12 +204,12 @@ impl Engine {
         &self,
         view: &View,
         matchers: &[LabelMatcher],
-        from: i64,
-        to: i64,
+        (from, to): (i64, i64),
+        is_read: bool,
         warnings: &mut Vec<Warning>,
     ) -> Vec<Source> {
         let mut sources = self.segment_sources(view, matchers, from, to, warnings);
-        sources.extend(self.head_source(view, matchers, from, to));
+        sources.extend(self.head_source(view, matchers, (from, to), is_read));
         sources
     }
 
@@ -202,12 +218,12 @@ impl Engine {
         &self,
         view: &View,
         matchers: &[LabelMatcher],
-        from: i64,
-        to: i64,
+        (from, to): (i64, i64),
+        is_read: bool,
     ) -> Option<Source> {
         let selection = view
             .head_is_within(from, to)
-            .then(|| self.head.select(matchers))?;
+            .then(|| self.head.select(matchers, is_read))?;
         (selection.len() > 0).then(|| Source::head(selection))
     }
 

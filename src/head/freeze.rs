@@ -46,7 +46,7 @@ impl FrozenSeries {
             .iter()
             .filter_map(|position| self.ids.get(*position as usize));
         let ids: Vec<u32> = ids.copied().collect();
-        head.write_labels_alone(&ids, out, ends, |_| {});
+        head.write_labels(&ids, out, ends);
     }
 
     /// The data of the series at `position` in label order.

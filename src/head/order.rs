@@ -1,19 +1,24 @@
 //! Series in label order, by comparing the ranks of their pairs instead of text, and their labels in that order.
 //!
-//! Pairs are read where they stand, in the slabs: a selection of a million series costs four bytes for each, and while
-//! it is sorted a key of 32. Series and pairs must be pinned as long as any of this goes on.
+//! Pairs of very many series are read where they stand, in the slabs: a selection of a million costs four bytes for each, and while
+//! it is sorted a key of 32. Those of fewer are copied first, because each look at a series misses the cache several times.
+//! Series and pairs must be pinned as long as any of this goes on.
 
 use super::Head;
 use super::series::Series;
 use super::slab::place_of;
+use crate::base::texts::Texts;
 use crate::base::varint;
 use crate::index::{LiveIndex, PairId};
 use crate::model::labels::{self, LabelsRef};
 use std::hint::black_box;
+use std::ops::Range;
 use std::sync::PoisonError;
 
 /// Series that are sorted by their texts.
 const FEW_SERIES: usize = 512;
+/// More series than this are sorted without a copy of their pairs, which takes some forty bytes for each.
+const COPIED_SERIES_MAX: usize = 65_536;
 /// Pairs that most series do not exceed.
 const PAIRS_USUAL: usize = 16;
 
@@ -37,46 +42,64 @@ impl Head {
         });
     }
 
-    /// Puts series in label order. Of few series it gives back the labels, which are written by then.
-    pub(super) fn sort_by_labels(&self, ids: &mut [u32]) -> Option<SortedLabels> {
+    /// Puts series in label order. What it has copied of them for that, in that order, is given back.
+    pub(super) fn sort_by_labels(&self, ids: &mut [u32]) -> Copied {
         if ids.len() <= FEW_SERIES {
-            return Some(self.sort_few_by_labels(ids));
+            return Copied::Labels(self.sort_few_by_labels(ids));
         }
-        let ranks = self.rank_pairs(ids);
-        let mut keyed: Vec<(u128, u32)> = ids.iter().map(|id| (0, *id)).collect();
-        self.sort_tied(&ranks, &mut keyed, 0);
-        for (id, key) in ids.iter_mut().zip(&keyed) {
-            *id = key.1;
+        if ids.len() > COPIED_SERIES_MAX {
+            let ranks = self.rank_pairs(|visit| self.each_pairs(ids, visit));
+            let each = |ids: &[u32], visit: &mut dyn FnMut(&[PairId])| self.each_pairs(ids, visit);
+            let mut keyed: Vec<(u128, u32)> = ids.iter().map(|id| (0, *id)).collect();
+            sort_tied(&ranks, &mut keyed, 0, &each);
+            for (id, key) in ids.iter_mut().zip(&keyed) {
+                *id = key.1;
+            }
+            return Copied::Nothing;
         }
-        None
+        let mut lists = PairLists::default();
+        self.each_pairs(ids, |pairs| lists.push(pairs));
+        let ranks = self.rank_pairs(|visit| lists.iter().for_each(visit));
+        let each = |places: &[u32], visit: &mut dyn FnMut(&[PairId])| {
+            places.iter().for_each(|place| visit(lists.at(*place as usize)));
+        };
+        let mut keyed: Vec<(u128, u32)> = (0..ids.len() as u32).map(|place| (0, place)).collect();
+        sort_tied(&ranks, &mut keyed, 0, &each);
+        let mut sorted = PairLists::default();
+        let unsorted = ids.to_vec();
+        for (id, (_, place)) in ids.iter_mut().zip(&keyed) {
+            *id = unsorted.get(*place as usize).copied().unwrap_or(*id);
+            sorted.push(lists.at(*place as usize));
+        }
+        Copied::Pairs(sorted)
     }
 
     /// Few series are compared by their texts, because ranking takes a table of all pairs. Gives back what it wrote for that.
-    fn sort_few_by_labels(&self, ids: &mut [u32]) -> SortedLabels {
-        let mut written = SortedLabels::default();
-        self.write_labels(ids, &mut written.bytes, &mut written.ends);
+    fn sort_few_by_labels(&self, ids: &mut [u32]) -> Texts {
+        let mut written = Texts::default();
+        let (bytes, ends) = written.parts_mut();
+        self.write_labels(ids, bytes, ends);
         if ids.len() < 2 {
             return written;
         }
-        let (mut keys, mut key_ends) = (
-            Vec::with_capacity(written.bytes.len()),
-            Vec::with_capacity(ids.len()),
-        );
-        let has_keys = written.all().all(|text| {
-            let has_key = write_sort_key(text, &mut keys);
-            key_ends.push(keys.len());
+        let mut keys = Texts::default();
+        keys.reserve(ids.len(), written.byte_len());
+        let has_keys = written.iter().all(|text| {
+            let (bytes, ends) = keys.parts_mut();
+            let has_key = write_sort_key(text, bytes);
+            ends.push(bytes.len());
             has_key
         });
         let mut keyed: Vec<(&[u8], usize)>;
         if has_keys {
-            keyed = between(&keys, &key_ends).zip(0..).collect();
+            keyed = keys.iter().zip(0..).collect();
             keyed.sort_unstable();
         } else {
-            keyed = written.all().zip(0..).collect();
+            keyed = written.iter().zip(0..).collect();
             keyed.sort_unstable_by(|a, b| labels::compare(a.0, b.0));
         }
-        let mut sorted = SortedLabels::default();
-        sorted.bytes.reserve(written.bytes.len());
+        let mut sorted = Texts::default();
+        sorted.reserve(ids.len(), written.byte_len());
         let unsorted = ids.to_vec();
         for (id, (_, place)) in ids.iter_mut().zip(&keyed) {
             *id = unsorted.get(*place).copied().unwrap_or(*id);
@@ -85,29 +108,9 @@ impl Head {
         sorted
     }
 
-    /// Sorts series whose first `skip` pairs are the same.
-    fn sort_tied(&self, ranks: &Ranks, tied: &mut [(u128, u32)], skip: usize) {
-        let ids: Vec<u32> = tied.iter().map(|key| key.1).collect();
-        let mut keys = tied.iter_mut();
-        self.each_pairs(&ids, |pairs| {
-            if let Some(key) = keys.next() {
-                key.0 = ranks.packed(pairs, skip);
-            }
-        });
-        drop(ids);
-        if tied.iter().all(|key| key.0 == 0) {
-            return; // No pairs are left; label sets are unique, so this is one series.
-        }
-        tied.sort_unstable();
-        let groups = tied.chunk_by_mut(|a, b| a.0 == b.0);
-        for still_tied in groups.filter(|group| group.len() > 1) {
-            self.sort_tied(ranks, still_tied, skip + ranks.fits());
-        }
-    }
-
-    fn rank_pairs(&self, ids: &[u32]) -> Ranks {
+    fn rank_pairs(&self, each_list: impl FnOnce(&mut dyn FnMut(&[PairId]))) -> Ranks {
         let mut used = Vec::new();
-        self.each_pairs(ids, |pairs| {
+        each_list(&mut |pairs| {
             for pair in pairs {
                 if used.len() <= pair.0 as usize {
                     used.resize(pair.0 as usize + 1, 0);
@@ -118,67 +121,93 @@ impl Head {
         Ranks::new(&self.read_index(), used)
     }
 
-    /// Appends the canonical labels of series, in the order of `ids`, and where each ends. What reading these series
-    /// will need is brought to the cache on the way, at once for a whole run.
-    pub(super) fn write_labels(&self, ids: &[u32], out: &mut Vec<u8>, ends: &mut Vec<usize>) {
-        self.write_labels_alone(ids, out, ends, |run| {
-            black_box(run.fold(0, |sum, series| sum ^ series.touch()));
+    /// Brings what reading series will need to the cache, at once for those of a slab that follow each other.
+    pub(super) fn touch(&self, ids: &[u32]) {
+        self.each_run(ids, |series, run| {
+            let of_run = run.iter().filter_map(|id| series.get(place_of(*id).1));
+            black_box(of_run.fold(0, |sum, series| sum ^ series.touch()));
         });
     }
 
-    /// As [`Head::write_labels`], for who does not read the series themselves; `first` sees the series of each run before
-    /// their labels are written.
-    pub(super) fn write_labels_alone(
-        &self,
-        ids: &[u32],
-        out: &mut Vec<u8>,
-        ends: &mut Vec<usize>,
-        mut first: impl FnMut(&mut dyn Iterator<Item = &Series>),
-    ) {
+    /// Appends the canonical labels of series, in the order of `ids`, and where each ends.
+    pub(super) fn write_labels(&self, ids: &[u32], out: &mut Vec<u8>, ends: &mut Vec<usize>) {
         let index = self.read_index();
         let mut writer = LabelWriter::new();
-        self.each_run(ids, |series, run| {
-            let of_run = || run.iter().filter_map(|id| series.get(place_of(*id).1));
-            first(&mut of_run());
-            for series in of_run() {
-                writer.write(&index, &series.pairs, out);
-                ends.push(out.len());
-            }
+        self.each_pairs(ids, |pairs| {
+            writer.write(&index, pairs, out);
+            ends.push(out.len());
         });
+    }
+
+    /// The same of pairs that were copied.
+    pub(super) fn write_labels_of(&self, lists: &PairLists, positions: Range<usize>, out: &mut Texts) {
+        let index = self.read_index();
+        let mut writer = LabelWriter::new();
+        let (out, ends) = out.parts_mut();
+        for position in positions {
+            writer.write(&index, lists.at(position), out);
+            ends.push(out.len());
+        }
     }
 }
 
-/// Canonical labels of series, one behind the other in label order.
+/// Sorts series whose first `skip` pairs are the same. `each` shows the pairs of some of them.
+fn sort_tied(
+    ranks: &Ranks,
+    tied: &mut [(u128, u32)],
+    skip: usize,
+    each: &impl Fn(&[u32], &mut dyn FnMut(&[PairId])),
+) {
+    let numbers: Vec<u32> = tied.iter().map(|key| key.1).collect();
+    let mut keys = tied.iter_mut();
+    each(&numbers, &mut |pairs| {
+        if let Some(key) = keys.next() {
+            key.0 = ranks.packed(pairs, skip);
+        }
+    });
+    drop(numbers);
+    if tied.iter().all(|key| key.0 == 0) {
+        return; // No pairs are left; label sets are unique, so this is one series.
+    }
+    tied.sort_unstable();
+    let groups = tied.chunk_by_mut(|a, b| a.0 == b.0);
+    for still_tied in groups.filter(|group| group.len() > 1) {
+        sort_tied(ranks, still_tied, skip + ranks.fits(), each);
+    }
+}
+
+/// What sorting has copied of series, in label order.
+#[derive(Debug)]
+pub(super) enum Copied {
+    /// There are so many that they are read where they stand.
+    Nothing,
+    Pairs(PairLists),
+    /// Their canonical labels.
+    Labels(Texts),
+}
+
+/// The pairs of series, one list behind the other.
 #[derive(Debug, Default)]
-pub(super) struct SortedLabels {
-    bytes: Vec<u8>,
+pub(super) struct PairLists {
+    pairs: Vec<PairId>,
     ends: Vec<usize>,
 }
 
-impl SortedLabels {
-    fn push(&mut self, labels: &[u8]) {
-        self.bytes.extend_from_slice(labels);
-        self.ends.push(self.bytes.len());
+impl PairLists {
+    fn push(&mut self, pairs: &[PairId]) {
+        self.pairs.extend_from_slice(pairs);
+        self.ends.push(self.pairs.len());
     }
 
-    fn all(&self) -> impl Iterator<Item = &[u8]> + Clone {
-        between(&self.bytes, &self.ends)
-    }
-
-    /// The labels of the series at `place`.
-    pub(super) fn at(&self, place: usize) -> &[u8] {
+    fn at(&self, place: usize) -> &[PairId] {
         let end_of = |place: usize| self.ends.get(place).copied().unwrap_or(0);
         let start = place.checked_sub(1).map_or(0, end_of);
-        self.bytes.get(start..end_of(place)).unwrap_or_default()
+        self.pairs.get(start..end_of(place)).unwrap_or_default()
     }
-}
 
-/// Texts that lie one behind the other, each with its end.
-fn between<'t>(bytes: &'t [u8], ends: &'t [usize]) -> impl Iterator<Item = &'t [u8]> + Clone {
-    let starts = std::iter::once(0).chain(ends.iter().copied());
-    starts
-        .zip(ends)
-        .map(|(start, end)| bytes.get(start..*end).unwrap_or_default())
+    fn iter(&self) -> impl Iterator<Item = &[PairId]> {
+        (0..self.ends.len()).map(|place| self.at(place))
+    }
 }
 
 /// Appends bytes that compare as the labels do: names and values, each with a zero behind it. `false` when that would not be

@@ -3,11 +3,12 @@
 use super::Head;
 use super::decode::decode_data;
 use super::freeze::frozen_data;
-use super::order::SortedLabels;
+use super::order::Copied;
 use super::rare::Rare;
 use super::series_data::SeriesData;
 use super::slab::{Generation, Slab, place_of};
 use crate::base::bytes::Corrupt;
+use crate::base::texts::Texts;
 use crate::index::{LabelMatcher, LiveIndex};
 use crate::model::samples::Samples;
 use std::hint::black_box;
@@ -16,13 +17,16 @@ use std::sync::{Arc, PoisonError, RwLockReadGuard};
 
 /// Slabs whose memory is asked for before the first of them is looked at.
 const TOUCHED_AT_ONCE: usize = 32;
+/// Series that are looked at together at most.
+const SERIES_AT_ONCE: usize = u64::BITS as usize;
 
 /// Series of the head in label order. Their ids and pairs stay theirs as long as this lives.
 #[derive(Debug)]
 pub(crate) struct HeadSelection {
     ids: Vec<u32>,
-    /// Their labels, when sorting has written them.
-    written: Option<SortedLabels>,
+    copied: Copied,
+    /// Whether their samples will be read.
+    is_read: bool,
     _pin: Pin,
 }
 
@@ -40,20 +44,21 @@ impl HeadSelection {
         self.ids.get(position).copied()
     }
 
-    /// Appends the canonical labels of the series at `positions`, and where each ends.
-    pub(crate) fn labels(
-        &self,
-        head: &Head,
-        positions: Range<usize>,
-        out: &mut Vec<u8>,
-        ends: &mut Vec<usize>,
-    ) {
-        let Some(written) = &self.written else {
-            return head.write_labels(self.ids.get(positions).unwrap_or(&[]), out, ends);
-        };
-        for position in positions {
-            out.extend_from_slice(written.at(position));
-            ends.push(out.len());
+    /// Writes the canonical labels of the series at `positions` in place of what `out` holds.
+    pub(crate) fn labels(&mut self, head: &Head, positions: Range<usize>, out: &mut Texts) {
+        let ids = self.ids.get(positions.clone()).unwrap_or(&[]);
+        if self.is_read {
+            head.touch(ids);
+        }
+        out.clear();
+        match &mut self.copied {
+            Copied::Labels(labels) if ids.len() == labels.len() => *out = std::mem::take(labels),
+            Copied::Labels(labels) => positions.for_each(|position| out.push(labels.at(position))),
+            Copied::Pairs(lists) => head.write_labels_of(lists, positions, out),
+            Copied::Nothing => {
+                let (bytes, ends) = out.parts_mut();
+                head.write_labels(ids, bytes, ends);
+            }
         }
     }
 }
@@ -74,16 +79,17 @@ impl Head {
         self.read_index().select_ids(matchers)
     }
 
-    /// The series that match, in label order.
-    pub(crate) fn select(&self, matchers: &[LabelMatcher]) -> HeadSelection {
+    /// The series that match, in label order. `is_read` says whether their samples will be read.
+    pub(crate) fn select(&self, matchers: &[LabelMatcher], is_read: bool) -> HeadSelection {
         let index = self.read_index();
         let pin = Pin(self.pin.clone());
         let mut ids = index.select_ids(matchers);
         drop(index);
-        let written = self.sort_by_labels(&mut ids);
+        let copied = self.sort_by_labels(&mut ids);
         HeadSelection {
             ids,
-            written,
+            copied,
+            is_read,
             _pin: pin,
         }
     }
@@ -147,7 +153,7 @@ impl Head {
 
     /// Whether series `id` has samples in one of `generations` within `from..=to`.
     pub(crate) fn is_within(&self, generations: &[Arc<Generation>], id: u32, from: i64, to: i64) -> bool {
-        self.looks(generations, (from, to)).is_within(id)
+        self.looks(generations, (from, to)).within(&[id]) != 0
     }
 
     /// For looking at many series. No slab is made as long as it is there.
@@ -164,21 +170,16 @@ impl Head {
         &self,
         generations: &[Arc<Generation>],
         ids: &[u32],
-        (from, to): (i64, i64),
+        range: (i64, i64),
     ) -> usize {
-        let slabs = self.slabs.read().unwrap_or_else(PoisonError::into_inner);
-        let has_samples = |id: &&u32| {
-            let mut within = generations.iter().filter(|one| one.is_within(from, to));
-            let slab = slabs.get(place_of(**id).0);
-            slab.is_some_and(|slab| within.any(|one| is_in_slab(slab, one, **id, (from, to))))
-        };
+        let looks = self.looks(generations, range);
         let mut count = 0;
         for block in ids.chunks(TOUCHED_AT_ONCE) {
             // Few ids are of one slab. Their slabs come to the cache together rather than one after the other.
             black_box(block.iter().fold(false, |any, id| {
-                any ^ slabs.get(place_of(*id).0).is_some_and(|slab| slab.touch())
+                any ^ looks.slabs.get(place_of(*id).0).is_some_and(|slab| slab.touch())
             }));
-            count += block.iter().filter(has_samples).count();
+            count += looks.within(block).count_ones() as usize;
         }
         count
     }
@@ -192,31 +193,55 @@ pub(crate) struct Looks<'h> {
 }
 
 impl Looks<'_> {
-    pub(crate) fn is_within(&self, id: u32) -> bool {
+    /// Which of at most 64 series have samples, a bit for each, the first the lowest. Those of one slab that follow each other are
+    /// looked at together: their memory comes to the cache at once rather than one after the other.
+    pub(crate) fn within(&self, ids: &[u32]) -> u64 {
+        debug_assert!(ids.len() <= SERIES_AT_ONCE);
         let (from, to) = self.range;
-        let mut within = self.generations.iter().filter(|one| one.is_within(from, to));
-        let slab = self.slabs.get(place_of(id).0);
-        slab.is_some_and(|slab| within.any(|one| is_in_slab(slab, one, id, self.range)))
+        let mut found = 0;
+        for generation in self.generations.iter().filter(|one| one.is_within(from, to)) {
+            let mut place = 0;
+            for run in ids.chunk_by(|a, b| place_of(*a).0 == place_of(*b).0) {
+                let slab = run.first().and_then(|id| self.slabs.get(place_of(*id).0));
+                found |= slab.map_or(0, |slab| within_slab(slab, generation, run, self.range)) << place;
+                place += run.len();
+            }
+        }
+        found
     }
 }
 
-/// Whether series `id`, of `slab`, has samples of `generation` within `from..=to`, wherever they are now.
-fn is_in_slab(slab: &Slab, generation: &Generation, id: u32, (from, to): (i64, i64)) -> bool {
-    let (slab_index, place) = place_of(id);
+/// Which series of `slab` have samples of `generation` within `from..=to`, wherever they are now.
+fn within_slab(slab: &Slab, generation: &Generation, ids: &[u32], (from, to): (i64, i64)) -> u64 {
+    let bits_of = |has_samples: &dyn Fn(usize) -> bool| {
+        let bits = (0..)
+            .zip(ids)
+            .map(|(bit, id)| u64::from(has_samples(place_of(*id).1)) << bit);
+        bits.fold(0, |all, bit| all | bit)
+    };
     let locked = slab.lock();
     if locked.generation == generation.number {
-        let series = locked.series.get(place);
-        return series.is_some_and(|series| series.has_samples_within(from, to));
+        let in_series = |place: usize| {
+            locked
+                .series
+                .get(place)
+                .is_some_and(|one| one.has_samples_within(from, to))
+        };
+        return bits_of(&in_series);
     }
     if locked.generation < generation.number {
-        return false;
+        return 0;
     }
     drop(locked);
-    let frozen = generation.frozen_slab(slab_index);
-    let data = frozen
-        .as_ref()
-        .and_then(|frozen| frozen_data(frozen, place as u32));
-    data.is_some_and(|data| data.has_samples_within(from, to))
+    let slab_index = ids.first().map_or(0, |id| place_of(*id).0);
+    let Some(frozen) = generation.frozen_slab(slab_index) else {
+        return 0;
+    };
+    let in_data = |place: usize| {
+        let data = frozen_data(&frozen, place as u32);
+        data.is_some_and(|data| data.has_samples_within(from, to))
+    };
+    bits_of(&in_data)
 }
 
 /// What one deletion hid of a series: its LSN, and the samples.

@@ -244,6 +244,8 @@ impl LiveIndex {
             sorted,
             next,
             within,
+            wanted: 0,
+            looked_at: 0,
         };
         values.settle();
         values
@@ -392,12 +394,16 @@ impl LiveIndex {
     }
 }
 
+/// Values that are looked at together at most.
+const VALUES_AT_ONCE: usize = u64::BITS as usize;
+
 /// Series that a listing is about.
 #[derive(Clone, Copy)]
 pub(crate) struct Within<'a> {
     pub(crate) set: &'a RoaringBitmap,
-    /// Which of the set count; all of them if it is not given. Asked for as few series as it takes.
-    pub(crate) counts: Option<&'a dyn Fn(u32) -> bool>,
+    /// Which of the set count; all of them if it is not given. Asked for as few series as it takes, [`VALUES_AT_ONCE`] at most at
+    /// once, and answers with a bit for each, the first the lowest.
+    pub(crate) counts: Option<&'a dyn Fn(&[u32]) -> u64>,
 }
 
 impl std::fmt::Debug for Within<'_> {
@@ -408,37 +414,90 @@ impl std::fmt::Debug for Within<'_> {
     }
 }
 
-/// Walks over sorted values that series have.
+/// Walks over sorted values that series have. Looks at some ahead: what is to be known of each lies in three or four places of
+/// memory, which come to the cache for many values at once.
 #[derive(Debug)]
 pub(crate) struct LiveValues<'a> {
     index: &'a LiveIndex,
     sorted: Arc<SortedValues>,
     next: usize,
     within: Option<Within<'a>>,
+    /// A bit for each value that was looked at, from `next` on: whether it is wanted.
+    wanted: u64,
+    looked_at: u32,
 }
 
 impl Within<'_> {
     fn has_any(&self, postings: &Postings) -> bool {
         match self.counts {
-            Some(counts) => postings.has_any(self.set, counts),
+            Some(counts) => postings.has_any(self.set, &|id| counts(&[id]) != 0),
             None => postings.intersects(self.set),
         }
+    }
+
+    /// Which of some lists have a series that counts. The first series of each is looked at first, all together, and mostly tells.
+    fn which(&self, lists: &[&Postings]) -> u64 {
+        let mut which = 0;
+        if let Some(counts) = self.counts {
+            let mut firsts = [0; VALUES_AT_ONCE];
+            let mut asked = [0; VALUES_AT_ONCE];
+            let mut count = 0;
+            for (place, list) in lists.iter().enumerate() {
+                if let Some(first) = list.first().filter(|first| self.set.contains(*first)) {
+                    (firsts[count], asked[count]) = (first, place);
+                    count += 1;
+                }
+            }
+            let counted = counts(&firsts[..count]);
+            for (bit, place) in asked[..count].iter().enumerate() {
+                which |= (counted >> bit & 1) << place;
+            }
+        }
+        for (place, list) in lists.iter().enumerate() {
+            if which >> place & 1 == 0 && self.has_any(list) {
+                which |= 1 << place;
+            }
+        }
+        which
     }
 }
 
 impl LiveValues<'_> {
     /// Steps to the first value from here on that is wanted.
     fn settle(&mut self) {
-        while let Some(&pair) = self.sorted.pairs.get(self.next) {
-            let postings = self.index.pairs.payload(pair);
-            if self
-                .within
-                .map_or(!postings.is_empty(), |within| within.has_any(postings))
-            {
+        loop {
+            if self.looked_at == 0 {
+                self.look_ahead();
+            }
+            let unwanted = self.wanted.trailing_zeros().min(self.looked_at);
+            self.skip(unwanted);
+            if self.looked_at > 0 || self.next >= self.sorted.pairs.len() {
                 return;
             }
-            self.next += 1;
         }
+    }
+
+    fn skip(&mut self, values: u32) {
+        self.next += values as usize;
+        self.looked_at -= values;
+        self.wanted = self.wanted.checked_shr(values).unwrap_or(0);
+    }
+
+    fn look_ahead(&mut self) {
+        let pairs = self.sorted.pairs.get(self.next..).unwrap_or_default();
+        let pairs = &pairs[..pairs.len().min(VALUES_AT_ONCE)];
+        let mut lists = [&Postings::Empty; VALUES_AT_ONCE];
+        for (list, pair) in lists.iter_mut().zip(pairs) {
+            *list = self.index.pairs.payload(*pair);
+        }
+        let lists = &lists[..pairs.len()];
+        self.looked_at = lists.len() as u32;
+        self.wanted = match self.within {
+            Some(within) => within.which(lists),
+            None => (0..)
+                .zip(lists)
+                .fold(0, |all, (bit, list)| all | u64::from(!list.is_empty()) << bit),
+        };
     }
 
     /// The value at which the walk stands and how many series have it, `None` behind the last.
@@ -457,7 +516,9 @@ impl LiveValues<'_> {
 
     /// Goes to the next value.
     pub(crate) fn advance(&mut self) {
-        self.next += 1;
-        self.settle();
+        if self.looked_at > 0 {
+            self.skip(1);
+            self.settle();
+        }
     }
 }

@@ -227,6 +227,16 @@ impl Postings {
         }
     }
 
+    /// The first id.
+    pub(super) fn first(&self) -> Option<u32> {
+        match self {
+            Self::Empty => None,
+            Self::One(only) => Some(*only),
+            Self::Runs(runs) => runs.first().map(|run| run.first),
+            Self::Many(many) => many.bitmap.min().or(many.tail.map(|tail| tail.first)),
+        }
+    }
+
     /// Whether the list is kept as a few runs.
     pub(super) fn is_runs(&self) -> bool {
         !matches!(self, Self::Many(_))

@@ -188,7 +188,7 @@ fn listing_within_a_set_of_series() {
     assert_eq!(index.label_names(Some(all_of(&only_b))), ["job", "pod"]);
     let walk = index.label_values("pod", "", Some(all_of(&only_b)));
     assert_eq!(walk.current(), Some(("2", 1)));
-    let is_last = |id: u32| id == 2;
+    let is_last = |ids: &[u32]| bits(ids, |id| id == 2);
     let last_of_a = Within {
         set: &job_a,
         counts: Some(&is_last),
@@ -200,6 +200,46 @@ fn listing_within_a_set_of_series() {
         Some(("a", 2))
     );
     assert!(index.approximate_bytes().pairs > 0);
+}
+
+/// A bit for each id, the first the lowest.
+fn bits(ids: &[u32], counts: impl Fn(u32) -> bool) -> u64 {
+    let bits = (0..).zip(ids).map(|(bit, id)| u64::from(counts(*id)) << bit);
+    bits.fold(0, |all, bit| all | bit)
+}
+
+proptest! {
+    /// Many more values than are looked at together, with series in and out of the set, and series that count and do not.
+    #[test]
+    fn values_of_series_that_count(
+        series in prop::collection::vec((0u32..400, any::<bool>(), any::<bool>()), 0..600),
+        from in 0u32..400,
+    ) {
+        let value = |number: u32| format!("{number:03}");
+        let mut index = LiveIndex::new();
+        let (mut set, mut wanted) = (RoaringBitmap::new(), BTreeSet::new());
+        for (id, (number, is_in_set, does_count)) in (0..).zip(&series) {
+            let pairs = pairs_of(&mut index, &crate::labels! { "a" => value(*number), "b" => "x" });
+            index.insert(id, &pairs);
+            if *is_in_set {
+                set.insert(id);
+            }
+            if *is_in_set && *does_count && *number >= from {
+                wanted.insert(value(*number));
+            }
+        }
+        let counts = |ids: &[u32]| bits(ids, |id| series[id as usize].2);
+        let within = Within { set: &set, counts: Some(&counts) };
+        let mut walk = index.label_values("a", &value(from), Some(within));
+        let mut found = BTreeSet::new();
+        while let Some(text) = walk.text() {
+            found.insert(text.to_owned());
+            walk.advance();
+        }
+        walk.advance();
+        prop_assert_eq!(walk.text(), None);
+        prop_assert_eq!(found, wanted);
+    }
 }
 
 fn write(series: &BTreeSet<Labels>, compression: Compression) -> SegmentIndexBytes {

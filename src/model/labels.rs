@@ -181,6 +181,13 @@ impl<'a> LabelsRef<'a> {
         self.bytes
     }
 
+    /// The value of `__name__`, empty when there is none.
+    pub(crate) fn metric_name(self) -> &'a str {
+        let mut pairs = self.iter();
+        let metric = pairs.find(|(name, _)| *name == METRIC_NAME);
+        metric.map_or("", |(_, value)| value)
+    }
+
     /// The pairs in order of name, without a look at their text.
     pub(crate) fn byte_pairs(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
         let mut cursor = Cursor::new(self.bytes);

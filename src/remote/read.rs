@@ -134,7 +134,16 @@ impl Query {
         if self.wants_samples {
             return Ok(cursor.next_into(series)?);
         }
-        Ok(cursor.next_listed(series))
+        let labels = cursor
+            .next_listed()
+            .map(|labels| Labels::from_canonical(labels.as_bytes()));
+        Ok(match labels {
+            Some(labels) => {
+                series.set_unread(labels);
+                true
+            }
+            None => false,
+        })
     }
 
     fn write_samples(
