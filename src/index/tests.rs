@@ -216,10 +216,10 @@ proptest! {
         from in 0u32..400,
     ) {
         let value = |number: u32| format!("{number:03}");
-        let mut index = LiveIndex::new();
+        let mut index = LiveIndex::default();
         let (mut set, mut wanted) = (RoaringBitmap::new(), BTreeSet::new());
         for (id, (number, is_in_set, does_count)) in (0..).zip(&series) {
-            let pairs = pairs_of(&mut index, &crate::labels! { "a" => value(*number), "b" => "x" });
+            let pairs = pairs_of(&mut index, &crate::labels! { "a" => &value(*number), "b" => "x" });
             index.insert(id, &pairs);
             if *is_in_set {
                 set.insert(id);
