@@ -14,7 +14,7 @@
 //! | `WithMetaSerializerType` | none: there is one, binary; a `.json` for people lies beside each segment |
 //! | `WithEnabledOutdated` | late rows of any age are accepted, and seen at once |
 //! | `WithMaxRowsPerSegment` | `flush_samples_min` and `head_bytes_max`; the span of 2 h is `segment_span` |
-//! | `WithRetention` | not yet: retention arrives with the next milestone, nothing expires before |
+//! | `WithRetention` | `retention`, also by size (`retention_bytes`) and by series (`retention_rule`); none unless asked for |
 //! | `WithWriteTimeout` | none: there is no queue that could be full; `commit` answers |
 //! | `WithLoggerConfig` | any subscriber of the `tracing` crate |
 //! | `LabelMatcher{IsRegx}` | `Matcher::eq`, `ne`, `re`, `not_re`; an invalid expression is an error, not a literal |

@@ -1,7 +1,8 @@
-//! A tour for users of a simple embedded store: `add`, `get` and `range` over metrics with tags, in a page of code.
+//! A tour for users of a simple embedded store: `add`, `get`, `range`, `update` and `delete` over metrics with tags.
 //!
-//! The store below is all of the glue. `update` arrives with corrections, in the next milestone; until then a second
-//! value for the same moment is refused and said to be, so nothing is overwritten by accident.
+//! The store below is all of the glue. A second value for the same moment is refused and said to be, so nothing is
+//! overwritten by accident; `update` says that it is meant. What `delete` hides can be brought back for a day.
+//! Keys with values beside the samples are toured by `examples/columns.rs`.
 //!
 //! Output:
 //!
@@ -21,10 +22,18 @@
 //!   temperature{room="kitchen"}: 10=20.5 20=21 30=21.5
 //! keys: humidity temperature
 //! tags: floor room
+//! add over another value: false
+//! update at 20: true, now Some(22.0)
+//! update where no point is: false
+//! delete at 30: 10=20.5 20=22
+//! undelete: 10=20.5 20=22 30=21.5
+//! delete temperature{room="kitchen"}: keys are humidity temperature
+//! delete the metric temperature: keys are humidity
 //! ```
 
 use narthex::{CommitReport, Db, Error, Labels, ListOptions, Matcher, Options, Sample};
 use std::io::Write;
+use std::ops::RangeBounds;
 
 type Tags<'a> = &'a [(&'a str, &'a str)];
 
@@ -48,6 +57,26 @@ impl Store {
             batch.push_pairs(&pairs, *time, *value);
         }
         batch.commit()
+    }
+
+    /// Puts another value in the place of a point, wherever it is stored; `false` when there is no point.
+    fn update(&self, metric: &str, tags: Tags<'_>, time: i64, value: f64) -> Result<bool, Error> {
+        if self.get(metric, tags, time)?.is_none() {
+            return Ok(false);
+        }
+        let mut batch = self.db.batch();
+        batch.correct(&labels_of(metric, tags), time, value);
+        Ok(batch.commit()?.corrections == 1)
+    }
+
+    /// Hides the points of one series; the number is what `undelete` takes.
+    fn delete(&self, metric: &str, tags: Tags<'_>, times: impl RangeBounds<i64>) -> Result<u64, Error> {
+        self.db.delete_series(&labels_of(metric, tags), times)
+    }
+
+    /// Hides every series of a metric.
+    fn delete_metric(&self, metric: &str) -> Result<u64, Error> {
+        self.db.delete(&[Matcher::eq("__name__", metric)], ..)
     }
 
     /// The value at one moment.
@@ -98,6 +127,12 @@ impl Store {
         names.retain(|name| name != "__name__");
         Ok(names)
     }
+}
+
+/// The name of a series. Two tags of one name would be a mistake of this program.
+fn labels_of(metric: &str, tags: Tags<'_>) -> Labels {
+    let pairs = tags.iter().copied().chain([("__name__", metric)]);
+    Labels::from_pairs(pairs).unwrap_or_default()
 }
 
 fn print(samples: &[Sample]) -> String {
@@ -154,7 +189,43 @@ pub(crate) fn run(out: &mut impl Write) -> Result<(), Box<dyn std::error::Error>
     }
     writeln!(out, "keys: {}", store.keys()?.join(" "))?;
     writeln!(out, "tags: {}", store.tags()?.join(" "))?;
+    change(&store, kitchen, out)?;
     store.db.close()?;
+    Ok(())
+}
+
+/// `update` and `delete`, and what can be taken back.
+fn change(store: &Store, kitchen: Tags<'_>, out: &mut impl Write) -> Result<(), Box<dyn std::error::Error>> {
+    let again = store.add("temperature", kitchen, 20, 22.0)?;
+    writeln!(out, "add over another value: {again}")?;
+    let updated = store.update("temperature", kitchen, 20, 22.0)?;
+    let value = store.get("temperature", kitchen, 20)?;
+    writeln!(out, "update at 20: {updated}, now {value:?}")?;
+    let updated = store.update("temperature", kitchen, 25, 22.0)?;
+    writeln!(out, "update where no point is: {updated}")?;
+
+    let points = || {
+        store
+            .range("temperature", kitchen, 0, 100)
+            .map(|found| print(&found))
+    };
+    let deletion = store.delete("temperature", kitchen, 30..=30)?;
+    writeln!(out, "delete at 30: {}", points()?)?;
+    store.db.undelete(deletion)?;
+    writeln!(out, "undelete: {}", points()?)?;
+
+    store.delete("temperature", kitchen, ..)?;
+    writeln!(
+        out,
+        "delete temperature{{room=\"kitchen\"}}: keys are {}",
+        store.keys()?.join(" ")
+    )?;
+    store.delete_metric("temperature")?;
+    writeln!(
+        out,
+        "delete the metric temperature: keys are {}",
+        store.keys()?.join(" ")
+    )?;
     Ok(())
 }
 

@@ -5,7 +5,7 @@
 //! | `NewStorage()` without a path | `Options::in_memory()` |
 //! | `WithDataPath` | `Options::new(path)` |
 //! | `WithPartitionDuration` | `segment_span` |
-//! | `WithRetention` | not yet: retention arrives with the next milestone, nothing expires before |
+//! | `WithRetention` | `retention`, by the newest sample of a segment and not by when it was made; none unless asked for |
 //! | `WithTimestampPrecision` | `precision`, fixed when the database is created |
 //! | `WithWALBufferedSize(0)`: write each | `Durability::Always`: acknowledged when synced |
 //! | `WithWALBufferedSize(4096)` | `Durability::Interval(d)`: written at once, synced within `d` |
