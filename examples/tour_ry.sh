@@ -4,7 +4,8 @@
 #   narthex serve &
 #   bash examples/tour_ry.sh [http://127.0.0.1:6364]
 #
-# Each step prints what it does; the first answer that is not as expected ends the tour with status 1.
+# Each step prints what it does; the first answer that is not as expected ends the tour with status 1. What goes wrong with the
+# server itself, its port, folder, memory and files, is played by trouble_ry.sh.
 set -euo pipefail
 
 base=${1:-http://127.0.0.1:6364}
@@ -69,6 +70,14 @@ step 'no JSON' 400 '"reason":"bad_json"' POST /api/v1/datapoints '{"series_key":
 step 'several series have the point' 409 '"candidates":' PUT "$series/datapoints/$now" '{"value": 1}'
 step 'no such point' 404 '"hint":"with ?upsert=true' PUT "$series/datapoints/1?host=a" '{"value": 1}'
 step 'no such series' 404 '"reason":"series_not_found"' GET /api/v1/series/tour.none/datapoints
+step 'no such route' 404 'there is no such route' GET /api/v1/datapoint
+step 'a wrong parameter' 400 '"field":"limit"' GET "$series/datapoints?limit=many"
+step 'what was refused, and why' 200 '"reason":"conflict"' GET /api/v1/ingest/rejections
+step 'what runs' 200 '"status":"success"' GET /api/v1/status/active_queries
+step 'what was slow' 200 '"status":"success"' GET /api/v1/status/slow_queries
+step 'which metrics have most series' 200 '"seriesCountByMetricName"' GET /api/v1/status/tsdb
+step 'memory, files and syncs' 200 'process_resident_memory_bytes' GET /metrics
+step 'whether it can work' 200 'narthex is ready' GET /-/ready
 
 step 'the series is deleted' 200 '"series":2' DELETE "$series"
 step 'and gone' 404 '"reason":"series_not_found"' GET "$series/datapoints"

@@ -127,15 +127,18 @@ fn lines_have_no_end() {
     assert_eq!(refused.0, 413, "a list is one body");
 }
 
-/// Every call of a JSON time-series API, by curl, against a fresh server.
-#[test]
-fn the_tour_by_curl_passes() {
-    let served = Served::new("").ready();
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/tour_ry.sh");
-    let base = format!("http://127.0.0.1:{}", served.address.port());
-    let output = std::process::Command::new("bash")
-        .arg(script)
-        .arg(base)
+/// Runs a script of the examples, which ends by saying that all was as expected.
+fn passes(script: &str, argument: &str) {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/");
+    let mut command = std::process::Command::new("bash");
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("NARTHEX_")) {
+            command.env_remove(name);
+        }
+    }
+    let output = command
+        .arg(format!("{folder}{script}"))
+        .arg(argument)
         .output()
         .expect("bash runs");
     let (out, err) = (
@@ -144,6 +147,22 @@ fn the_tour_by_curl_passes() {
     );
     assert!(output.status.success(), "{out}{err}");
     assert!(out.ends_with("steps, all as expected\n"), "{out}");
+}
+
+/// Every call of a JSON time-series API, by curl, against a fresh server.
+#[test]
+fn the_tour_by_curl_passes() {
+    let served = Served::new("").ready();
+    passes(
+        "tour_ry.sh",
+        &format!("http://127.0.0.1:{}", served.address.port()),
+    );
+}
+
+/// Its troubleshooting, with servers of its own.
+#[test]
+fn the_troubles_are_answered() {
+    passes("trouble_ry.sh", env!("CARGO_BIN_EXE_narthex"));
 }
 
 #[test]
