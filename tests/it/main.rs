@@ -17,6 +17,7 @@ mod demo;
 mod examples;
 mod faults;
 mod golden;
+mod hot_tar;
 mod http;
 #[cfg(feature = "server")]
 mod http_api;

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
-fn narthex() -> Command {
+pub(crate) fn narthex() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_narthex"));
     for (name, _) in std::env::vars_os() {
         let is_ours = name.to_str().is_some_and(|name| name.starts_with("NARTHEX_"));
@@ -19,10 +19,10 @@ fn narthex() -> Command {
 }
 
 /// A running server; killed when it is dropped.
-struct Process {
+pub(crate) struct Process {
     child: Child,
     log: BufReader<ChildStderr>,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Process {
@@ -43,7 +43,7 @@ impl Process {
         Self { child, log, address }
     }
 
-    fn on(data: &Path, flags: &[&str]) -> Self {
+    pub(crate) fn on(data: &Path, flags: &[&str]) -> Self {
         let mut command = narthex();
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
@@ -52,7 +52,7 @@ impl Process {
         Self::start(&mut command)
     }
 
-    fn ready(self) -> Self {
+    pub(crate) fn ready(self) -> Self {
         wait_until("it is ready", || get(self.address, "/-/ready").status == 200);
         self
     }
