@@ -24,10 +24,12 @@ mod http_api;
 #[cfg(feature = "server")]
 mod http_status;
 mod iot_records;
+mod iot_store;
 mod limits;
 mod memory;
 mod merging;
 mod model;
+mod moving_in;
 #[cfg(feature = "server")]
 mod native;
 mod ordering;

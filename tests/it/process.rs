@@ -291,6 +291,36 @@ fn layers_win_in_their_order() {
     assert_eq!(printed(narthex().arg("serve").arg("--config").arg(&again)), out);
 }
 
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the folder of another server")]
+fn variables_and_folder_of_another_server_are_taken_over() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let printed = |variables: &[(&str, &str)]| {
+        let mut command = narthex();
+        command.arg("--print-config").current_dir(folder.path());
+        let (code, out, err) = output(command.envs(variables.iter().copied()));
+        assert_eq!(code, Some(0), "{err}");
+        out
+    };
+    let has = |out: &str, line: &str| assert!(out.lines().any(|one| one == line), "{line} in\n{out}");
+    let out = printed(&[]);
+    has(&out, "listen = \"127.0.0.1:6364\"");
+    has(&out, "data = \"./narthex-data\"");
+    std::fs::create_dir(folder.path().join("tsdb_data")).expect("a folder");
+    has(&printed(&[]), "data = \"./tsdb_data\"");
+    let variables = [
+        ("PORT", "8080"),
+        ("DATA_DIR", "elsewhere"),
+        ("MEMTABLE_THRESHOLD", "10000"),
+        ("RUST_LOG", "debug"),
+    ];
+    let out = printed(&variables);
+    has(&out, "listen = \"127.0.0.1:8080\"");
+    has(&out, "data = \"elsewhere\"");
+    has(&out, "flush_samples = 10000");
+    has(&out, "log = \"debug\"");
+}
+
 #[expect(clippy::disallowed_methods, reason = "the file of an operator")]
 fn write(path: &Path, text: &str) {
     std::fs::write(path, text).expect("a file");

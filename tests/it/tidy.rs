@@ -4,6 +4,7 @@
 
 mod docs;
 mod layers;
+mod seeds;
 mod sources;
 pub(crate) mod text;
 

@@ -3,6 +3,7 @@
 mod model;
 mod reading;
 mod records;
+mod state;
 mod writing;
 
 use crate::http::served::Served;
