@@ -4,6 +4,7 @@ mod attach;
 mod backfill;
 mod backup;
 mod basics;
+mod benches;
 mod cardinality;
 mod cli;
 mod cli_query;

@@ -292,7 +292,6 @@ fn layers_win_in_their_order() {
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "the folder of another server")]
 fn variables_and_folder_of_another_server_are_taken_over() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let printed = |variables: &[(&str, &str)]| {
