@@ -161,7 +161,7 @@ pub(super) fn invalid(name: &str, what: &str) -> ApiError {
 }
 
 /// A time as seconds since 1970 or as RFC 3339 has it.
-fn parse_time_ms(text: &str) -> Option<i64> {
+pub(super) fn parse_time_ms(text: &str) -> Option<i64> {
     if let Ok(seconds) = text.parse::<f64>() {
         let ms =
             (seconds.trunc() * 1000.0 + (seconds.fract() * 1000.0).round()).clamp(-TIME_MS_MAX, TIME_MS_MAX);

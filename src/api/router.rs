@@ -82,6 +82,7 @@ pub(super) fn routes() -> Vec<Route> {
     all.extend(status::routes());
     all.extend(absent::routes());
     all.extend(notifications::routes());
+    all.extend(admin::routes());
     all.extend(admin_tsdb::routes());
     all.extend(native::routes());
     all.extend(records::routes());
@@ -92,13 +93,6 @@ fn own_routes() -> Vec<Route> {
     let format_query = get(query_text::format).post(query_text::format);
     let parse_query = get(query_text::parsed).post(query_text::parsed);
     vec![
-        route(
-            "/-/reload",
-            ADMIN,
-            Of::All,
-            post(admin::reload).put(admin::reload),
-        ),
-        route("/-/quit", ADMIN, Of::All, post(admin::quit).put(admin::quit)),
         route("/metrics", READ, Of::All, get(self_metrics::metrics)),
         route("/api/v1/write", WRITE, Of::Tenant, post(remote_write::write)),
         route("/api/v1/push", WRITE, Of::Tenant, post(remote_write::write)),
@@ -151,8 +145,6 @@ fn own_routes() -> Vec<Route> {
             Of::Tenant,
             get(remote_write::replicas),
         ),
-        route("/api/v1/admin/flush", ADMIN, Of::Tenant, post(admin::flush)),
-        route("/api/v1/admin/compact", ADMIN, Of::Tenant, post(admin::compact)),
     ]
 }
 

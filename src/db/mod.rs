@@ -314,6 +314,12 @@ impl Db {
         self.engine().compact_all()
     }
 
+    /// The same with the segments that reach into `range`. Those outside of it stay as they are, so that an old stretch of
+    /// time can be put in order without writing all others again.
+    pub fn compact_range(&self, range: impl RangeBounds<i64>) -> Result<(), Error> {
+        self.engine().compact_range(range)
+    }
+
     /// Does at most one piece of background work, and says whether there was any. For databases opened without
     /// background threads.
     pub fn step(&self) -> Result<bool, Error> {

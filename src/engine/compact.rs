@@ -3,12 +3,13 @@
 //! A merge writes beside what it reads. Only the manifest makes its result count; whatever happens before leaves a
 //! temporary file that the next opening removes. The files of the members go once no reader holds them.
 
-use super::deletions::{self, Tombstone};
+use super::choice::Wanted;
+use super::deletions;
 use super::error::Error;
 use super::manifest::{Manifest, SegmentEntry};
 use super::masks::{self, Masks};
-use super::pick::{self, Barrier, PickOptions};
 use super::retention::RuleRanges;
+use super::select::bounds;
 use super::view::View;
 use super::{Engine, Maintenance};
 use crate::io;
@@ -19,6 +20,7 @@ use crate::segment::reader::Segment;
 use crate::segment::writer::{SegmentWriter, SeriesSource, WriteOptions};
 use crate::segment::{names, summary};
 use std::collections::BTreeSet;
+use std::ops::RangeBounds;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -37,9 +39,9 @@ pub(super) struct Compaction {
     /// Segments that nothing names any more, until no reader holds them.
     retired: Vec<Arc<Segment>>,
     /// Segments that cannot be read whole; they stay as they are.
-    unreadable: BTreeSet<u64>,
+    pub(super) unreadable: BTreeSet<u64>,
     /// No merge begins before this time.
-    not_before_ms: i64,
+    pub(super) not_before_ms: i64,
 }
 
 /// A merge under way.
@@ -54,8 +56,8 @@ struct Merging {
 }
 
 impl Engine {
-    /// Does one piece of merging. `is_full` merges whatever can be merged, for its own sake.
-    pub(super) fn compact(&self, maintenance: &mut Maintenance, is_full: bool) -> Result<bool, Error> {
+    /// Does one piece of merging. What is under way is carried on, whoever wanted it.
+    pub(super) fn compact(&self, maintenance: &mut Maintenance, wanted: Wanted) -> Result<bool, Error> {
         let dir = self.dir();
         self.remove_retired(dir, &mut maintenance.compaction);
         let compaction = &mut maintenance.compaction;
@@ -69,10 +71,10 @@ impl Engine {
                 Err(error) => self.give_up(compaction, &members, error),
             };
         }
-        if !is_full && self.options.clock.now_ms() < compaction.not_before_ms {
+        if wanted == Wanted::Due && self.options.clock.now_ms() < compaction.not_before_ms {
             return Ok(false);
         }
-        let Some(members) = self.pick_members(compaction, is_full) else {
+        let Some(members) = self.pick_members(compaction, wanted) else {
             return Ok(false);
         };
         let sequences: Vec<u64> = members.iter().map(|member| member.sequence).collect();
@@ -85,10 +87,23 @@ impl Engine {
 
     /// Merges until nothing is left that can be merged. A flush that falls due meanwhile goes first.
     pub(crate) fn compact_all(&self) -> Result<(), Error> {
+        self.compact_to_the_end(Wanted::All)
+    }
+
+    /// The same with the segments that reach into `range`; the others stay as they are.
+    pub(crate) fn compact_range(&self, range: impl RangeBounds<i64>) -> Result<(), Error> {
+        let Some((from, to)) = bounds(&range) else {
+            let what = "a compaction of an empty time range";
+            return Err(Error::InvalidOptions(what.into()));
+        };
+        self.compact_to_the_end(Wanted::Within(from, to))
+    }
+
+    fn compact_to_the_end(&self, wanted: Wanted) -> Result<(), Error> {
         loop {
             self.check_writable()?;
             let mut maintenance = self.lock_maintenance();
-            if !self.step_flush(&mut maintenance)? && !self.compact(&mut maintenance, true)? {
+            if !self.step_flush(&mut maintenance)? && !self.compact(&mut maintenance, wanted)? {
                 return Ok(());
             }
         }
@@ -103,76 +118,6 @@ impl Engine {
             return Ok(true);
         }
         Err(error)
-    }
-
-    fn pick_members(&self, compaction: &Compaction, is_full: bool) -> Option<Vec<Arc<Segment>>> {
-        let view = self.view.load();
-        let find = |sequence: u64| view.segments.iter().find(|one| one.sequence == sequence);
-        let entries = self.lock_manifest().segments.clone();
-        // Those that did not open are not in the view.
-        let lost = entries.iter().map(|entry| entry.sequence);
-        let lost = lost.filter(|sequence| find(*sequence).is_none());
-        let options = PickOptions {
-            unreadable: lost.chain(compaction.unreadable.iter().copied()).collect(),
-            ..self.pick_options(&view, is_full)
-        };
-        let picked = pick::pick(&entries, &self.barriers(&view), &options)
-            .or_else(|| Some(vec![self.pick_rewrite(&entries, &options.unreadable)?]))?;
-        picked.iter().map(|sequence| find(*sequence).cloned()).collect()
-    }
-
-    fn pick_options(&self, view: &View, is_full: bool) -> PickOptions {
-        let now_ms = self.options.clock.now_ms();
-        let millis = |duration: std::time::Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-        PickOptions {
-            partition: self.partition_span(),
-            samples_max: self.options.segment_samples_max,
-            margin: self.precision.units(self.options.segment_span),
-            newest: newest(view).unwrap_or(i64::MIN),
-            now_ms,
-            rest_ms: millis(self.options.segment_span).saturating_mul(3),
-            settled_lsn: self.settled_lsn(view),
-            is_full,
-            unreadable: BTreeSet::new(),
-        }
-    }
-
-    /// Everything that was written up to this LSN stands in segments.
-    fn settled_lsn(&self, view: &View) -> u64 {
-        if view.generations.iter().all(|one| one.bounds().is_none()) {
-            return u64::MAX;
-        }
-        self.lock_manifest().flushed_lsn
-    }
-
-    /// Length of the longest segments, in the database's unit.
-    pub(super) fn partition_span(&self) -> i64 {
-        self.precision.units(self.options.partition_span())
-    }
-
-    fn barriers(&self, view: &View) -> Vec<Barrier> {
-        let is_minded = |one: &&Arc<Tombstone>| !one.is_in_force() || self.is_young(one.deletion.created_ms);
-        let barriers = view.deletions.iter().filter(is_minded).map(|tombstone| Barrier {
-            lsn: tombstone.lsn,
-            withdrawn: tombstone.withdrawn,
-            from: tombstone.deletion.from,
-            to: tombstone.deletion.to,
-        });
-        barriers.collect()
-    }
-
-    /// Whether a deletion hides what it hides for good. Once it does it always does, so that a merge may rely on it.
-    pub(super) fn is_final(&self, tombstone: &Tombstone) -> bool {
-        tombstone.is_in_force() && !self.is_young(tombstone.deletion.created_ms)
-    }
-
-    fn is_young(&self, created_ms: i64) -> bool {
-        let window = self.options.undelete_window.as_millis();
-        let window_ms = i64::try_from(window).unwrap_or(i64::MAX);
-        let now_ms = self.options.clock.now_ms();
-        // A clock that goes back makes no deletion young again.
-        let latest_ms = self.latest_ms.fetch_max(now_ms, Ordering::AcqRel).max(now_ms);
-        latest_ms < created_ms.saturating_add(window_ms)
     }
 
     /// Begins a merge, if the disk has room for it.

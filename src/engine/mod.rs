@@ -12,6 +12,7 @@ pub(crate) mod backup_list;
 pub(crate) mod beside;
 pub(crate) mod cardinality;
 mod checkpoint;
+mod choice;
 pub(crate) mod chunks;
 mod compact;
 pub(crate) mod counters;

@@ -47,8 +47,18 @@ pub(crate) struct PickOptions {
     pub(crate) settled_lsn: u64,
     /// Merge whatever can be merged.
     pub(crate) is_full: bool,
+    /// Only segments that reach into this time, both ends included.
+    pub(crate) within: Option<(i64, i64)>,
     /// Segments that cannot be read whole. They are no members, and stand in the way like any other.
     pub(crate) unreadable: BTreeSet<u64>,
+}
+
+impl PickOptions {
+    /// Whether a segment may be a member at all.
+    pub(crate) fn is_wanted(&self, segment: &SegmentEntry) -> bool {
+        self.within
+            .is_none_or(|(from, to)| segment.time_min <= to && segment.time_max >= from)
+    }
 }
 
 /// A deletion, as far as merging minds it.
@@ -96,6 +106,7 @@ fn pick_in<'a, 'b>(
 ) -> Option<&'a [&'b SegmentEntry]> {
     let is_allowed = |run: &&[&SegmentEntry]| {
         weight_of(run) <= u128::from(options.samples_max)
+            && run.iter().all(|member| options.is_wanted(member))
             && !run
                 .iter()
                 .any(|member| options.unreadable.contains(&member.sequence))
@@ -245,6 +256,7 @@ mod tests {
             rest_ms: 6 * HOUR,
             settled_lsn: 0,
             is_full: false,
+            within: None,
             unreadable: BTreeSet::new(),
         }
     }
@@ -401,6 +413,19 @@ mod tests {
             ..options()
         };
         assert_eq!(pick(&segments, &[], &full), Some(vec![1, 2]));
+        let within = |from: i64, to: i64| {
+            let within = Some((from * HOUR, to * HOUR));
+            pick(
+                &segments,
+                &[],
+                &PickOptions {
+                    within,
+                    ..full.clone()
+                },
+            )
+        };
+        assert_eq!(within(5, 5), Some(vec![1, 2]));
+        assert_eq!(within(100, 200), None, "one of them is not asked for");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! One piece of background work at a time.
 
+use super::choice::Wanted;
 use super::error::Error;
 use super::{Engine, Maintenance};
 use crate::head::report::Durability;
@@ -54,7 +55,7 @@ impl Engine {
         if !self.options.compaction {
             return Ok(false);
         }
-        match self.compact(&mut maintenance, false) {
+        match self.compact(&mut maintenance, Wanted::Due) {
             Err(Error::OutOfSpace(error)) => {
                 tracing::warn!(error, "no space for a merge");
                 Ok(false)

@@ -124,6 +124,47 @@ fn a_retention_pass_may_be_cut_off_at_every_change() {
 }
 
 #[test]
+fn a_range_merges_what_reaches_into_it() {
+    let fs = SimFs::new();
+    let db = Db::open(options(&fs)).expect("open");
+    for hour in [0, 1, 5] {
+        for round in 0..3 {
+            let mut batch = db.batch();
+            for number in 0..6 {
+                let time = (hour * 60 + round * 10) * MINUTE_MS + number as i64;
+                batch.push(&series(number), time, round as f64);
+            }
+            batch.commit().expect("commit");
+            db.flush().expect("flush");
+        }
+    }
+    let shown = read_all(&db);
+    let starts = |db: &Db| {
+        let segments = db.segments();
+        let mut starts: Vec<i64> = segments.iter().map(|one| one.meta.time_min / MINUTE_MS).collect();
+        starts.sort_unstable();
+        starts
+    };
+    assert_eq!(starts(&db), [0, 10, 20, 60, 70, 80, 300, 310, 320]);
+    db.compact_range(60 * MINUTE_MS..=70 * MINUTE_MS + 5)
+        .expect("a merge");
+    assert_eq!(
+        starts(&db),
+        [0, 10, 20, 60, 80, 300, 310, 320],
+        "the third is outside"
+    );
+    db.compact_range(200 * MINUTE_MS..).expect("a merge");
+    db.compact_range(30 * MINUTE_MS..50 * MINUTE_MS)
+        .expect("a merge of nothing");
+    assert_eq!(starts(&db), [0, 10, 20, 60, 80, 300]);
+    let empty = db.compact_range(9..9).expect_err("an empty range");
+    assert!(matches!(empty, Error::InvalidOptions(_)), "{empty}");
+    db.compact_range(..).expect("a merge");
+    assert_eq!(starts(&db), [0]);
+    assert_eq!(read_all(&db), shown);
+}
+
+#[test]
 fn every_call_of_a_merge_may_fail() {
     let (mut index, mut failures) = (0, BTreeMap::new());
     loop {

@@ -75,6 +75,7 @@ const COMPONENTS: &str = r#"components:
         timestamp: {type: integer}
         precision: {type: string, enum: [s, ms, us, ns]}
       additionalProperties: false
+    Time: {oneOf: [{type: string, format: date-time}, {type: number}]}
     Notification:
       type: object
       required: [text, date, active]
@@ -147,8 +148,11 @@ fn operation(out: &mut String, path: &Path, method: &str, is_newer: bool) {
     }
     if has_form && !path.params.is_empty() {
         form(out, path.params);
-    } else if let Some(schema) = json_body(path.path, method) {
-        out.push_str("      requestBody:\n        required: true\n        content:\n");
+    } else if let Some((schema, is_needed)) = json_body(path.path, method) {
+        let _ = write!(
+            out,
+            "      requestBody:\n        required: {is_needed}\n        content:\n"
+        );
         let _ = writeln!(out, "          application/json: {{schema: {schema}}}");
     } else if path.tag == "remote" && method == "post" {
         out.push_str("      requestBody:\n        required: true\n        content:\n");
@@ -165,9 +169,9 @@ fn in_path(path: &str) -> Vec<&str> {
         .collect()
 }
 
-/// What a body of JSON is.
-fn json_body(path: &str, method: &str) -> Option<&'static str> {
-    Some(match (path, method) {
+/// What a body of JSON is, and whether there must be one.
+fn json_body(path: &str, method: &str) -> Option<(&'static str, bool)> {
+    let needed = Some(match (path, method) {
         ("/api/v1/datapoints", "post") => "{$ref: \"#/components/schemas/Point\"}",
         ("/api/v1/datapoints/batch", "post") => {
             "{type: array, items: {$ref: \"#/components/schemas/Point\"}}"
@@ -181,6 +185,18 @@ fn json_body(path: &str, method: &str) -> Option<&'static str> {
         ("/api/v1/columns/batch", "post") => "{type: array, items: {type: object}}",
         ("/api/v1/columns/{column}/{key}", "post" | "put") => "{}",
         ("/api/v1/query/native", "post") => "{type: object}",
+        _ => return admin_body(path, method).map(|schema| (schema, false)),
+    });
+    needed.map(|schema| (schema, true))
+}
+
+/// What a body may be of those that an operator sends.
+fn admin_body(path: &str, method: &str) -> Option<&'static str> {
+    Some(match (path, method) {
+        ("/api/v1/admin/compact", "post") => {
+            "{type: object, properties: {force: {type: boolean}, start: {$ref: \"#/components/schemas/Time\"}, \
+             end: {$ref: \"#/components/schemas/Time\"}}, additionalProperties: false}"
+        }
         _ => return None,
     })
 }

@@ -135,7 +135,7 @@ const REMOTE: &[Path] = &[
 #[rustfmt::skip]
 const ADMIN: &[Path] = &[
     path("admin", POST, "/api/v1/admin/flush", p::NONE, Json, "Writes what is in memory to segments."),
-    path("admin", POST, "/api/v1/admin/compact", p::NONE, Json, "Merges segments."),
+    path("admin", POST, "/api/v1/admin/compact", p::NONE, Json, "Merges segments: those that are due, all, or those that reach into a range of time."),
     path("admin", POST_PUT, "/api/v1/admin/tsdb/delete_series", p::DELETE, Nothing, "Deletes samples of series."),
     path("admin", POST_PUT, "/api/v1/admin/tsdb/clean_tombstones", p::NONE, Nothing, "Takes what was deleted off the disk."),
     path("admin", POST_PUT, "/api/v1/admin/tsdb/snapshot", p::SNAPSHOT, Json, "Makes a snapshot."),
