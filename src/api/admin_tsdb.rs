@@ -113,13 +113,18 @@ async fn snapshot(
         parse_bool(skip_head).map_err(fault)?;
     }
     aside(move || {
-        let name = snapshot_name(SystemClock.now_ms());
+        let name = made_name();
         let folder = tenant.name.folder(&app.config.load().data);
         let report = tenant.db()?.snapshot(folder.join(names::SNAPSHOTS).join(&name))?;
         tracing::info!(tenant = %tenant.name, name, lsn = report.lsn, "a snapshot was made");
         Ok(json::success(json!({ "name": name })))
     })
     .await
+}
+
+/// A name for a new snapshot or backup.
+pub(super) fn made_name() -> String {
+    snapshot_name(SystemClock.now_ms())
 }
 
 /// `20261127T153057Z-1716c057ef73be07`

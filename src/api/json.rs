@@ -17,6 +17,15 @@ pub(super) fn object(fields: &[(&str, Value)]) -> String {
 
 /// `{"status":"success","data":...}`.
 pub(super) fn success(data: Value) -> Response {
-    let body = object(&[("status", "success".into()), ("data", data)]);
+    success_with(data, &[])
+}
+
+/// The same with warnings, if there are any.
+pub(super) fn success_with(data: Value, warnings: &[String]) -> Response {
+    let mut fields = vec![("status", "success".into()), ("data", data)];
+    if !warnings.is_empty() {
+        fields.push(("warnings", warnings.into()));
+    }
+    let body = object(&fields);
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], body).into_response()
 }

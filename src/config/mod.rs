@@ -44,6 +44,8 @@ pub struct Sources {
 pub struct Config {
     pub(crate) listen: String,
     pub(crate) data: PathBuf,
+    /// Where backups go in place of the data folder.
+    pub(crate) backup_dir: Option<PathBuf>,
     pub(crate) retention: Option<Duration>,
     pub(crate) retention_bytes: Option<u64>,
     pub(crate) log_retention: Option<Duration>,
@@ -84,7 +86,7 @@ pub(crate) struct Http {
     pub(crate) shutdown_timeout: Duration,
     /// Origins that browsers may read answers from; anchored.
     pub(crate) cors_origin: String,
-    /// Series can be deleted and snapshots be made.
+    /// Prometheus' own routes delete series and make snapshots.
     pub(crate) has_admin_api: bool,
     /// The server can be told to stop.
     pub(crate) has_quit: bool,
@@ -176,6 +178,7 @@ impl Config {
     pub(crate) fn reloaded(&self, fresh: &Self) -> Self {
         let mut config = self.clone();
         config.log.clone_from(&fresh.log);
+        config.backup_dir.clone_from(&fresh.backup_dir);
         config.http = Http {
             body_bytes_max: fresh.http.body_bytes_max,
             decoded_bytes_max: fresh.http.decoded_bytes_max,

@@ -443,6 +443,7 @@ fn read_all(effective: &Effective, faults: &mut Vec<String>) -> Option<Config> {
     let config = Config {
         listen: reader.listen(),
         data: reader.path("data").unwrap_or_default(),
+        backup_dir: reader.path("backup_dir"),
         retention: nonzero(reader.duration("retention")),
         retention_bytes: Some(reader.size("retention_bytes")).filter(|bytes| *bytes > 0),
         log_retention: nonzero(reader.duration("log_retention")),

@@ -102,6 +102,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("listen", Kind::Text, "127.0.0.1:6364", "Address and port to listen on; `:6364` is every interface. The variable PORT replaces the port alone.")
         .alias("PORT"),
     setting("data", Kind::Path, "./narthex-data", "Folder of the database; created if need be. Where there is a folder `./tsdb_data`, that one is the default.").alias("DATA_DIR"),
+    setting("backup_dir", Kind::Path, "", "Folder in which `POST /api/v1/admin/backup` makes a folder `backups` for a tenant's backups, as the data folder has one for its database; empty is the data folder itself. Another disk is better.").reloads(),
     setting("retention", Kind::Duration, "0", "Samples older than this are dropped; 0 keeps them forever."),
     setting("retention_bytes", Kind::Size, "0", "The oldest samples are dropped while the database takes more than this; 0 is no limit."),
     setting("log_retention", Kind::Duration, "0", "Lines of logs older than this are dropped; 0 keeps them forever."),
@@ -142,7 +143,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("query.concurrency", Kind::Count, "20", "Queries that are worked on at the same time; the others wait, tenants taking turns."),
     setting("query.slow", Kind::Duration, "5s", "Queries that take longer are logged.").reloads(),
     setting("http.cors_origin", Kind::Text, ".*", "A regular expression for origins that browsers may read answers from."),
-    setting("http.admin_api", Kind::Choice(&["true", "false"]), "false", "Whether series can be deleted and snapshots be made over HTTP, as Prometheus' --web.enable-admin-api.").reloads(),
+    setting("http.admin_api", Kind::Choice(&["true", "false"]), "false", "Whether the routes below `/api/v1/admin/tsdb/` delete series and make snapshots, as Prometheus' --web.enable-admin-api. The other routes of an operator need the scope `admin` only.").reloads(),
     setting("http.lifecycle", Kind::Choice(&["true", "false"]), "false", "Whether `POST /-/quit` stops the server.").reloads(),
     setting("http.body_bytes", Kind::Size, "32MiB", "Largest body of a request as it is sent; larger ones get 413.").reloads(),
     setting("http.decoded_bytes", Kind::Size, "32MiB", "Largest body of a request once it is decompressed; larger ones get 400.").reloads(),

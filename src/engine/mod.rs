@@ -8,6 +8,8 @@ mod append;
 pub(crate) mod attach;
 pub(crate) mod background;
 pub(crate) mod backup;
+#[cfg(feature = "server")]
+pub(crate) mod backup_folder;
 pub(crate) mod backup_list;
 pub(crate) mod beside;
 pub(crate) mod cardinality;

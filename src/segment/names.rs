@@ -14,6 +14,9 @@ pub(crate) const QUARANTINE: &str = "quarantine";
 /// Folder for snapshots that were asked for over HTTP.
 pub(crate) const SNAPSHOTS: &str = "snapshots";
 
+/// Folder for backups that were asked for over HTTP.
+pub(crate) const BACKUPS: &str = "backups";
+
 /// Folder for logs, events and columns, and the same while it is made.
 pub(crate) const RECORDS: &str = "records";
 pub(crate) const RECORDS_UNFINISHED: &str = "records.new";

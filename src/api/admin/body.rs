@@ -37,6 +37,15 @@ impl Fields {
         self.0.get(name).map(read).transpose()
     }
 
+    /// A text, if it is there.
+    pub(super) fn text(&self, name: &str) -> Result<Option<&str>, ApiError> {
+        let read = |value| match value {
+            &Value::String(ref text) => Ok(text.as_str()),
+            _ => Err(ApiError::bad_data(format!("{name:?} is not a text"))),
+        };
+        self.0.get(name).map(read).transpose()
+    }
+
     /// A time in milliseconds, if it is there: seconds since 1970 as a number or a text, or RFC 3339.
     fn time_ms(&self, name: &str) -> Result<Option<i64>, ApiError> {
         let read = |value: &Value| {

@@ -1,6 +1,7 @@
 //! What an operator asks for. Each returns when the work is done.
 
 mod body;
+mod copies;
 
 use self::body::Fields;
 use super::error::ApiError;
@@ -21,12 +22,14 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 pub(super) fn routes() -> Vec<Route> {
-    vec![
+    let mut all = vec![
         route("/-/reload", ADMIN, Of::All, post(reload).put(reload)),
         route("/-/quit", ADMIN, Of::All, post(quit).put(quit)),
         route("/api/v1/admin/flush", ADMIN, Of::Tenant, post(flush)),
         route("/api/v1/admin/compact", ADMIN, Of::Tenant, post(compact)),
-    ]
+    ];
+    all.extend(copies::routes());
+    all
 }
 
 /// Writes what is in memory to segments.

@@ -185,6 +185,9 @@ fn json_body(path: &str, method: &str) -> Option<(&'static str, bool)> {
         ("/api/v1/columns/batch", "post") => "{type: array, items: {type: object}}",
         ("/api/v1/columns/{column}/{key}", "post" | "put") => "{}",
         ("/api/v1/query/native", "post") => "{type: object}",
+        ("/api/v1/admin/restore", "post") => {
+            "{type: object, properties: {backup: {type: string}, snapshot: {type: string}}, additionalProperties: false}"
+        }
         _ => return admin_body(path, method).map(|schema| (schema, false)),
     });
     needed.map(|schema| (schema, true))
@@ -196,6 +199,14 @@ fn admin_body(path: &str, method: &str) -> Option<&'static str> {
         ("/api/v1/admin/compact", "post") => {
             "{type: object, properties: {force: {type: boolean}, start: {$ref: \"#/components/schemas/Time\"}, \
              end: {$ref: \"#/components/schemas/Time\"}}, additionalProperties: false}"
+        }
+        ("/api/v1/admin/snapshot", "post") => {
+            "{type: object, properties: {name: {type: string}}, additionalProperties: false}"
+        }
+        ("/api/v1/admin/backup", "post") => {
+            "{type: object, properties: {name: {type: string}, since: {type: string}, \
+             start: {$ref: \"#/components/schemas/Time\"}, end: {$ref: \"#/components/schemas/Time\"}}, \
+             additionalProperties: false}"
         }
         _ => return None,
     })

@@ -136,6 +136,11 @@ const REMOTE: &[Path] = &[
 const ADMIN: &[Path] = &[
     path("admin", POST, "/api/v1/admin/flush", p::NONE, Json, "Writes what is in memory to segments."),
     path("admin", POST, "/api/v1/admin/compact", p::NONE, Json, "Merges segments: those that are due, all, or those that reach into a range of time."),
+    path("admin", POST, "/api/v1/admin/snapshot", p::NONE, Json, "Makes a snapshot."),
+    path("admin", GET, "/api/v1/admin/snapshots", p::NONE, Json, "The snapshots that there are."),
+    path("admin", POST, "/api/v1/admin/backup", p::NONE, Json, "Makes a backup, full or since an earlier one."),
+    path("admin", GET, "/api/v1/admin/backups", p::NONE, Json, "The backups that there are."),
+    path("admin", POST, "/api/v1/admin/restore", p::NONE, Json, "Brings the samples of a backup or snapshot into the running database."),
     path("admin", POST_PUT, "/api/v1/admin/tsdb/delete_series", p::DELETE, Nothing, "Deletes samples of series."),
     path("admin", POST_PUT, "/api/v1/admin/tsdb/clean_tombstones", p::NONE, Nothing, "Takes what was deleted off the disk."),
     path("admin", POST_PUT, "/api/v1/admin/tsdb/snapshot", p::SNAPSHOT, Json, "Makes a snapshot."),

@@ -143,6 +143,7 @@ impl Diagnosis {
                 names::MANIFEST,
                 names::QUARANTINE,
                 names::SNAPSHOTS,
+                names::BACKUPS,
                 names::RECORDS,
                 names::RECORDS_UNFINISHED,
                 io::LOCK_NAME,

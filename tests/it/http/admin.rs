@@ -1,6 +1,6 @@
-//! What an operator asks for: compactions of a range.
+//! What an operator asks for: compactions of a range, snapshots, backups and what they bring back.
 
-use super::client::{get, post};
+use super::client::{ask, get, post};
 use super::served::Served;
 use narthex::{Db, Options, labels};
 use serde_json::{Value, json};
@@ -66,4 +66,206 @@ fn a_range_is_compacted_and_the_rest_is_not() {
     }
     assert_eq!(get(served.address, COMPACT).status, 405);
     assert_eq!(data(&served, COMPACT, "")["segmentSamples"], json!(40));
+}
+
+/// `data` of a good answer to a GET.
+fn shown(served: &Served, path: &str) -> Value {
+    let answer = get(served.address, path);
+    assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+    let mut json: Value = serde_json::from_str(&answer.body).expect("JSON");
+    json["data"].take()
+}
+
+/// How many series have a sample at this second.
+fn series_at(served: &Served, second: i64) -> Value {
+    let path = format!("/api/v1/query?query=count(up)&time={second}");
+    let answer = shown(served, &path);
+    answer["result"][0]["value"][1]
+        .as_str()
+        .unwrap_or("0")
+        .parse::<u64>()
+        .expect("a number")
+        .into()
+}
+
+fn delete_all(served: &Served) {
+    let answer = ask(served.address, "DELETE", "/api/v1/series?match[]=up", &[], "");
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(series_at(served, 0), json!(0));
+}
+
+const SNAPSHOT: &str = "/api/v1/admin/snapshot";
+const BACKUP: &str = "/api/v1/admin/backup";
+const RESTORE: &str = "/api/v1/admin/restore";
+
+#[test]
+fn a_chain_of_backups_brings_back_what_was_deleted() {
+    let served = Served::over(filled(), "").ready();
+    let full = data(&served, BACKUP, r#"{"name": "full"}"#);
+    assert_eq!(
+        (&full["segmentsCopied"], &full["sound"]),
+        (&json!(4), &json!(true)),
+        "{full}"
+    );
+    let line = r#"{"series_key": "up", "timestamp": 86400, "value": 2, "tags": {"host": "new"}}"#;
+    assert_eq!(post(served.address, "/api/v1/datapoints", line).status, 201);
+    let later = data(&served, BACKUP, r#"{"name": "later", "since": "full"}"#);
+    assert_eq!(
+        (&later["segmentsKnown"], &later["segmentsCopied"], &later["since"]),
+        (&json!(4), &json!(1), &json!("full")),
+        "{later}"
+    );
+    let first_day = data(&served, BACKUP, r#"{"start": 0, "end": "1970-01-02T00:00:00Z"}"#);
+    assert_eq!(first_day["segmentsCopied"], 3, "{first_day}");
+    let listed = shown(&served, "/api/v1/admin/backups");
+    let named = |name: &str| {
+        let all = listed["backups"].as_array().expect("a list");
+        all.iter()
+            .find(|one| one["name"] == name)
+            .cloned()
+            .expect("it is there")
+    };
+    assert_eq!(listed["backups"].as_array().map(Vec::len), Some(3));
+    let later = named("later");
+    assert_eq!(
+        (
+            &later["since"],
+            &later["segments"],
+            &later["segmentsHere"],
+            &later["samples"]
+        ),
+        (&json!("full"), &json!(5), &json!(1), &json!(41)),
+        "{later}"
+    );
+    delete_all(&served);
+    let brought = data(&served, RESTORE, r#"{"backup": "later"}"#);
+    assert_eq!(
+        (&brought["chain"], &brought["samples"], &brought["recordsLeftOut"]),
+        (&json!(["full", "later"]), &json!(41), &json!(0)),
+        "{brought}"
+    );
+    assert_eq!(
+        (series_at(&served, 0), series_at(&served, 86_400)),
+        (json!(10), json!(1))
+    );
+    assert!(served.path("data/backups/later/BACKUP").exists());
+
+    let (status, message) = refusal(&served, BACKUP, r#"{"name": "full"}"#);
+    assert!(
+        status == 409 && message.contains("there is a backup full already"),
+        "{message}"
+    );
+    assert_eq!(
+        refusal(&served, BACKUP, r#"{"name": "x", "since": "nothing"}"#).0,
+        404
+    );
+    assert_eq!(refusal(&served, RESTORE, r#"{"backup": "nothing"}"#).0, 404);
+    remove(&served, "data/backups/full");
+    let (status, message) = refusal(&served, RESTORE, r#"{"backup": "later"}"#);
+    assert!(
+        status == 400 && message.contains("leans on one that is not"),
+        "{message}"
+    );
+    // The folder of the database is as sound as without them.
+    let folder = served.stop();
+    let diagnosis = Db::doctor(&Options::new(folder.path().join("data"))).expect("a diagnosis");
+    assert!(diagnosis.findings.is_empty(), "{:?}", diagnosis.findings);
+}
+
+#[expect(clippy::disallowed_methods, reason = "somebody clears up")]
+fn remove(served: &Served, folder: &str) {
+    std::fs::remove_dir_all(served.path(folder)).expect("it is removed");
+}
+
+#[test]
+fn a_snapshot_brings_back_what_was_in_segments_and_in_memory() {
+    let elsewhere = tempfile::tempdir().expect("a temporary folder");
+    let folder = elsewhere.path().join("copies");
+    let served = Served::over(filled(), &format!("backup_dir = {folder:?}\n")).ready();
+    let line = r#"{"series_key": "up", "timestamp": 86400, "value": 2, "tags": {"host": "new"}}"#;
+    assert_eq!(post(served.address, "/api/v1/datapoints", line).status, 201);
+    let log = r#"{"device": "d", "message": "m"}"#;
+    assert_eq!(post(served.address, "/api/v1/logs", log).status, 201);
+    let made = data(&served, SNAPSHOT, r#"{"name": "before"}"#);
+    assert_eq!(
+        (&made["segmentsLinked"], &made["missing"]),
+        (&json!(4), &json!([])),
+        "{made}"
+    );
+    let name = data(&served, SNAPSHOT, "")["name"].clone();
+    let listed = shown(&served, "/api/v1/admin/snapshots");
+    let names: Vec<&Value> = listed["snapshots"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|one| &one["name"])
+        .collect();
+    assert!(
+        names.len() == 2 && names.contains(&&name) && names.contains(&&json!("before")),
+        "{listed}"
+    );
+    assert!(
+        listed["snapshots"][0]["complete"] == true && listed["snapshots"][0]["bytes"].as_u64() > Some(0),
+        "{listed}"
+    );
+    delete_all(&served);
+    for round in 0..2 {
+        let answer = post(served.address, RESTORE, r#"{"snapshot": "before"}"#);
+        let json: Value = serde_json::from_str(&answer.body).expect("JSON");
+        assert_eq!(json["data"]["samples"], 41, "{round}: {json}");
+        assert!(json["data"]["recordsLeftOut"].as_u64() > Some(0), "{json}");
+        let warning = json["warnings"][0].as_str().expect("a warning");
+        assert!(warning.contains("were not brought"), "{warning}");
+        assert_eq!(
+            (series_at(&served, 0), series_at(&served, 86_400)),
+            (json!(10), json!(1)),
+            "{round}"
+        );
+    }
+    assert_eq!(shown(&served, "/api/v1/admin/backups")["backups"], json!([]));
+    assert_eq!(refusal(&served, RESTORE, r#"{"snapshot": "after"}"#).0, 404);
+    assert!(
+        !served.path("data/snapshots/after").exists(),
+        "asking makes nothing"
+    );
+    assert_eq!(data(&served, BACKUP, r#"{"name": "a"}"#)["since"], Value::Null);
+    assert!(folder.join("backups/a/BACKUP").exists());
+}
+
+#[test]
+fn copies_have_names_and_no_paths() {
+    let served = Served::over(filled(), "").ready();
+    for name in ["", ".", "..", "../x", "a/b", "/etc/x", "a.b", "a\\\\b", "a b"] {
+        for (path, body) in [
+            (SNAPSHOT, format!("{{\"name\": \"{name}\"}}")),
+            (BACKUP, format!("{{\"name\": \"{name}\"}}")),
+            (BACKUP, format!("{{\"since\": \"{name}\"}}")),
+            (RESTORE, format!("{{\"backup\": \"{name}\"}}")),
+            (RESTORE, format!("{{\"snapshot\": \"{name}\"}}")),
+        ] {
+            let (status, message) = refusal(&served, path, &body);
+            assert!(
+                status == 400 && message.contains("is no name"),
+                "{path} {body}: {status} {message}"
+            );
+        }
+    }
+    for (path, body) in [
+        (SNAPSHOT, r#"{"name": 1}"#),
+        (SNAPSHOT, r#"{"path": "x"}"#),
+        (SNAPSHOT, "name=x"),
+        (BACKUP, r#"{"start": 2, "end": 1}"#),
+        (RESTORE, ""),
+        (RESTORE, r#"{"backup": "a", "snapshot": "b"}"#),
+    ] {
+        assert_eq!(refusal(&served, path, body).0, 400, "{path} {body}");
+    }
+    for path in [SNAPSHOT, BACKUP, RESTORE] {
+        assert_eq!(get(served.address, path).status, 405, "{path}");
+    }
+    for folder in ["data/snapshots", "data/backups", "x"] {
+        assert!(!served.path(folder).exists(), "{folder}");
+    }
+    assert_eq!(shown(&served, "/api/v1/admin/snapshots")["snapshots"], json!([]));
+    assert_eq!(shown(&served, "/api/v1/admin/backups")["backups"], json!([]));
 }
