@@ -26,6 +26,7 @@ use crate::engine::cardinality::{CardinalityEstimate, Growth};
 use crate::engine::chunks::ChunkCursor;
 use crate::engine::deletions::DeletionInfo;
 use crate::engine::doctor::{self, Diagnosis};
+use crate::engine::due::Upkeep;
 use crate::engine::error::Error;
 #[cfg(feature = "server")]
 use crate::engine::head_labels::HeadLabels;
@@ -390,6 +391,11 @@ impl Db {
     /// Counts and sizes.
     pub fn stats(&self) -> Result<Stats, Error> {
         self.engine().stats()
+    }
+
+    /// What the database does now, did lately, and will do next. Waits for no work.
+    pub fn upkeep(&self) -> Upkeep {
+        self.engine().upkeep()
     }
 
     /// The segments, in order of their LSNs.

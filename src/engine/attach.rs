@@ -7,6 +7,7 @@
 
 use super::backup_list::{Link, Place, find_file, read_chain};
 use super::error::Error;
+use super::jobs::{JobKind, JobSums};
 use super::manifest::SegmentEntry;
 use super::masks::{self, Masks};
 use super::view::View;
@@ -57,6 +58,15 @@ impl Engine {
     /// Attaches what the last backup of `chain` shows. Flushes, merges and retention wait meanwhile; readers and writers
     /// do not.
     pub(crate) fn attach(&self, chain: &[PathBuf]) -> Result<AttachReport, Error> {
+        let sums = |report: &AttachReport| JobSums {
+            segments: report.segments as u64,
+            samples: Some(report.samples),
+            bytes: Some(report.bytes),
+        };
+        self.as_job(JobKind::Attach, || self.attach_chain(chain), sums)
+    }
+
+    fn attach_chain(&self, chain: &[PathBuf]) -> Result<AttachReport, Error> {
         self.check_writable()?;
         self.check_on_disk("a backup attached to")?;
         let foreign = self.open_foreign(chain)?;

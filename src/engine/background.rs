@@ -7,7 +7,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 /// Longest wait between two looks for work.
-const STEP_INTERVAL: Duration = Duration::from_millis(100);
+pub(super) const STEP_INTERVAL: Duration = Duration::from_millis(100);
 /// Before the first look: after an opening the first answers are waited for, and a checkpoint is not.
 const OPENING_PAUSE: Duration = Duration::from_secs(3);
 /// Between two ticks when the database's policy asks for none; a batch may have asked for one.

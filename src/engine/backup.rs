@@ -7,6 +7,7 @@ use super::backup_list::{BackupList, HeldFile, Place};
 use super::beside::Held;
 use super::error::Error;
 use super::folder::NewFolder;
+use super::jobs::{JobKind, JobSums};
 use super::manifest::{Manifest, SegmentEntry};
 use super::select::bounds;
 use super::{Engine, deletions};
@@ -61,10 +62,28 @@ impl Engine {
         range: impl RangeBounds<i64>,
         since: Option<&Path>,
     ) -> Result<BackupReport, Error> {
+        let sums = |report: &BackupReport| JobSums {
+            segments: report.segments_copied as u64,
+            bytes: Some(report.bytes_copied),
+            ..JobSums::default()
+        };
+        self.as_job(
+            JobKind::Backup,
+            || self.take_backup(target, bounds(&range), since),
+            sums,
+        )
+    }
+
+    fn take_backup(
+        &self,
+        target: &Path,
+        range: Option<(i64, i64)>,
+        since: Option<&Path>,
+    ) -> Result<BackupReport, Error> {
         self.check_writable()?;
         self.check_on_disk("a backup of")?;
         let dir = self.dir();
-        let Some((from, to)) = bounds(&range) else {
+        let Some((from, to)) = range else {
             return Err(Error::InvalidOptions("a backup of an empty time range".into()));
         };
         let fs = &self.options.fs;

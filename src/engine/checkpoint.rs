@@ -1,6 +1,7 @@
 //! Checkpoint: the head in one file, so that a restart replays little.
 
 use super::error::Error;
+use super::jobs::{JobKind, JobSums};
 use super::{Engine, Maintenance, deletions, open};
 use crate::head::checkpoint::Checkpointer;
 use crate::segment::names;
@@ -10,6 +11,19 @@ use std::sync::atomic::Ordering;
 impl Engine {
     /// Writes the head to a checkpoint file, commits it in the manifest and removes the log before it.
     pub(super) fn checkpoint(&self, maintenance: &mut Maintenance) -> Result<(), Error> {
+        let bytes = self.as_job(
+            JobKind::Checkpoint,
+            || self.take_checkpoint(),
+            |bytes| JobSums {
+                bytes: Some(*bytes),
+                ..JobSums::default()
+            },
+        )?;
+        maintenance.checkpoint_bytes = bytes;
+        Ok(())
+    }
+
+    fn take_checkpoint(&self) -> Result<u64, Error> {
         let dir = self.dir();
         self.sync()?;
         let before = self.lock_manifest().checkpoint;
@@ -24,7 +38,7 @@ impl Engine {
         // Log files are numbered ever upward, and no two checkpoints begin with the same.
         let sequence = floor;
         let path = names::checkpoint(dir, sequence);
-        maintenance.checkpoint_bytes = self
+        let bytes = self
             .write_checkpoint(&path, sequence, start_lsn)
             .map_err(|error| self.poisoning(error))?;
         // The slabs were written up to now. The log must be as durable as they are, or its numbers would be given
@@ -46,7 +60,7 @@ impl Engine {
             old
         };
         self.remove_log(dir, floor, old);
-        Ok(())
+        Ok(bytes)
     }
 
     fn write_checkpoint(&self, path: &std::path::Path, sequence: u64, start_lsn: u64) -> Result<u64, Error> {

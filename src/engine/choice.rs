@@ -23,6 +23,15 @@ pub(super) enum Wanted {
 }
 
 impl Engine {
+    /// The segments that would be merged next, and from when on; a merge that is under way is none of them.
+    pub(super) fn next_merge(&self, compaction: &Compaction) -> (Option<Vec<Arc<Segment>>>, i64) {
+        let members = match self.options.compaction {
+            true => self.pick_members(compaction, Wanted::Due),
+            false => None,
+        };
+        (members, compaction.not_before_ms)
+    }
+
     pub(super) fn pick_members(&self, compaction: &Compaction, wanted: Wanted) -> Option<Vec<Arc<Segment>>> {
         let view = self.view.load();
         let find = |sequence: u64| view.segments.iter().find(|one| one.sequence == sequence);

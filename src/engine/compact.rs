@@ -6,6 +6,7 @@
 use super::choice::Wanted;
 use super::deletions;
 use super::error::Error;
+use super::jobs::{JobKind, JobSums, Running};
 use super::manifest::{Manifest, SegmentEntry};
 use super::masks::{self, Masks};
 use super::retention::RuleRanges;
@@ -36,6 +37,8 @@ const FREE_BYTES_MIN: u64 = 16 << 20;
 #[derive(Debug, Default)]
 pub(super) struct Compaction {
     merging: Option<Box<Merging>>,
+    /// The merge under way, as who asks what runs sees it.
+    job: Option<Running>,
     /// Segments that nothing names any more, until no reader holds them.
     retired: Vec<Arc<Segment>>,
     /// Segments that cannot be read whole; they stay as they are.
@@ -78,6 +81,7 @@ impl Engine {
             return Ok(false);
         };
         let sequences: Vec<u64> = members.iter().map(|member| member.sequence).collect();
+        compaction.job = Some(self.begin_job(JobKind::Merge, JobSums::of_segments(&members)));
         match self.begin(dir, members) {
             Ok(merging) => compaction.merging = Some(Box::new(merging)),
             Err(error) => return self.give_up(compaction, &sequences, error),
@@ -112,6 +116,9 @@ impl Engine {
     /// A failed merge changes nothing. One that met unreadable bytes is not tried again before the next opening.
     fn give_up(&self, compaction: &mut Compaction, members: &[u64], error: Error) -> Result<bool, Error> {
         compaction.not_before_ms = self.options.clock.now_ms() + RETRY_MS;
+        if let Some(job) = compaction.job.take() {
+            job.fail(&error);
+        }
         if let Error::Corrupt(_) = error {
             tracing::error!(%error, ?members, "segments are left unmerged: one of them cannot be read");
             compaction.unreadable.extend(members);
@@ -249,6 +256,13 @@ impl Engine {
         self.replace_segments(dir, compaction, &members, new.as_slice())?;
         self.late_conflicts.fetch_add(conflicts, Ordering::Relaxed);
         self.counters.merges.fetch_add(1, Ordering::Relaxed);
+        if let Some(job) = compaction.job.take() {
+            let written: Vec<Arc<Segment>> = new.into_iter().map(|new| new.0).collect();
+            job.end(JobSums {
+                segments: members.len() as u64,
+                ..JobSums::of_segments(&written)
+            });
+        }
         Ok(None)
     }
 
@@ -335,6 +349,15 @@ impl Engine {
 }
 
 impl Compaction {
+    pub(super) fn is_under_way(&self) -> bool {
+        self.merging.is_some()
+    }
+
+    /// Segments whose files wait for their readers.
+    pub(super) fn retired(&self) -> usize {
+        self.retired.len()
+    }
+
     /// What the merge under way takes beside its members, at most in the usual case.
     pub(super) fn scratch_bytes(&self) -> u64 {
         let members = self.merging.iter().flat_map(|merging| &merging.members);
@@ -344,7 +367,13 @@ impl Compaction {
     /// Ends the merge under way if one of these is a member: they go.
     pub(super) fn abandon(&mut self, segments: &[Arc<Segment>]) {
         let goes = |member: &Arc<Segment>| segments.iter().any(|one| Arc::ptr_eq(one, member));
-        self.merging.take_if(|merging| merging.members.iter().any(goes));
+        if self
+            .merging
+            .take_if(|merging| merging.members.iter().any(goes))
+            .is_some()
+        {
+            self.job = None;
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::error::Error;
 use super::frozen_source::{self, FrozenSource, Stretch};
+use super::jobs::{JobKind, JobSums};
 use super::manifest::SegmentEntry;
 use super::view::View;
 use super::{Engine, Maintenance, deletions};
@@ -60,8 +61,9 @@ impl Engine {
         let Some(frozen) = maintenance.frozen.take() else {
             return Ok(());
         };
-        match self.write_frozen(&frozen) {
-            Ok(()) => {
+        let write = || self.write_frozen(&frozen);
+        match self.as_job(JobKind::Flush, write, |sums| *sums) {
+            Ok(_) => {
                 self.head.forget_frozen(frozen);
                 self.head.drop_caches();
                 maintenance.evict_from = Some(0);
@@ -75,7 +77,7 @@ impl Engine {
         }
     }
 
-    fn write_frozen(&self, frozen: &Frozen) -> Result<(), Error> {
+    fn write_frozen(&self, frozen: &Frozen) -> Result<JobSums, Error> {
         let dir = self.dir();
         let series = self.head.collect_frozen(&frozen.generation);
         let mut segments = Vec::new();
@@ -87,7 +89,7 @@ impl Engine {
                 self.discard(&names::summary(dir, segment.sequence));
             }
         }
-        committed
+        committed.map(|()| JobSums::of_segments(&segments))
     }
 
     /// What each deletion hid, as segments that end before the deletion; then everything else. Each lies within one

@@ -20,6 +20,7 @@ mod compact;
 pub(crate) mod counters;
 pub(crate) mod deletions;
 pub(crate) mod doctor;
+pub(crate) mod due;
 pub(crate) mod error;
 mod events;
 mod flush;
@@ -28,6 +29,7 @@ mod frozen_source;
 #[cfg(feature = "server")]
 pub(crate) mod head_labels;
 pub(crate) mod inventory;
+pub(crate) mod jobs;
 pub(crate) mod listing;
 pub(crate) mod manifest;
 mod masks;
@@ -50,6 +52,7 @@ use self::beside::Beside;
 use self::compact::Compaction;
 use self::counters::Counters;
 use self::error::Error;
+use self::jobs::Jobs;
 use self::manifest::Manifest;
 use self::options::{Options, Precision};
 use self::view::View;
@@ -93,6 +96,7 @@ pub(crate) struct Engine {
     /// Ordinary samples that merges found to lose against earlier ones with other bits.
     late_conflicts: AtomicU64,
     counters: Counters,
+    jobs: Arc<Jobs>,
     /// The latest time by which the age of a deletion was judged.
     latest_ms: AtomicI64,
     /// Wakes the background thread.

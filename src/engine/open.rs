@@ -4,6 +4,7 @@ use super::background::Kick;
 use super::counters::Counters;
 use super::error::Error;
 use super::folder::{lock_folder, secure_folder};
+use super::jobs::Jobs;
 use super::manifest::{Manifest, SegmentEntry};
 use super::options::Options;
 use super::progress::OpenProgress;
@@ -161,6 +162,7 @@ impl Engine {
             late_conflicts: AtomicU64::new(0),
             patterns: CompiledPatterns::default(),
             counters: Counters::default(),
+            jobs: Jobs::new(&options.clock),
             latest_ms: AtomicI64::new(i64::MIN),
             precision: manifest.precision,
             options,

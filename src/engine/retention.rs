@@ -8,6 +8,7 @@ use super::compact::{self, Compaction};
 use super::deletions::Tombstone;
 use super::error::Error;
 use super::events;
+use super::jobs::{JobKind, JobSums};
 use super::manifest::SegmentEntry;
 use super::{Engine, Maintenance};
 use crate::base::hash;
@@ -75,11 +76,25 @@ impl Engine {
         }
         tracing::info!(segments = old.len(), "retention drops segments");
         maintenance.compaction.abandon(&old);
-        self.replace_segments(dir, &mut maintenance.compaction, &old, &[])?;
+        let compaction = &mut maintenance.compaction;
+        let replace = || self.replace_segments(dir, compaction, &old, &[]);
+        self.as_job(JobKind::Retention, replace, |()| JobSums::of_segments(&old))?;
         // What they alone said of metrics is known no more, and is written when it is said again.
         let left = events::metadata_in(&self.view.load().segments);
         self.head.relearn_metadata(left);
         Ok(true)
+    }
+
+    /// When the age of a segment makes it go next, in the unit of timestamps.
+    pub(super) fn next_drop(&self) -> Option<i64> {
+        let retention = self.precision.units(self.options.retention?);
+        let oldest = self
+            .lock_manifest()
+            .segments
+            .iter()
+            .map(|entry| entry.time_max)
+            .min()?;
+        Some(oldest.saturating_add(retention).saturating_add(1))
     }
 
     /// Sequence numbers of the segments to drop.

@@ -7,6 +7,7 @@
 use super::beside::Held;
 use super::error::Error;
 use super::folder::{NewFolder, fresh_id};
+use super::jobs::{JobKind, JobSums};
 use super::manifest::Manifest;
 use super::{Engine, open};
 use crate::head::writer::LogEnd;
@@ -53,6 +54,15 @@ enum Taken {
 impl Engine {
     /// Writes a snapshot of this moment to `target`. It is durable when this returns.
     pub(crate) fn snapshot(&self, target: &Path) -> Result<SnapshotReport, Error> {
+        let sums = |report: &SnapshotReport| JobSums {
+            segments: (report.segments_linked + report.segments_copied) as u64,
+            bytes: Some(report.bytes_copied),
+            ..JobSums::default()
+        };
+        self.as_job(JobKind::Snapshot, || self.take_snapshot(target), sums)
+    }
+
+    fn take_snapshot(&self, target: &Path) -> Result<SnapshotReport, Error> {
         self.check_writable()?;
         self.check_on_disk("a snapshot of")?;
         let dir = self.dir();

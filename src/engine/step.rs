@@ -2,6 +2,7 @@
 
 use super::choice::Wanted;
 use super::error::Error;
+use super::jobs::JobKind;
 use super::{Engine, Maintenance};
 use crate::head::report::Durability;
 use std::sync::atomic::Ordering;
@@ -31,7 +32,15 @@ impl Engine {
         if self.step_samples()? {
             return Ok(true);
         }
-        self.beside.get().map_or(Ok(false), |beside| beside.step())
+        let Some(beside) = self.beside.get() else {
+            return Ok(false);
+        };
+        let begun_ms = self.options.clock.now_ms();
+        let is_any = beside.step()?;
+        if is_any {
+            self.note_job(JobKind::RecordRetention, begun_ms);
+        }
+        Ok(is_any)
     }
 
     fn step_samples(&self) -> Result<bool, Error> {
@@ -148,8 +157,7 @@ impl Engine {
         if *known != generation || now_ms < *since_ms {
             (*known, *since_ms) = (generation, now_ms);
         }
-        let span_ms = i64::try_from(self.options.segment_span.as_millis()).unwrap_or(i64::MAX);
-        now_ms.saturating_sub(*since_ms) >= span_ms.saturating_mul(SMALL_HEAD_SPANS)
+        now_ms.saturating_sub(*since_ms) >= self.small_head_ms()
     }
 
     fn evict(&self, maintenance: &mut Maintenance) -> bool {
@@ -187,13 +195,26 @@ impl Engine {
     }
 
     fn is_checkpoint_due(&self, maintenance: &Maintenance) -> bool {
-        if self.is_in_memory() {
-            return false;
-        }
-        let least = self
-            .options
-            .checkpoint_bytes_min
-            .max(maintenance.checkpoint_bytes / CHECKPOINT_PER_LOG);
-        self.log_bytes.load(Ordering::Relaxed) >= least
+        !self.is_in_memory() && self.log_bytes.load(Ordering::Relaxed) >= self.checkpoint_from(maintenance)
+    }
+
+    /// Bytes of log that make a checkpoint due.
+    pub(super) fn checkpoint_from(&self, maintenance: &Maintenance) -> u64 {
+        let least = self.options.checkpoint_bytes_min;
+        least.max(maintenance.checkpoint_bytes / CHECKPOINT_PER_LOG)
+    }
+
+    /// When the head is written at the latest, in milliseconds since 1970, unless it is empty.
+    pub(super) fn flush_at_latest_ms(&self, maintenance: &Maintenance) -> Option<i64> {
+        let live = self.view.load().generations.last().cloned()?;
+        let (known, since_ms) = maintenance.live_since;
+        live.bounds().filter(|_| known == live.number)?;
+        Some(since_ms.saturating_add(self.small_head_ms()))
+    }
+
+    /// How long a head may be there by the clock.
+    fn small_head_ms(&self) -> i64 {
+        let span_ms = i64::try_from(self.options.segment_span.as_millis()).unwrap_or(i64::MAX);
+        span_ms.saturating_mul(SMALL_HEAD_SPANS)
     }
 }

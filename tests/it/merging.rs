@@ -3,7 +3,7 @@
 
 use crate::play::{self, Contents, DIR, read_all, series, small_options};
 use narthex::testing::{Call, CrashMode, Fault, Record, SimFs};
-use narthex::{Db, Error, Exemplar, Fs, ManualClock, Metadata, MetricType, Options, labels};
+use narthex::{Db, Error, Exemplar, Fs, JobKind, ManualClock, Metadata, MetricType, Options, labels};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -162,6 +162,48 @@ fn a_range_merges_what_reaches_into_it() {
     db.compact_range(..).expect("a merge");
     assert_eq!(starts(&db), [0]);
     assert_eq!(read_all(&db), shown);
+}
+
+/// Steps until there is nothing to do.
+fn settle(db: &Db) {
+    while db.step().expect("step") {}
+}
+
+#[test]
+fn jobs_that_step_does_are_told() {
+    let (fs, clock) = (SimFs::new(), Arc::new(ManualClock::new(0)));
+    let db = Db::open(small_options(&fs, &clock).retention(RETENTION)).expect("open");
+    let write = |minute: i64| {
+        let mut batch = db.batch();
+        (0..6).for_each(|number| batch.push(&series(number), minute * MINUTE_MS, 1.0));
+        batch.commit().expect("commit");
+        db.flush().expect("flush");
+    };
+    (0..3).for_each(write);
+    settle(&db);
+    clock.set(600 * MINUTE_MS);
+    write(600);
+    settle(&db);
+    let upkeep = db.upkeep();
+    let told: Vec<_> = upkeep
+        .ended
+        .iter()
+        .map(|job| (job.kind, job.sums.segments, job.sums.samples))
+        .collect();
+    let flush = (JobKind::Flush, 1, Some(6));
+    assert_eq!(
+        told,
+        [
+            (JobKind::Retention, 1, Some(18)),
+            flush,
+            (JobKind::Merge, 3, Some(18)),
+            flush,
+            flush,
+            flush
+        ]
+    );
+    assert!(upkeep.running.is_empty() && !upkeep.due.is_busy);
+    assert_eq!(upkeep.due.retention_at, Some(660 * MINUTE_MS + 1));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod body;
 mod copies;
+mod jobs;
 
 use self::body::Fields;
 use super::error::ApiError;
@@ -15,7 +16,7 @@ use crate::engine::error::Error;
 use axum::Extension;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use axum::routing::post;
+use axum::routing::{get, post};
 use serde_json::json;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub(super) fn routes() -> Vec<Route> {
         route("/-/quit", ADMIN, Of::All, post(quit).put(quit)),
         route("/api/v1/admin/flush", ADMIN, Of::Tenant, post(flush)),
         route("/api/v1/admin/compact", ADMIN, Of::Tenant, post(compact)),
+        route("/api/v1/admin/jobs", ADMIN, Of::Tenant, get(jobs::jobs)),
     ];
     all.extend(copies::routes());
     all

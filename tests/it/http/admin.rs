@@ -1,4 +1,4 @@
-//! What an operator asks for: compactions of a range, snapshots, backups and what they bring back.
+//! What an operator asks for: compactions of a range, snapshots, backups and what they bring back, and jobs.
 
 use super::client::{ask, get, post};
 use super::served::Served;
@@ -268,4 +268,70 @@ fn copies_have_names_and_no_paths() {
     }
     assert_eq!(shown(&served, "/api/v1/admin/snapshots")["snapshots"], json!([]));
     assert_eq!(shown(&served, "/api/v1/admin/backups")["backups"], json!([]));
+}
+
+/// The kinds of the jobs that ended, the latest first.
+fn kinds(jobs: &Value) -> Vec<&str> {
+    let ended = jobs["ended"].as_array().expect("a list");
+    ended
+        .iter()
+        .map(|job| job["kind"].as_str().expect("a text"))
+        .collect()
+}
+
+const JOBS: &str = "/api/v1/admin/jobs";
+
+#[test]
+fn jobs_are_listed_with_what_is_due() {
+    let served = Served::over(filled(), "retention = \"100y\"\n").ready();
+    assert_eq!(shown(&served, JOBS)["ended"], json!([]));
+    data(&served, COMPACT, r#"{"force": true}"#);
+    data(&served, BACKUP, r#"{"name": "full"}"#);
+    data(&served, SNAPSHOT, r#"{"name": "one"}"#);
+    data(&served, RESTORE, r#"{"backup": "full"}"#);
+    assert_eq!(refusal(&served, BACKUP, r#"{"name": "full"}"#).0, 409);
+    let jobs = shown(&served, JOBS);
+    let mut seen = kinds(&jobs);
+    seen.retain(|kind| *kind != "flush" && *kind != "checkpoint");
+    // The two days are too far apart for one segment.
+    assert_eq!(
+        seen,
+        ["backup", "restore", "snapshot", "backup", "merge", "merge"],
+        "{jobs}"
+    );
+    let ended = |kind: &str| {
+        let all = jobs["ended"].as_array().expect("a list");
+        all.iter().rfind(|job| job["kind"] == kind).expect("it is there")
+    };
+    assert_eq!(
+        (&ended("merge")["segments"], &ended("merge")["samples"]),
+        (&json!(2), &json!(20))
+    );
+    let backup = ended("backup");
+    assert!(
+        backup["bytes"].as_u64() > Some(0) && backup["tookSeconds"].is_number(),
+        "{backup}"
+    );
+    assert_eq!(
+        (&backup["result"], &backup["error"]),
+        (&json!("done"), &Value::Null)
+    );
+    assert_eq!(jobs["ended"][0]["result"], "failed");
+    assert!(
+        jobs["ended"][0]["error"]
+            .as_str()
+            .is_some_and(|error| error.contains("is not empty"))
+    );
+    assert_eq!(jobs["running"], json!([]));
+    let due = &jobs["due"];
+    assert!(due["looksEverySeconds"].as_f64() > Some(0.0), "{due}");
+    let retention = &due["retention"];
+    assert!(
+        retention["at"]
+            .as_str()
+            .is_some_and(|at| at.starts_with("2069-12-07T")),
+        "{due}"
+    );
+    assert!(retention["inSeconds"].as_f64() > Some(0.0), "{due}");
+    assert_eq!(post(served.address, JOBS, "").status, 405);
 }

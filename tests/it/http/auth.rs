@@ -46,6 +46,7 @@ fn all_of_an_operator_needs_that_scope() {
     let served = Served::new(&credentials()).ready();
     for route in [
         ("POST", "/api/v1/admin/compact"),
+        ("GET", "/api/v1/admin/jobs"),
         ("POST", "/api/v1/admin/snapshot"),
         ("GET", "/api/v1/admin/snapshots"),
         ("POST", "/api/v1/admin/backup"),
