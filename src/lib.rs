@@ -70,6 +70,7 @@ pub use engine::listing::{ListOptions, Listing, SeriesCount};
 pub use engine::options::{Options, Precision};
 pub use engine::progress::OpenProgress;
 pub use engine::restore::RestoreReport;
+pub use engine::retention::RetentionReport;
 pub use engine::select::{Series, SeriesCursor, SeriesSamples, Warning};
 pub use engine::snapshot::SnapshotReport;
 pub use engine::stats::{Cardinality, CardinalityReport, Stats};

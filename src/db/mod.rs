@@ -34,6 +34,7 @@ use crate::engine::inventory::SegmentInfo;
 use crate::engine::listing::{ListEnd, ListOptions, Listed, Listing, SeriesCount};
 use crate::engine::options::{Options, Precision};
 use crate::engine::restore::{self, RestoreReport};
+use crate::engine::retention::RetentionReport;
 use crate::engine::select::SeriesCursor;
 use crate::engine::snapshot::SnapshotReport;
 use crate::engine::stats::{CardinalityReport, Stats};
@@ -396,6 +397,11 @@ impl Db {
     /// What the database does now, did lately, and will do next. Waits for no work.
     pub fn upkeep(&self) -> Upkeep {
         self.engine().upkeep()
+    }
+
+    /// What retention keeps of the samples, and what it drops next.
+    pub fn retention(&self) -> Result<RetentionReport, Error> {
+        self.engine().retention_report()
     }
 
     /// The segments, in order of their LSNs.

@@ -39,7 +39,7 @@ pub(crate) mod options;
 mod pick;
 pub(crate) mod progress;
 pub(crate) mod restore;
-mod retention;
+pub(crate) mod retention;
 pub(crate) mod select;
 pub(crate) mod snapshot;
 pub(crate) mod stats;

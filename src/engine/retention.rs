@@ -4,7 +4,7 @@
 //! Age is counted from the clock, but never from further ahead than the newest sample plus a bound: a clock that leaps
 //! forward drops nothing until samples confirm it.
 
-use super::compact::{self, Compaction};
+use super::compact;
 use super::deletions::Tombstone;
 use super::error::Error;
 use super::events;
@@ -20,6 +20,7 @@ use roaring::RoaringBitmap;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a sample in memory will take on disk, at most in the usual case.
 const BYTES_PER_SAMPLE: u64 = 2;
@@ -60,11 +61,74 @@ impl RuleRanges {
     }
 }
 
+/// What retention keeps of the samples, and what it drops next. Times are in the unit of timestamps.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RetentionReport {
+    /// How long samples are kept.
+    pub retention: Option<Duration>,
+    /// Bytes beyond which the oldest segments go.
+    pub retention_bytes: Option<u64>,
+    /// Rules for some series, which have a shorter time.
+    pub rules: usize,
+    /// Bytes as they count for `retention_bytes`: log, checkpoint, segments, what memory will take, scratch space of a merge.
+    pub bytes_in_use: u64,
+    /// Smallest and largest timestamp of samples.
+    pub bounds: Option<(i64, i64)>,
+    /// When the age of a segment makes it go next.
+    pub next_drop: Option<i64>,
+    /// Segments that are due to go at this moment.
+    pub due_segments: usize,
+    /// Their bytes.
+    pub due_bytes: u64,
+    /// How long logs are kept.
+    pub log_retention: Option<Duration>,
+    /// How long events are kept.
+    pub event_retention: Option<Duration>,
+}
+
 impl Engine {
+    /// What is kept for how long. Waits for no work: the scratch space of a merge does not count while a step has it.
+    pub(crate) fn retention_report(&self) -> Result<RetentionReport, Error> {
+        let scratch_bytes = self
+            .maintenance
+            .try_lock()
+            .map_or(0, |held| held.compaction.scratch_bytes());
+        let bytes_in_use = self.bytes_in_use(self.dir(), scratch_bytes)?;
+        let due = self.due_of(bytes_in_use);
+        let manifest = self.lock_manifest();
+        let due = manifest
+            .segments
+            .iter()
+            .filter(|entry| due.contains(&entry.sequence));
+        let due: Vec<u64> = due.map(|entry| entry.bytes).collect();
+        drop(manifest);
+        let stats = self.stats()?;
+        let bounds = [stats.head_bounds, stats.segment_bounds];
+        let first = bounds.iter().flatten().map(|bounds| bounds.0).min();
+        let last = bounds.iter().flatten().map(|bounds| bounds.1).max();
+        Ok(RetentionReport {
+            retention: self.options.retention,
+            retention_bytes: self.options.retention_bytes,
+            rules: self.retention_rules.len(),
+            bytes_in_use,
+            bounds: first.zip(last),
+            next_drop: self.next_drop(),
+            due_segments: due.len(),
+            due_bytes: due.iter().sum(),
+            log_retention: self.options.log_retention,
+            event_retention: self.options.event_retention,
+        })
+    }
+
     /// Drops the segments that retention is due for. Returns whether there were any.
     pub(super) fn retain(&self, maintenance: &mut Maintenance) -> Result<bool, Error> {
         let dir = self.dir();
-        let due = self.due(dir, &maintenance.compaction)?;
+        let bytes = match self.options.retention_bytes {
+            Some(_) => self.bytes_in_use(dir, maintenance.compaction.scratch_bytes())?,
+            None => 0,
+        };
+        let due = self.due_of(bytes);
         if due.is_empty() {
             return Ok(false);
         }
@@ -97,8 +161,8 @@ impl Engine {
         Some(oldest.saturating_add(retention).saturating_add(1))
     }
 
-    /// Sequence numbers of the segments to drop.
-    fn due(&self, dir: &Path, compaction: &Compaction) -> Result<Vec<u64>, Error> {
+    /// Sequence numbers of the segments to drop, when so many bytes are in use.
+    fn due_of(&self, mut bytes: u64) -> Vec<u64> {
         let mut segments: Vec<SegmentEntry> = self.lock_manifest().segments.clone();
         segments.sort_by_key(|entry| entry.time_max);
         let mut due = Vec::new();
@@ -112,7 +176,6 @@ impl Engine {
             );
         }
         if let Some(bytes_max) = self.options.retention_bytes {
-            let mut bytes = self.bytes_in_use(dir, compaction)?;
             for entry in &segments {
                 if bytes <= bytes_max {
                     break;
@@ -121,16 +184,21 @@ impl Engine {
                 due.push(entry.sequence);
             }
         }
-        Ok(due)
+        due
     }
 
     /// Log, checkpoint, segments, what the head will take, and scratch space. Files that only a reader still holds are
     /// not counted: to drop more would not bring them back.
-    fn bytes_in_use(&self, dir: &Path, compaction: &Compaction) -> Result<u64, Error> {
+    fn bytes_in_use(&self, dir: &Path, scratch_bytes: u64) -> Result<u64, Error> {
         let fs = &self.options.fs;
-        let mut bytes = compaction.scratch_bytes();
+        // Who only asks does not keep a file from going meanwhile.
+        let length = |path: &Path| match fs.file_len(path) {
+            Err(error) if error.is_not_found() => Ok(0),
+            other => other,
+        };
+        let mut bytes = scratch_bytes;
         for (_, path) in wal::list_files(&**fs, dir)? {
-            bytes += fs.file_len(&path)?;
+            bytes += length(&path)?;
         }
         let (checkpoint, segments) = {
             let manifest = self.lock_manifest();
@@ -138,7 +206,7 @@ impl Engine {
             (manifest.checkpoint, segments)
         };
         if checkpoint != 0 {
-            bytes += fs.file_len(&names::checkpoint(dir, checkpoint))?;
+            bytes += length(&names::checkpoint(dir, checkpoint))?;
         }
         let head = self
             .view

@@ -204,6 +204,11 @@ fn jobs_that_step_does_are_told() {
     );
     assert!(upkeep.running.is_empty() && !upkeep.due.is_busy);
     assert_eq!(upkeep.due.retention_at, Some(660 * MINUTE_MS + 1));
+    let report = db.retention().expect("a report");
+    assert_eq!(
+        (report.next_drop, report.bounds),
+        (upkeep.due.retention_at, Some((600 * MINUTE_MS, 600 * MINUTE_MS)))
+    );
 }
 
 #[test]

@@ -58,7 +58,7 @@ fn seconds(ms: u64) -> f64 {
 }
 
 /// A moment that lies ahead, and how far; one that is over is due at once.
-fn ahead(at_ms: Option<i64>, now_ms: i64) -> Value {
+pub(super) fn ahead(at_ms: Option<i64>, now_ms: i64) -> Value {
     let Some(at_ms) = at_ms else {
         return Value::Null;
     };

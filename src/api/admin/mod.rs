@@ -2,6 +2,7 @@
 
 mod body;
 mod copies;
+mod figures;
 mod jobs;
 
 use self::body::Fields;
@@ -28,6 +29,18 @@ pub(super) fn routes() -> Vec<Route> {
         route("/-/quit", ADMIN, Of::All, post(quit).put(quit)),
         route("/api/v1/admin/flush", ADMIN, Of::Tenant, post(flush)),
         route("/api/v1/admin/compact", ADMIN, Of::Tenant, post(compact)),
+        route(
+            "/api/v1/admin/compression",
+            ADMIN,
+            Of::Tenant,
+            get(figures::compression),
+        ),
+        route(
+            "/api/v1/admin/retention",
+            ADMIN,
+            Of::Tenant,
+            get(figures::retention),
+        ),
         route("/api/v1/admin/jobs", ADMIN, Of::Tenant, get(jobs::jobs)),
     ];
     all.extend(copies::routes());

@@ -15,7 +15,7 @@ mod query;
 pub(super) mod refusal;
 pub(super) mod select;
 mod series;
-mod stats;
+pub(super) mod stats;
 mod text;
 pub(super) mod unit;
 pub(super) mod write;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// Metrics that are named, those with most series first.
 const METRICS_SHOWN: usize = 50;
 /// What a point takes without any compression: a time and a value.
-const PLAIN_POINT_BYTES: f64 = 16.0;
+pub(in crate::api) const PLAIN_POINT_BYTES: u64 = 16;
 
 /// `GET /health`, answered from the first moment on.
 pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
@@ -34,6 +34,12 @@ pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
 
 fn uptime_s(app: &App) -> i64 {
     (SystemClock.now_ms() - app.times.started_ms).max(0) / 1000
+}
+
+/// How many times larger points would be without any compression; 0 without any.
+pub(in crate::api) fn ratio(points: u64, bytes: u64) -> f64 {
+    let ratio = (points * PLAIN_POINT_BYTES) as f64 / bytes.max(1) as f64;
+    (ratio * 100.0).round() / 100.0
 }
 
 /// `GET /stats`.
@@ -55,7 +61,6 @@ pub(super) async fn stats(
         let bounds = [stats.head_bounds, stats.segment_bounds];
         let first = bounds.iter().flatten().map(|bounds| bounds.0).min();
         let last = bounds.iter().flatten().map(|bounds| bounds.1).max();
-        let ratio = stats.segment_samples as f64 * PLAIN_POINT_BYTES / stats.segment_bytes.max(1) as f64;
         Ok(json!({
             "series": series,
             "points": stats.segment_samples + stats.head_samples,
@@ -67,7 +72,7 @@ pub(super) async fn stats(
             "segment_bytes": stats.segment_bytes,
             "wal_bytes": stats.wal_bytes,
             "disk_bytes": stats.disk_bytes(),
-            "compression_ratio": (ratio * 100.0).round() / 100.0,
+            "compression_ratio": ratio(stats.segment_samples, stats.segment_bytes),
             "first_timestamp": first,
             "last_timestamp": last,
             "precision": "ms",

@@ -137,6 +137,8 @@ const ADMIN: &[Path] = &[
     path("admin", POST, "/api/v1/admin/flush", p::NONE, Json, "Writes what is in memory to segments."),
     path("admin", POST, "/api/v1/admin/compact", p::NONE, Json, "Merges segments: those that are due, all, or those that reach into a range of time."),
     path("admin", GET, "/api/v1/admin/jobs", p::NONE, Json, "What the database does, did lately and will do next."),
+    path("admin", GET, "/api/v1/admin/compression", p::NONE, Json, "How small the data is."),
+    path("admin", GET, "/api/v1/admin/retention", p::NONE, Json, "How long the data stays, and what goes next."),
     path("admin", POST, "/api/v1/admin/snapshot", p::NONE, Json, "Makes a snapshot."),
     path("admin", GET, "/api/v1/admin/snapshots", p::NONE, Json, "The snapshots that there are."),
     path("admin", POST, "/api/v1/admin/backup", p::NONE, Json, "Makes a backup, full or since an earlier one."),

@@ -1,4 +1,4 @@
-//! What an operator asks for: compactions of a range, snapshots, backups and what they bring back, and jobs.
+//! What an operator asks for: compactions of a range, snapshots, backups and what they bring back, jobs and figures.
 
 use super::client::{ask, get, post};
 use super::served::Served;
@@ -334,4 +334,101 @@ fn jobs_are_listed_with_what_is_due() {
     );
     assert!(retention["inSeconds"].as_f64() > Some(0.0), "{due}");
     assert_eq!(post(served.address, JOBS, "").status, 405);
+}
+
+#[test]
+fn figures_are_those_of_segments_and_settings() {
+    let settings = "retention = \"100y\"\nretention_bytes = \"10GiB\"\nlog_retention = \"30d\"\n";
+    let served = Served::over(filled(), settings).ready();
+    let compression = shown(&served, "/api/v1/admin/compression");
+    let total = &compression["total"];
+    assert_eq!(
+        (&total["samples"], &total["segments"], &total["plainBytes"]),
+        (&json!(40), &json!(4), &json!(640))
+    );
+    assert_eq!(
+        (
+            &compression["levels"][0]["level"],
+            &compression["levels"][0]["samples"]
+        ),
+        (&json!(0), &json!(40))
+    );
+    let parts = compression["parts"].as_object().expect("an object");
+    let parts: u64 = parts.values().filter_map(Value::as_u64).sum();
+    assert_eq!(total["bytes"], json!(parts), "parts add up");
+    data(&served, COMPACT, r#"{"force": true}"#);
+    let compression = shown(&served, "/api/v1/admin/compression");
+    assert_eq!(compression["levels"].as_array().map(Vec::len), Some(1));
+    assert_eq!(compression["levels"][0]["level"], 1);
+    assert!(
+        compression["total"]["ratio"].as_f64() > Some(0.0),
+        "{compression}"
+    );
+
+    let retention = shown(&served, "/api/v1/admin/retention");
+    let samples = &retention["samples"];
+    assert_eq!(
+        (
+            &samples["retentionSeconds"],
+            &samples["retentionBytes"],
+            &samples["oldest"],
+            &samples["newest"]
+        ),
+        (
+            &json!(3_153_600_000.0),
+            &json!(10_737_418_240_u64),
+            &json!("1970-01-01T00:00:00.000Z"),
+            &json!("1970-02-10T00:00:01.000Z")
+        ),
+        "{samples}"
+    );
+    // The newest sample of the segment of the first day counts.
+    assert_eq!(
+        samples["nextDeletion"]["at"], "2069-12-07T00:00:01.001Z",
+        "{samples}"
+    );
+    assert_eq!(samples["dueNow"], json!({"segments": 0, "bytes": 0}));
+    assert!(
+        samples["bytesInUse"].as_u64() > total["bytes"].as_u64(),
+        "{samples}"
+    );
+    assert_eq!(
+        retention["logs"],
+        json!({"retentionSeconds": 2_592_000.0, "oldest": null, "nextDeletion": null})
+    );
+    assert_eq!(retention["events"]["retentionSeconds"], Value::Null);
+    let now_s = std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_secs();
+    let log = format!(
+        "{{\"device\": \"d\", \"message\": \"m\", \"timestamp\": {}}}",
+        now_s - 86_400
+    );
+    assert_eq!(post(served.address, "/api/v1/logs", &log).status, 201);
+    let logs = shown(&served, "/api/v1/admin/retention")["logs"].clone();
+    let wait_s = logs["nextDeletion"]["inSeconds"].as_f64().expect("a number");
+    assert!((28.0..=29.0).contains(&(wait_s / 86_400.0)), "{logs}");
+    for path in ["/api/v1/admin/compression", "/api/v1/admin/retention"] {
+        assert_eq!(post(served.address, path, "").status, 405, "{path}");
+    }
+}
+
+#[test]
+fn an_empty_database_has_figures_as_well() {
+    let served = Served::new("").ready();
+    let compression = shown(&served, "/api/v1/admin/compression");
+    assert_eq!(
+        (&compression["total"]["ratio"], &compression["levels"]),
+        (&Value::Null, &json!([]))
+    );
+    let samples = shown(&served, "/api/v1/admin/retention")["samples"].clone();
+    assert_eq!(
+        (&samples["oldest"], &samples["nextDeletion"]),
+        (&Value::Null, &Value::Null),
+        "{samples}"
+    );
+    let due = shown(&served, JOBS)["due"].clone();
+    assert_eq!(
+        (&due["retention"], &due["merge"]),
+        (&Value::Null, &Value::Null),
+        "{due}"
+    );
 }

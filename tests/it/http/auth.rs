@@ -47,6 +47,8 @@ fn all_of_an_operator_needs_that_scope() {
     for route in [
         ("POST", "/api/v1/admin/compact"),
         ("GET", "/api/v1/admin/jobs"),
+        ("GET", "/api/v1/admin/compression"),
+        ("GET", "/api/v1/admin/retention"),
         ("POST", "/api/v1/admin/snapshot"),
         ("GET", "/api/v1/admin/snapshots"),
         ("POST", "/api/v1/admin/backup"),
