@@ -55,6 +55,7 @@ pub struct Config {
     pub(crate) head_bytes: u64,
     /// Samples in memory that make a flush due; 0 = none.
     pub(crate) flush_samples: u64,
+    pub(crate) compaction_interval: Duration,
     pub(crate) external_labels: Labels,
     pub(crate) log: String,
     pub(crate) is_log_json: bool,

@@ -452,6 +452,7 @@ fn read_all(effective: &Effective, faults: &mut Vec<String>) -> Option<Config> {
         future_limit: nonzero(reader.duration("future_limit")),
         head_bytes: reader.buffer("head_bytes") as u64,
         flush_samples: reader.number("flush_samples"),
+        compaction_interval: reader.duration("compaction_interval"),
         external_labels: reader.labels("external_labels"),
         log: reader.log_filter(),
         is_log_json: reader.word("log_format") == "json",

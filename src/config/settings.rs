@@ -113,6 +113,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("head_bytes", Kind::Size, "4GiB", "Memory for recent samples; beyond it they are written to a segment early."),
     setting("flush_samples", Kind::Number, "0", "Samples in memory at which they are written to a segment, however few hours they span; 0 leaves it to time and memory. It counts as 262,144 at least, and as 16 for each series in memory, since smaller segments cost more than they hold.")
         .alias("MEMTABLE_THRESHOLD"),
+    setting("compaction_interval", Kind::Duration, "0", "How often it is looked for segments that are due to be merged; the first look after each flush comes at once, and what is found is merged without a pause. 0 looks whenever there is nothing else to do, which costs little; `5m` keeps the disk quiet in between."),
     setting("enable_feature", Kind::Text, "", "Features of Prometheus' name, separated by commas, that change what queries answer: promql-delayed-name-removal, use-start-timestamps, type-and-unit-labels and promql-per-step-stats. Names of other features are accepted and warned about.").reloads(),
     setting("external_labels", Kind::Map, "", "Labels that hold for every series, as Prometheus' external_labels: remote read adds them to what it returns."),
     setting("log", Kind::Text, "info", "What is logged to stderr: error, warn, info, debug or trace, also by module as in `info,narthex::engine=debug`.")

@@ -230,6 +230,7 @@ impl Config {
             .durability(self.durability)
             .future_limit(self.future_limit)
             .head_bytes_max(own.head_bytes.unwrap_or(self.head_bytes))
+            .compaction_interval(self.compaction_interval)
             .external_labels(self.external_labels.clone());
         if self.flush_samples > 0 {
             options = options.flush_samples_max(self.flush_samples);
@@ -370,7 +371,10 @@ mod tests {
             );
             crate::io::write_file(&(Arc::new(crate::io::DiskFs) as _), &path, text.as_bytes()).unwrap();
             let sources = super::super::Sources {
-                environment: vec![("MEMTABLE_THRESHOLD".to_owned(), "300000".to_owned())],
+                environment: vec![
+                    ("MEMTABLE_THRESHOLD".to_owned(), "300000".to_owned()),
+                    ("NARTHEX_COMPACTION_INTERVAL".to_owned(), "5m".to_owned()),
+                ],
                 ..super::super::Sources::file(&path)
             };
             sources.resolve().unwrap()
@@ -392,6 +396,7 @@ mod tests {
             );
             assert_eq!(config.samples_per_second_of(&name), rate, "{name}");
             assert_eq!(options.flush_samples_max, Some(300_000));
+            assert_eq!(options.compaction_interval, Duration::from_secs(300));
         }
     }
 

@@ -322,6 +322,12 @@ impl Db {
         self.engine().compact_range(range)
     }
 
+    /// Looks for merges with the next step, however short ago that was done.
+    #[cfg(feature = "server")]
+    pub(crate) fn look_for_merges(&self) {
+        self.engine().look_for_merges();
+    }
+
     /// Does at most one piece of background work, and says whether there was any. For databases opened without
     /// background threads.
     pub fn step(&self) -> Result<bool, Error> {

@@ -88,6 +88,7 @@ impl Engine {
         };
         if !written.is_empty() {
             self.replace_segments(self.dir(), &mut maintenance.compaction, &[], &written)?;
+            maintenance.compaction.look_again();
             self.head
                 .relearn_metadata(events::metadata_in(&self.view.load().segments));
         }

@@ -1,11 +1,12 @@
-//! Which merge comes next: what `pick` is told of the database.
+//! Which merge comes next and when: what `pick` is told of the database, and how often it is asked.
 
 use super::compact::{Compaction, newest};
 use super::deletions::Tombstone;
+use super::error::Error;
 use super::manifest::SegmentEntry;
 use super::pick::{self, Barrier, PickOptions};
 use super::view::View;
-use super::Engine;
+use super::{Engine, Maintenance};
 use crate::segment::reader::Segment;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,6 +24,37 @@ pub(super) enum Wanted {
 }
 
 impl Engine {
+    /// Does one piece of the merges that are due, if it is time to look for them.
+    pub(super) fn compact_if_due(&self, maintenance: &mut Maintenance) -> Result<bool, Error> {
+        let now_ms = self.options.clock.now_ms();
+        let compaction = &maintenance.compaction;
+        let next_ms = self.next_look_ms(compaction);
+        // A clock that goes back keeps no look waiting.
+        let is_early = |looked_ms: i64| (looked_ms..next_ms.unwrap_or(looked_ms)).contains(&now_ms);
+        if !compaction.is_under_way() && compaction.looked_ms.is_some_and(is_early) {
+            return Ok(false);
+        }
+        let is_any = self.compact(maintenance, Wanted::Due)?;
+        if !is_any {
+            maintenance.compaction.looked_ms = Some(now_ms);
+        }
+        Ok(is_any)
+    }
+
+    /// When it is looked for merges again; `None` at once.
+    pub(super) fn next_look_ms(&self, compaction: &Compaction) -> Option<i64> {
+        let interval = self.options.compaction_interval;
+        let interval_ms = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX);
+        let looked_ms = compaction.looked_ms.filter(|_| interval_ms > 0)?;
+        Some(looked_ms.saturating_add(interval_ms))
+    }
+
+    /// Looks for merges with the next step, whatever the interval.
+    #[cfg(feature = "server")]
+    pub(crate) fn look_for_merges(&self) {
+        self.lock_maintenance().compaction.look_again();
+    }
+
     /// The segments that would be merged next, and from when on; a merge that is under way is none of them.
     pub(super) fn next_merge(&self, compaction: &Compaction) -> (Option<Vec<Arc<Segment>>>, i64) {
         let members = match self.options.compaction {

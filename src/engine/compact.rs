@@ -45,6 +45,8 @@ pub(super) struct Compaction {
     pub(super) unreadable: BTreeSet<u64>,
     /// No merge begins before this time.
     pub(super) not_before_ms: i64,
+    /// When the last look found nothing to merge; nothing was flushed since.
+    pub(super) looked_ms: Option<i64>,
 }
 
 /// A merge under way.
@@ -349,6 +351,11 @@ impl Engine {
 }
 
 impl Compaction {
+    /// There may be something to merge that was not there at the last look.
+    pub(super) fn look_again(&mut self) {
+        self.looked_ms = None;
+    }
+
     pub(super) fn is_under_way(&self) -> bool {
         self.merging.is_some()
     }

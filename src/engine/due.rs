@@ -31,6 +31,9 @@ pub struct Due {
     /// Whether a piece of work is being done at this moment, so that merges, the time of the next flush and the size of the next
     /// checkpoint are not known.
     pub is_busy: bool,
+    /// When it is looked for merges again, in milliseconds since 1970; `None` with the next look for work, or while one is under
+    /// way.
+    pub merge_look_ms: Option<i64>,
     /// The merge that comes next.
     pub merge: Option<DueMerge>,
     /// Files of segments that wait to be removed until nobody reads them.
@@ -75,6 +78,7 @@ impl Engine {
         let mut due = Due {
             looks_every: has_threads.then_some(STEP_INTERVAL),
             is_busy: true,
+            merge_look_ms: None,
             merge: None,
             retired: 0,
             flush_samples: samples,
@@ -93,6 +97,7 @@ impl Engine {
         due.flush_at_latest_ms = self.flush_at_latest_ms(&maintenance);
         due.checkpoint_log_bytes = (!self.is_in_memory()).then(|| self.checkpoint_from(&maintenance));
         if !maintenance.compaction.is_under_way() {
+            due.merge_look_ms = self.next_look_ms(&maintenance.compaction);
             let (members, from_ms) = self.next_merge(&maintenance.compaction);
             due.merge = members.map(|members| DueMerge {
                 segments: members.len(),

@@ -68,6 +68,7 @@ impl Engine {
                 self.head.drop_caches();
                 maintenance.evict_from = Some(0);
                 maintenance.checkpoint_bytes = 0;
+                maintenance.compaction.look_again();
                 Ok(())
             }
             Err(error) => {

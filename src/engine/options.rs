@@ -102,6 +102,7 @@ pub struct Options {
     pub(crate) overwrite: Overwrite,
     pub(crate) undelete_window: Duration,
     pub(crate) compaction: bool,
+    pub(crate) compaction_interval: Duration,
     pub(crate) segment_samples_max: u64,
     pub(crate) retention: Option<Duration>,
     pub(crate) retention_bytes: Option<u64>,
@@ -162,6 +163,7 @@ impl Options {
             overwrite: Overwrite::Reject,
             undelete_window: DAY,
             compaction: true,
+            compaction_interval: Duration::ZERO,
             segment_samples_max: 1 << 32,
             retention: None,
             retention_bytes: None,
@@ -285,6 +287,14 @@ impl Options {
     #[must_use]
     pub fn compaction(mut self, compaction: bool) -> Self {
         self.compaction = compaction;
+        self
+    }
+
+    /// How often it is looked for segments that are due to be merged; the first look after each flush comes at once. Default
+    /// zero: whenever there is nothing else to do. What is found is merged without a pause.
+    #[must_use]
+    pub fn compaction_interval(mut self, interval: Duration) -> Self {
+        self.compaction_interval = interval;
         self
     }
 

@@ -1,6 +1,5 @@
 //! One piece of background work at a time.
 
-use super::choice::Wanted;
 use super::error::Error;
 use super::jobs::JobKind;
 use super::{Engine, Maintenance};
@@ -64,7 +63,7 @@ impl Engine {
         if !self.options.compaction {
             return Ok(false);
         }
-        match self.compact(&mut maintenance, Wanted::Due) {
+        match self.compact_if_due(&mut maintenance) {
             Err(Error::OutOfSpace(error)) => {
                 tracing::warn!(error, "no space for a merge");
                 Ok(false)

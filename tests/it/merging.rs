@@ -170,6 +170,43 @@ fn settle(db: &Db) {
 }
 
 #[test]
+fn merges_are_looked_for_at_the_interval_and_after_flushes() {
+    for (interval_s, waits) in [(0, false), (7 * 3600, true)] {
+        let (fs, clock) = (SimFs::new(), Arc::new(ManualClock::new(0)));
+        let options = small_options(&fs, &clock).compaction(true);
+        let db = Db::open(options.compaction_interval(Duration::from_secs(interval_s))).expect("open");
+        let write = |minute: i64| {
+            let mut batch = db.batch();
+            (0..6).for_each(|number| batch.push(&series(number), minute * MINUTE_MS, 1.0));
+            batch.commit().expect("commit");
+            db.flush().expect("flush");
+        };
+        // Two of a stretch that is over: they are merged once nothing came to it for six hours.
+        write(0);
+        write(1);
+        write(100_000);
+        settle(&db);
+        assert_eq!(sequences(&db), 3, "nothing is due yet");
+        let upkeep = db.upkeep();
+        let look_ms = waits.then_some(7 * 60 * MINUTE_MS);
+        assert_eq!((upkeep.due.merge_look_ms, upkeep.due.merge), (look_ms, None));
+        clock.set(6 * 60 * MINUTE_MS);
+        let due = db.upkeep().due.merge.expect("it is due");
+        assert_eq!(due.segments, 2);
+        settle(&db);
+        assert_eq!(sequences(&db), if waits { 3 } else { 2 });
+        clock.set(7 * 60 * MINUTE_MS);
+        settle(&db);
+        assert_eq!(sequences(&db), 2);
+        // What a flush makes due is merged at once: three of one size.
+        write(100_001);
+        write(100_002);
+        settle(&db);
+        assert_eq!(sequences(&db), 2, "interval {interval_s}");
+    }
+}
+
+#[test]
 fn jobs_that_step_does_are_told() {
     let (fs, clock) = (SimFs::new(), Arc::new(ManualClock::new(0)));
     let db = Db::open(small_options(&fs, &clock).retention(RETENTION)).expect("open");

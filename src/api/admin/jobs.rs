@@ -77,6 +77,7 @@ fn of_due(db: &Db, due: &Due, now_ms: i64) -> Value {
     json!({
         "looksEverySeconds": due.looks_every.map(|every| every.as_secs_f64()),
         "busy": due.is_busy,
+        "mergeLook": ahead(due.merge_look_ms, now_ms),
         "merge": due.merge.map(merge),
         "retiredFiles": due.retired,
         "flush": {

@@ -70,7 +70,10 @@ async fn compact(
     aside(move || {
         let db = tenant.db()?;
         match wish {
-            Wish::Due => while db.step()? {},
+            Wish::Due => {
+                db.look_for_merges();
+                while db.step()? {}
+            }
             Wish::All => {
                 db.flush()?;
                 db.compact()?;
