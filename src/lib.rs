@@ -109,6 +109,7 @@ pub use sketch::{Change, Distinct, LabelGrowth, MetricGrowth};
 pub mod server {
     pub use crate::api::{Handle, ServeError, Server, TlsError};
     pub use crate::config::{Config, ConfigError, ConfigFlags, Sources};
+    pub use crate::io::LogFile;
 }
 
 /// Prometheus' remote read without HTTP: from the body of a request to the body of the answer.

@@ -15,7 +15,7 @@ mod verify;
 
 use clap::{Parser, Subcommand};
 use narthex::server::{ConfigError, ConfigFlags, ServeError};
-use narthex::{Db, Precision};
+use narthex::{Db, FsError, Precision};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -102,6 +102,8 @@ pub(crate) enum Failure {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Serve(#[from] ServeError),
+    #[error("log_file: {0}")]
+    LogFile(#[from] FsError),
     #[error("{0}")]
     Health(#[source] io::Error),
     #[error("{0}")]

@@ -1,11 +1,11 @@
-//! `narthex serve`: the server, with the signals of a service and its log on stderr.
+//! `narthex serve`: the server, with the signals of a service and its log on stderr, and in a file.
 
 use super::Failure;
-use narthex::server::{ConfigFlags, Server};
+use narthex::server::{Config, ConfigFlags, Server};
 use std::io::{self, IsTerminal, Write};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer, fmt, reload};
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
 /// Serves until it is told to stop; with `--print-config` prints and returns.
 pub(super) fn run(flags: &ConfigFlags, out: &mut impl Write) -> Result<bool, Failure> {
@@ -15,7 +15,7 @@ pub(super) fn run(flags: &ConfigFlags, out: &mut impl Write) -> Result<bool, Fai
         write!(out, "{}", config.to_toml())?;
         return Ok(true);
     }
-    let set_log = start_log(config.log(), config.is_log_json());
+    let set_log = start_log(&config)?;
     Server::bind(config, sources)?
         .with_signals()
         .on_log_change(set_log)
@@ -23,23 +23,36 @@ pub(super) fn run(flags: &ConfigFlags, out: &mut impl Write) -> Result<bool, Fai
     Ok(true)
 }
 
-/// Sends events to stderr, and returns what changes which ones. The text of a filter was checked by the configuration.
-fn start_log(filter: &str, is_json: bool) -> impl Fn(&str) + Send + Sync + 'static {
-    let (filter, handle) = reload::Layer::new(EnvFilter::new(filter));
-    let lines = fmt::layer()
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal());
-    let lines = if is_json {
-        lines.json().flatten_event(true).boxed()
-    } else {
-        lines.boxed()
-    };
+/// Lines of events, for one place.
+type Lines = Box<dyn Layer<Registry> + Send + Sync>;
+
+/// Sends events to stderr and to the file, if there is one, and returns what changes which ones. The text of a filter was checked
+/// by the configuration.
+fn start_log(config: &Config) -> Result<impl Fn(&str) + Send + Sync + 'static, Failure> {
+    let (filter, handle) = reload::Layer::new(EnvFilter::new(config.log()));
+    let is_json = config.is_log_json();
+    let mut places = vec![lines(io::stderr, io::stderr().is_terminal(), is_json)];
+    if let Some(file) = config.open_log_file()? {
+        places.push(lines(move || file.clone(), false, is_json));
+    }
     tracing_subscriber::registry()
-        .with(lines.with_filter(filter))
+        .with(places.with_filter(filter))
         .init();
-    move |filter| {
+    Ok(move |filter: &str| {
         if let Err(error) = handle.reload(EnvFilter::new(filter)) {
             tracing::error!(%error, "the log filter was not changed");
         }
+    })
+}
+
+/// Events as lines for people, or as JSON objects.
+fn lines<W>(writer: W, is_terminal: bool, is_json: bool) -> Lines
+where
+    W: for<'a> fmt::MakeWriter<'a> + Send + Sync + 'static,
+{
+    let lines = fmt::layer().with_writer(writer).with_ansi(is_terminal);
+    match is_json {
+        true => lines.json().flatten_event(true).boxed(),
+        false => lines.boxed(),
     }
 }

@@ -8,6 +8,7 @@ mod doc;
 pub(crate) mod file;
 mod flags;
 pub(crate) mod ingest;
+mod log;
 pub(crate) mod query;
 mod resolve;
 pub(crate) mod settings;
@@ -18,6 +19,7 @@ use self::credentials::Credentials;
 use self::resolve::Raw;
 use self::settings::Setting;
 use crate::head::report::Durability;
+use crate::io::LogFileOptions;
 use crate::model::labels::Labels;
 use ingest::{Ingest, RemoteRead};
 use query::Query;
@@ -59,6 +61,7 @@ pub struct Config {
     pub(crate) external_labels: Labels,
     pub(crate) log: String,
     pub(crate) is_log_json: bool,
+    pub(crate) log_file: Option<LogFileOptions>,
     pub(crate) http: Http,
     pub(crate) ingest: Ingest,
     pub(crate) tenants: Tenants,
@@ -144,16 +147,6 @@ impl Sources {
 }
 
 impl Config {
-    /// What `tracing` is to let through.
-    pub fn log(&self) -> &str {
-        &self.log
-    }
-
-    /// Whether log lines are JSON objects.
-    pub fn is_log_json(&self) -> bool {
-        self.is_log_json
-    }
-
     /// Settings whose values differ, those first that a reload can apply and then those that it cannot. Of overrides it
     /// applies some: they may be in both.
     pub(crate) fn changed(&self, other: &Self) -> (Vec<&'static str>, Vec<&'static str>) {

@@ -178,7 +178,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn read<T: Default>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> T {
+    pub(super) fn read<T: Default>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> T {
         parse(self.text(key)).unwrap_or_else(|what| {
             self.fault(key, &what);
             T::default()
@@ -224,7 +224,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn word(&mut self, key: &str) -> String {
+    pub(super) fn word(&mut self, key: &str) -> String {
         let kind = self.effective.get(key).map(|given| given.setting.kind);
         self.read(key, |text| match kind {
             Some(Kind::Choice(words)) if !words.contains(&text) => {
@@ -235,7 +235,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn path(&self, key: &str) -> Option<PathBuf> {
+    pub(super) fn path(&self, key: &str) -> Option<PathBuf> {
         Some(self.text(key))
             .filter(|text| !text.is_empty())
             .map(PathBuf::from)
@@ -267,13 +267,6 @@ impl<'a> Reader<'a> {
                 Ok(_) => Ok(anchored),
                 Err(_) => Err(format!("`{text}` is no regular expression")),
             }
-        })
-    }
-
-    fn log_filter(&mut self) -> String {
-        self.read("log", |text| {
-            let parsed = text.parse::<tracing_subscriber::EnvFilter>();
-            parsed.map(|_| text.to_owned()).map_err(|error| error.to_string())
         })
     }
 
@@ -456,6 +449,7 @@ fn read_all(effective: &Effective, faults: &mut Vec<String>) -> Option<Config> {
         external_labels: reader.labels("external_labels"),
         log: reader.log_filter(),
         is_log_json: reader.word("log_format") == "json",
+        log_file: reader.log_file(),
         http: Http {
             body_bytes_max: reader.buffer("http.body_bytes"),
             decoded_bytes_max: reader.buffer("http.decoded_bytes"),

@@ -120,6 +120,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
         .alias("RUST_LOG")
         .reloads(),
     setting("log_format", Kind::Choice(&["text", "json"]), "text", "How it is logged: lines for people or JSON objects."),
+    setting("log_file", Kind::Path, "", "A file in which the same is logged, beside stderr; its folder must be there. Lines that cannot be written there, as on a full disk, are left out, and a line says later how many."),
+    setting("log_file_max_bytes", Kind::Size, "64MiB", "Size beyond which a new file is begun and the old one becomes `log_file` with `.1` behind it; 0 is no limit."),
+    setting("log_files_kept", Kind::Number, "5", "Older files that stay, `.1` to this number, 1000 at most; 0 keeps none."),
     setting("ingest.samples_per_second", Kind::Number, "0", "Samples that one sender may write in a second, in the long run; beyond it requests get 429. A sender is a user or token, or everyone who is not asked. 0 is no limit.").reloads(),
     setting("ingest.relabel", Kind::Tables, "", "Rules that change or drop series that are written, one after the other: tables with the fields of Prometheus' write_relabel_configs (source_labels, separator, regex, modulus, target_label, replacement, action). What is dropped counts as written.").reloads(),
     setting("ha.cluster_label", Kind::Text, "", "Label that names the cluster of a pair of senders that scrape the same targets; with ha.replica_label it turns election on: of each cluster one replica is stored.").reloads(),

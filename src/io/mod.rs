@@ -27,6 +27,8 @@ mod atomic;
 mod copy;
 mod disk;
 mod lock;
+#[cfg(feature = "server")]
+mod log_file;
 mod mapped;
 mod memory;
 mod sim;
@@ -40,6 +42,10 @@ pub(crate) use atomic::{AtomicFile, is_temp_name, write_file};
 pub(crate) use copy::{checksum_file, copy_file};
 pub use disk::DiskFs;
 pub(crate) use lock::{FolderLock, LOCK_NAME, LockError};
+#[cfg(feature = "server")]
+pub use log_file::LogFile;
+#[cfg(feature = "server")]
+pub(crate) use log_file::LogFileOptions;
 pub use mapped::{Bytes, FileView, Region};
 pub(crate) use memory::MemoryFs;
 pub use sim::{Call, CrashMode, CrashPoint, Fault, Record, SimFs};

@@ -120,6 +120,43 @@ fn it_starts_works_and_stops_when_told() {
 }
 
 #[test]
+fn the_log_goes_to_a_file_as_well() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (data, file) = (folder.path().join("data"), folder.path().join("narthex.log"));
+    let path = file.to_str().expect("text");
+    let flags = [
+        "--log-file",
+        path,
+        "--log-file-max-bytes",
+        "300",
+        "--log-files-kept",
+        "2",
+    ];
+    let process = Process::on(&data, &flags).ready();
+    process.signal("TERM");
+    let (code, log) = process.end();
+    assert_eq!(code, Some(0), "{log}");
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap_or_default();
+    let all = ["narthex.log.2", "narthex.log.1", "narthex.log"].map(read);
+    let text = all.concat();
+    assert!(
+        text.lines().last().is_some_and(|line| line.ends_with("stopped")),
+        "{text}"
+    );
+    assert!(text.contains("stopping") && !text.contains('\u{1b}'), "{text}");
+    assert!(
+        all.iter().all(|text| text.len() <= 300) && !all[1].is_empty(),
+        "{all:?}"
+    );
+    let flags = ["serve", "--log-file", "nowhere/at/all.log", "--data"];
+    let (code, _, err) = output(narthex().args(flags).arg(&data));
+    assert!(
+        code == Some(1) && err.contains("log_file: create nowhere/at/all.log"),
+        "{err}"
+    );
+}
+
+#[test]
 fn a_second_writer_is_refused() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let first = Process::on(folder.path(), &[]).ready();
