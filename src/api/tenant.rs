@@ -9,6 +9,7 @@ use crate::config::tenants::TenantName;
 use crate::db::Db;
 use crate::engine::error::Error;
 use crate::engine::head_labels::HeadLabels;
+use crate::engine::metric_sizes::MetricSizes;
 use crate::engine::options::Options;
 use crate::engine::progress::OpenProgress;
 use crate::head::HeadMemory;
@@ -47,6 +48,7 @@ pub(crate) struct Tenant {
     total: Quota,
     last_memory: LastWalk<HeadMemory>,
     last_labels: LastWalk<HeadLabels>,
+    last_sizes: LastWalk<MetricSizes>,
 }
 
 impl Tenant {
@@ -62,6 +64,7 @@ impl Tenant {
             total: Quota::default(),
             last_memory: LastWalk::default(),
             last_labels: LastWalk::default(),
+            last_sizes: LastWalk::default(),
         }
     }
 
@@ -146,6 +149,13 @@ impl Tenant {
         let begun = Instant::now();
         self.last_labels
             .get(begun, || (db.head_labels(most), begun.elapsed()))
+    }
+
+    /// What each metric takes in segments, as it is or was lately.
+    pub(super) fn metric_sizes(&self, db: &Db) -> Arc<MetricSizes> {
+        let begun = Instant::now();
+        self.last_sizes
+            .get(begun, || (db.metric_sizes(), begun.elapsed()))
     }
 
     /// Refuses a write while the sender or the tenant owes too much.

@@ -32,6 +32,8 @@ use crate::engine::error::Error;
 use crate::engine::head_labels::HeadLabels;
 use crate::engine::inventory::SegmentInfo;
 use crate::engine::listing::{ListEnd, ListOptions, Listed, Listing, SeriesCount};
+#[cfg(feature = "server")]
+use crate::engine::metric_sizes::MetricSizes;
 use crate::engine::options::{Options, Precision};
 use crate::engine::restore::{self, RestoreReport};
 use crate::engine::retention::RetentionReport;
@@ -443,6 +445,12 @@ impl Db {
         after: impl RangeBounds<i64>,
     ) -> Result<Growth, Error> {
         self.engine().growth(before, after)
+    }
+
+    /// What each metric takes in segments, estimated.
+    #[cfg(feature = "server")]
+    pub(crate) fn metric_sizes(&self) -> MetricSizes {
+        self.engine().metric_sizes()
     }
 
     /// Memory of the head by part.

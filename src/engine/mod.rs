@@ -34,6 +34,8 @@ pub(crate) mod listing;
 pub(crate) mod manifest;
 mod masks;
 pub(crate) mod merge;
+#[cfg(feature = "server")]
+pub(crate) mod metric_sizes;
 mod open;
 pub(crate) mod options;
 mod pick;

@@ -20,6 +20,8 @@ mod plan;
 pub(crate) mod read;
 pub(crate) mod reader;
 pub(crate) mod rebuild;
+#[cfg(feature = "server")]
+mod shares;
 mod sketch;
 pub(crate) mod summary;
 pub(crate) mod verify;

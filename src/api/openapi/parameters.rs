@@ -285,6 +285,12 @@ pub(super) const TSDB: &[Parameter] = &[parameter(
     "The most entries of each list: 10 without it, 10000 at most.",
 )];
 
+pub(super) const SIZES: &[Parameter] = &[parameter(
+    "limit",
+    Kind::Number,
+    "The most metrics that are named by their bytes: 20 without it, 1000 at most.",
+)];
+
 pub(super) const SELF_METRICS: &[Parameter] = &[parameter(
     "metric_name_pattern",
     Kind::Text,

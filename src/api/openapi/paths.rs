@@ -61,7 +61,7 @@ const LABELS: &[Path] = &[
 #[rustfmt::skip]
 const NATIVE: &[Path] = &[
     path("native", GET, "/health", p::NONE, Object, "Whether the server lives and is ready."),
-    path("native", GET, "/stats", p::NONE, Json, "What the database holds."),
+    path("native", GET, "/stats", p::SIZES, Json, "What the database holds."),
     path("native", POST, "/api/v1/datapoints", p::PRECISION, Json, "Stores a point."),
     path("native", POST, "/api/v1/datapoints/batch", p::PRECISION, Json, "Stores points: a list, or one per line."),
     path("labels", GET_POST_DELETE, "/api/v1/series", p::SERIES, Json, "The label sets of series; without match[], a page of all series. Deletes what matches."),

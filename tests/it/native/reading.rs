@@ -293,5 +293,23 @@ fn the_server_says_what_it_holds() {
         ),
         (&json!(24), &json!(1), &json!(0))
     );
+    let largest = stats["largest_metrics"].as_array().expect("a list");
+    let bytes: u64 = largest
+        .iter()
+        .filter_map(|one| one["bytes_estimated"].as_u64())
+        .sum();
+    let all = stats["segment_bytes"].as_u64().expect("a number");
+    assert!(bytes.abs_diff(all) <= largest.len() as u64, "{stats}");
+    let one = data(&served, "GET", "/stats?limit=1", "");
+    assert_eq!(one["largest_metrics"].as_array().map(Vec::len), Some(1));
+    assert_eq!(one["largest_metrics"][0], largest[0]);
+    for limit in ["0", "1001", "many", "-1"] {
+        let refused = refusal(&served, "GET", &format!("/stats?limit={limit}"), "");
+        assert_eq!(
+            refused,
+            (400, "bad_limit".to_owned(), "limit".to_owned()),
+            "{limit}"
+        );
+    }
     assert!(stats["wal_bytes"].as_u64() > Some(0) && stats["compression_ratio"].as_f64() > Some(0.0));
 }
