@@ -63,6 +63,11 @@ fn some_origins_may_and_others_may_not() {
     assert_eq!(asked("Origin: http://grafana.example.org"), None);
 }
 
+/// What zstd makes of it.
+fn unpacked(bytes: &[u8]) -> Vec<u8> {
+    zstd::decode_all(bytes).expect("a frame of zstd")
+}
+
 /// What `gzip` makes of it.
 fn unzipped(bytes: &[u8]) -> Vec<u8> {
     let mut child = Command::new("gzip")
@@ -101,11 +106,18 @@ fn long_answers_are_compressed_for_who_likes_it() {
         (deflated.header("content-encoding"), deflated.body[0]),
         (Some("deflate"), 0x78)
     );
-    let short = ask("/api/v1/alerts", "gzip");
+    let dense = ask("/api/v1/openapi.yaml", "gzip, deflate, br, zstd");
+    assert_eq!(dense.header("content-encoding"), Some("zstd"));
+    assert_eq!(unpacked(&dense.body), plain.body);
+    assert!(dense.body.len() * 4 < plain.body.len());
+    let chosen = ask("/api/v1/openapi.yaml", "zstd;q=0.5, gzip");
+    assert_eq!(chosen.header("content-encoding"), Some("gzip"));
+    let short = ask("/api/v1/alerts", "gzip, zstd");
     assert_eq!(short.header("content-encoding"), None);
     // A stream of more than one piece.
     let query = "/api/v1/query_range?query=vector(time())&start=0&end=10000&step=1";
     assert_eq!(unzipped(&ask(query, "gzip").body), ask(query, "identity").body);
+    assert_eq!(unpacked(&ask(query, "zstd").body), ask(query, "identity").body);
     let query = "/api/v1/query_range?query=label_replace(vector(time()),%22a%22,%22b%22,%22%22,%22%22)&start=0&end=10000&step=1";
     assert_eq!(
         unzipped(&ask(query, "gzip, deflate").body),
@@ -119,7 +131,7 @@ fn events_are_sent_at_once_and_end_with_the_server() {
     let port = served.address.port();
     let path = "/api/v1/notifications/live";
     let following = std::thread::Builder::new()
-        .spawn(move || send(port, "GET", path, "Accept-Encoding: gzip\r\n", &[]))
+        .spawn(move || send(port, "GET", path, "Accept-Encoding: gzip, zstd\r\n", &[]))
         .expect("a thread");
     crate::http::served::wait_until("somebody follows", || {
         let metrics = crate::http::client::get(served.address, "/metrics").body;
