@@ -39,11 +39,11 @@ impl Fields {
 
     /// A text, if it is there.
     pub(super) fn text(&self, name: &str) -> Result<Option<&str>, ApiError> {
-        let read = |value| match value {
-            &Value::String(ref text) => Ok(text.as_str()),
-            _ => Err(ApiError::bad_data(format!("{name:?} is not a text"))),
-        };
-        self.0.get(name).map(read).transpose()
+        match self.0.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(ApiError::bad_data(format!("{name:?} is not a text"))),
+        }
     }
 
     /// A time in milliseconds, if it is there: seconds since 1970 as a number or a text, or RFC 3339.
