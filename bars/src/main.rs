@@ -62,8 +62,9 @@ mod year;
 
 use anyhow::Result;
 use bar::{
-    Scale, backfill, busy, cardinality, compacted, disk, http, ingest, k8s, large, latency, logs, memory, native, oracle,
-    parser, queries, query_limits, read, remote_read, remote_read_http, restart, simulation, soak,
+    Scale, backfill, busy, cardinality, compacted, disk, http, ingest, k8s, large, latency, logs, memory,
+    native, oracle, parser, queries, query_limits, read, remote_read, remote_read_http, restart, simulation,
+    soak,
 };
 use clap::{Args, Parser, Subcommand};
 use std::path::{Path, PathBuf};

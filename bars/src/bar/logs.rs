@@ -35,7 +35,11 @@ pub fn run(scale: &Scale, binary: Option<&Path>) -> Result<bool> {
         most = most.max(memory_of(served.pid()).context("the server is gone")?);
     }
     report.figure("written", lines as f64 / begun.elapsed().as_secs_f64(), "lines/s");
-    report.figure("written", lines as f64 / (served.cpu_s()? - before), "lines/CPU-s");
+    report.figure(
+        "written",
+        lines as f64 / (served.cpu_s()? - before),
+        "lines/CPU-s",
+    );
     searches(scale, &served, lines, &mut report)?;
     most = most.max(memory_of(served.pid()).context("the server is gone")?);
     report.bar("memory, most", most as f64 / 1e6, "MB", Bar::AtMost(400.0));
@@ -44,7 +48,11 @@ pub fn run(scale: &Scale, binary: Option<&Path>) -> Result<bool> {
     served.again()?;
     let mut client = Client::connect(served.port)?;
     let found = count(&mut client, "")?;
-    report.figure("kill -9 to the count of all lines", begun.elapsed().as_secs_f64(), "s");
+    report.figure(
+        "kill -9 to the count of all lines",
+        begun.elapsed().as_secs_f64(),
+        "s",
+    );
     report.check(found == lines, format!("{found} lines of {lines} after kill -9"));
     Ok(report.print())
 }
@@ -92,7 +100,12 @@ fn searches(scale: &Scale, served: &Served, lines: u64, report: &mut Report) -> 
         ensure!(answer.status == 200, "{path}: {}", answer.status);
     }
     times.sort();
-    report.bar("by device and time, p99", times.quantile_us(0.99) / 1e3, "ms", Bar::AtMost(10.0));
+    report.bar(
+        "by device and time, p99",
+        times.quantile_us(0.99) / 1e3,
+        "ms",
+        Bar::AtMost(10.0),
+    );
     report.figure("by device and time, p50", times.quantile_us(0.5) / 1e3, "ms");
     let mut times = Times::default();
     for _ in 0..scale.of(5, 1) {
@@ -107,7 +120,12 @@ fn searches(scale: &Scale, served: &Served, lines: u64, report: &mut Report) -> 
         );
     }
     times.sort();
-    report.bar("by text, worst", times.quantile_us(1.0) / 1e3, "ms", Bar::AtMost(1_000.0));
+    report.bar(
+        "by text, worst",
+        times.quantile_us(1.0) / 1e3,
+        "ms",
+        Bar::AtMost(1_000.0),
+    );
     Ok(())
 }
 
@@ -118,7 +136,11 @@ fn count(client: &mut Client, conditions: &str) -> Result<u64> {
     let text = String::from_utf8_lossy(&answer.body).into_owned();
     ensure!(answer.status == 200, "{path}: {} {text}", answer.status);
     let counts = text.split("\"count\":").skip(1);
-    let number = |rest: &str| rest.split([',', '}']).next().and_then(|text| text.parse::<u64>().ok());
+    let number = |rest: &str| {
+        rest.split([',', '}'])
+            .next()
+            .and_then(|text| text.parse::<u64>().ok())
+    };
     counts
         .map(|rest| number(rest).with_context(|| format!("no count in {text}")))
         .sum()

@@ -68,11 +68,19 @@ fn points(scale: &Scale, binary: &Path, report: &mut Report) -> Result<()> {
     let store = Store::open(&steps::setup(&data))?;
     let (_, samples) = store.scan(&[everything()], i64::MIN..=i64::MAX)?;
     store.close()?;
-    report.check(samples as u64 == sent, format!("{samples} points of {sent} after kill -9"));
+    report.check(
+        samples as u64 == sent,
+        format!("{samples} points of {sent} after kill -9"),
+    );
     syncs.sort();
     let (rate, sync_us) = (sent as f64 / wall_s, syncs.quantile_us(0.5));
     let of_possible = rate * sync_us / 1e6 / CONNECTIONS as f64;
-    report.bar("single points, of 8 a sync", of_possible, "times", Bar::AtLeast(0.7));
+    report.bar(
+        "single points, of 8 a sync",
+        of_possible,
+        "times",
+        Bar::AtLeast(0.7),
+    );
     report.figure("single points", rate, "points/s");
     report.figure("single points, request p50", times.quantile_us(0.5), "us");
     report.figure("single points, request p99", times.quantile_us(0.99), "us");
@@ -113,7 +121,12 @@ fn batches(scale: &Scale, binary: &Path, report: &mut Report) -> Result<()> {
     })?;
     let cpu_s = served.cpu_s()? - before;
     let points = (rounds * BATCH_POINTS) as u64;
-    report.bar("batches", points as f64 / cpu_s, "points/CPU-s", Bar::AtLeast(300e3));
+    report.bar(
+        "batches",
+        points as f64 / cpu_s,
+        "points/CPU-s",
+        Bar::AtLeast(300e3),
+    );
     report.figure("batches, request p99", times.quantile_us(0.99) / 1e3, "ms");
     queries(scale, &served, rounds, report)?;
     let memory = memory_of(served.pid()).context("the server is gone")?;
@@ -122,7 +135,10 @@ fn batches(scale: &Scale, binary: &Path, report: &mut Report) -> Result<()> {
     let _folder = served.end()?;
     let store = Store::open(&steps::setup(&data))?;
     let (_, samples) = store.scan(&[everything()], i64::MIN..=i64::MAX)?;
-    report.check(samples as u64 == points, format!("{samples} points of {points} in batches"));
+    report.check(
+        samples as u64 == points,
+        format!("{samples} points of {points} in batches"),
+    );
     store.close()
 }
 
@@ -161,7 +177,12 @@ fn queries(scale: &Scale, served: &Served, rounds: usize, report: &mut Report) -
         ensure!(found == rounds.min(100), "{found} points in {text}");
     }
     times.sort();
-    report.bar("query, p99", times.quantile_us(0.99) / 1e3, "ms", Bar::AtMost(10.0));
+    report.bar(
+        "query, p99",
+        times.quantile_us(0.99) / 1e3,
+        "ms",
+        Bar::AtMost(10.0),
+    );
     report.figure("query, p50", times.quantile_us(0.5) / 1e3, "ms");
     Ok(())
 }

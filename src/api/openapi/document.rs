@@ -158,7 +158,7 @@ fn operation(out: &mut String, path: &Path, method: &str, is_newer: bool) {
         out.push_str("      requestBody:\n        required: true\n        content:\n");
         out.push_str("          application/x-protobuf: {schema: {type: string, format: binary}}\n");
     }
-    answers(out, path.answer, is_newer);
+    answers(out, path, method, is_newer);
 }
 
 /// The names of the parts of a path that are free.
@@ -245,8 +245,18 @@ fn schema(kind: Kind) -> &'static str {
     }
 }
 
-fn answers(out: &mut String, answer: Content, is_newer: bool) {
+fn answers(out: &mut String, path: &Path, method: &str, is_newer: bool) {
     out.push_str("      responses:\n");
+    // A value is shown; putting or deleting one says nothing.
+    let answer = match path.answer {
+        Content::Value if method != "get" => Content::Nothing,
+        answer => answer,
+    };
+    // What was made is answered with 201, in part with 207.
+    let status = match path.tag {
+        "native" | "records" if method != "get" => "2XX",
+        _ => "200",
+    };
     let binary = "{schema: {type: string, format: binary}}";
     let text = "{schema: {type: string}}";
     let success = "{schema: {$ref: \"#/components/schemas/Success\"}}";
@@ -276,13 +286,19 @@ fn answers(out: &mut String, answer: Content, is_newer: bool) {
     if kinds.is_empty() {
         out.push_str("        \"204\": {description: \"Done.\"}\n");
     } else {
-        out.push_str("        \"200\":\n          description: \"The answer.\"\n          content:\n");
+        let _ = writeln!(
+            out,
+            "        \"{status}\":\n          description: \"The answer.\"\n          content:"
+        );
     }
     for (kind, schema) in kinds {
         let _ = writeln!(out, "            {kind}: {schema}");
     }
     out.push_str("        default:\n          description: \"Why there is none.\"\n          content:\n");
     out.push_str("            application/json: {schema: {$ref: \"#/components/schemas/Error\"}}\n");
+    if answer == Content::Text {
+        let _ = writeln!(out, "            text/plain: {text}");
+    }
 }
 
 fn quoted(text: &str) -> String {

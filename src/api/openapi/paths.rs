@@ -106,7 +106,7 @@ const STATUS: &[Path] = &[
     path("status", GET, "/api/v1/openapi.yaml", p::OPENAPI, Yaml, "This document."),
     path("status", GET, "/-/healthy", p::NONE, Text, "Whether the server lives."),
     path("status", GET, "/-/ready", p::NONE, Text, "Whether it can work."),
-    path("status", GET, "/version", p::NONE, Text, "Its version."),
+    path("status", GET, "/version", p::NONE, Object, "Its version."),
     path("status", GET, "/metrics", p::NONE, Text, "What it says of itself, to be scraped."),
 ];
 

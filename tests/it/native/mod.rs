@@ -4,6 +4,7 @@ mod model;
 mod reading;
 mod records;
 mod state;
+mod surviving;
 mod writing;
 
 use crate::http::served::Served;

@@ -1,6 +1,7 @@
 //! The real programs: narthex, Prometheus and node_exporter on loopback, each ended with its value.
 
 use super::http::{self, wait_until};
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -124,8 +125,18 @@ impl Narthex {
         self.folder.join("narthex")
     }
 
-    pub(crate) fn pid(&self) -> u32 {
+    fn pid(&self) -> u32 {
         self.process.child.id()
+    }
+
+    /// Lets none of its files grow beyond so many bytes, as a full disk does; `None` gives the space back.
+    pub(crate) fn limit_files(&self, most: Option<u64>) {
+        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
+        let limits = Rlimit {
+            current: most,
+            maximum: None,
+        };
+        prlimit(pid, Resource::Fsize, limits).expect("a limit");
     }
 
     /// kill -9, and a new process on the same folder and port.

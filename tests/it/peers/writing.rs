@@ -7,7 +7,6 @@ use super::processes::{Narthex, NodeExporter, Prometheus};
 use super::target::Target;
 use super::wire;
 use prost::Message as _;
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use std::time::{Duration, Instant};
 
 /// How long a run scrapes, at least. Short of two minutes, so that a series has one chunk.
@@ -113,15 +112,7 @@ fn starve(narthex: &Narthex) {
         let sizes = entries.filter_map(|entry| entry.ok()?.metadata().ok().map(|metadata| metadata.len()));
         sizes.max().unwrap_or(0)
     };
-    let limit = |most: Option<u64>| {
-        let pid = i32::try_from(narthex.pid()).ok().and_then(Pid::from_raw);
-        let limits = Rlimit {
-            current: most,
-            maximum: None,
-        };
-        prlimit(pid, Resource::Fsize, limits).expect("a limit");
-    };
-    limit(Some(log_bytes()));
+    narthex.limit_files(Some(log_bytes()));
     let mut sent = 0;
     let refused = loop {
         let answer = flood(narthex.port, sent);
@@ -138,7 +129,7 @@ fn starve(narthex: &Narthex) {
         http::get(narthex.port, "/-/healthy").expect("an answer").status,
         200
     );
-    limit(None);
+    narthex.limit_files(None);
     wait_until("writes go on", Duration::from_secs(20), || {
         flood(narthex.port, sent).status == 204
     });
