@@ -39,6 +39,16 @@ pub(crate) struct SealedChunk {
     pub(crate) bytes: Arc<[u8]>,
 }
 
+impl SealedChunk {
+    /// Those of `chunks`, which are in order of time, that overlap `from..=to`.
+    pub(super) fn within(chunks: &[Self], from: i64, to: i64) -> &[Self] {
+        let start = chunks.partition_point(|chunk| chunk.last_timestamp < from);
+        let rest = chunks.get(start..).unwrap_or(&[]);
+        let count = rest.partition_point(|chunk| chunk.first_timestamp <= to);
+        rest.get(..count).unwrap_or(&[])
+    }
+}
+
 /// What a sample is to a series that may have it already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Admission {
@@ -362,14 +372,13 @@ impl Series {
     pub(crate) fn decode(&self, from: i64, to: i64, out: &mut Samples) -> Result<(), Corrupt> {
         out.clear();
         let wanted = |first: i64, last: i64| last >= from && first <= to;
-        let sealed = self.extra.iter().flat_map(|extra| &extra.sealed);
-        let sealed = sealed.filter(|chunk| wanted(chunk.first_timestamp, chunk.last_timestamp));
-        let most: usize = sealed.map(|chunk| usize::from(chunk.count)).sum();
+        let sealed = self.extra.as_ref().map_or(&[][..], |extra| &extra.sealed);
+        let sealed = SealedChunk::within(sealed, from, to);
+        let most: usize = sealed.iter().map(|chunk| usize::from(chunk.count)).sum();
         out.timestamps.reserve(most + usize::from(self.open.count()));
         out.bits.reserve(most + usize::from(self.open.count()));
         if let Some(extra) = &self.extra {
-            let within = |chunk: &&SealedChunk| wanted(chunk.first_timestamp, chunk.last_timestamp);
-            for chunk in extra.sealed.iter().filter(within) {
+            for chunk in sealed {
                 decode_chunk(chunk.encoding, &chunk.bytes, out)?;
             }
             if let Some(open) = &extra.histogram
@@ -396,7 +405,8 @@ impl Series {
         let mut data = SeriesData::default();
         if let Some(extra) = &self.extra {
             let wanted = |chunk: &&SealedChunk| chunk.last_timestamp >= from && chunk.first_timestamp <= to;
-            data.chunks.extend(extra.sealed.iter().filter(wanted).cloned());
+            data.chunks
+                .extend_from_slice(SealedChunk::within(&extra.sealed, from, to));
             data.late = extra.late.copy(from, to);
             data.starts = extra.starts.clone();
             data.exemplars.clone_from(&extra.exemplars);

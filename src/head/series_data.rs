@@ -49,10 +49,7 @@ impl SeriesData {
 
     /// The chunks that overlap `from..=to`; chunks are in order of time.
     pub(crate) fn chunks_within(&self, from: i64, to: i64) -> &[SealedChunk] {
-        let start = self.chunks.partition_point(|chunk| chunk.last_timestamp < from);
-        let rest = self.chunks.get(start..).unwrap_or(&[]);
-        let count = rest.partition_point(|chunk| chunk.first_timestamp <= to);
-        rest.get(..count).unwrap_or(&[])
+        SealedChunk::within(&self.chunks, from, to)
     }
 
     /// First and last timestamp of all there is.
