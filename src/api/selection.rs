@@ -9,6 +9,7 @@ use crate::engine::error::Error;
 use crate::engine::listing::{ListOptions, Listed};
 use crate::engine::select::Warning;
 use crate::index::LabelMatcher;
+use crate::model::labels;
 use crate::model::matcher::Matcher;
 use crate::promql::parse::parse_selector;
 
@@ -112,7 +113,10 @@ pub(super) struct Found {
 impl Found {
     /// Brings what two searches found into one order.
     fn unite(&mut self, listed: Listed<'_>, limit: usize) {
-        let order = listed.order();
+        let order = match listed {
+            Listed::Series => labels::compare,
+            Listed::Names | Listed::Values(_) => |a: &[u8], b: &[u8]| a.cmp(b),
+        };
         let mut all: Vec<&[u8]> = self.texts.iter().collect();
         // Two sorted runs.
         all.sort_by(|a, b| order(a, b));

@@ -9,13 +9,12 @@ use super::view::View;
 use crate::base::bytes::Corrupt;
 use crate::index::walk::{SortedTexts, WalkBounds, WalkEnd, merged_walk};
 use crate::index::{LabelMatcher, LiveIndex, Within};
-use crate::model::labels::{self, LabelsRef};
+use crate::model::labels::LabelsRef;
 use crate::model::matcher::Matcher;
 use crate::segment::read::ReadCache;
 use crate::segment::reader::{Segment, SegmentError};
 use roaring::RoaringBitmap;
 use std::cell::RefCell;
-use std::cmp::Ordering;
 use std::ops::RangeBounds;
 use std::sync::Arc;
 
@@ -376,16 +375,6 @@ pub(crate) enum Listed<'n> {
     Names,
     /// The values of this label.
     Values(&'n str),
-}
-
-impl Listed<'_> {
-    /// How two of them sort.
-    pub(crate) fn order(self) -> fn(&[u8], &[u8]) -> Ordering {
-        match self {
-            Self::Series => labels::compare,
-            Self::Names | Self::Values(_) => |a, b| a.cmp(b),
-        }
-    }
 }
 
 /// The names of labels in the head, or the values of one.

@@ -64,6 +64,7 @@ impl Series {
     }
 
     /// Makes it a series of which no samples are read.
+    #[cfg(feature = "server")]
     pub(crate) fn set_unread(&mut self, labels: Labels) {
         self.labels = labels;
         self.samples.clear();

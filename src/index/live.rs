@@ -397,13 +397,15 @@ impl LiveIndex {
 /// Values that are looked at together at most.
 const VALUES_AT_ONCE: usize = u64::BITS as usize;
 
+/// Says which of some series count, [`VALUES_AT_ONCE`] at most, with a bit for each, the first the lowest.
+type Counts<'a> = dyn Fn(&[u32]) -> u64 + 'a;
+
 /// Series that a listing is about.
 #[derive(Clone, Copy)]
 pub(crate) struct Within<'a> {
     pub(crate) set: &'a RoaringBitmap,
-    /// Which of the set count; all of them if it is not given. Asked for as few series as it takes, [`VALUES_AT_ONCE`] at most at
-    /// once, and answers with a bit for each, the first the lowest.
-    pub(crate) counts: Option<&'a dyn Fn(&[u32]) -> u64>,
+    /// Which of the set count; all of them if it is not given. Asked for as few series as it takes.
+    pub(crate) counts: Option<&'a Counts<'a>>,
 }
 
 impl std::fmt::Debug for Within<'_> {

@@ -106,7 +106,7 @@ fn opened(dir: &Path) -> [u64; 3] {
 fn rounds(is_churning: bool, mut copy: impl FnMut(SocketAddr, &Path, u64)) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let data = folder.path().join("data");
-    let flags = ["--http-admin-api", "true", "--log", "warn,narthex::api=info"];
+    let flags = ["--log", "warn,narthex::api=info"];
     let process = Process::on(&data, &flags).ready();
     let (acknowledged, is_over) = (AtomicU64::new(0), AtomicBool::new(false));
     std::thread::scope(|scope| {
@@ -145,7 +145,7 @@ fn plain_copy(data: &Path, place: &Path) -> PathBuf {
 
 /// Makes a snapshot over HTTP, and returns its name.
 fn snapshot(address: SocketAddr) -> String {
-    let made = post(address, "/api/v1/admin/tsdb/snapshot", "");
+    let made = post(address, "/api/v1/admin/snapshot", "");
     assert_eq!(made.status, 200, "{}", made.body);
     let json: Value = serde_json::from_str(&made.body).expect("JSON");
     json["data"]["name"].as_str().expect("a name").to_owned()

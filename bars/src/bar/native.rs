@@ -43,6 +43,7 @@ fn points(scale: &Scale, binary: &Path, report: &mut Report) -> Result<()> {
     let settings = ["--retention", "0", "--durability", "always"].map(str::to_owned);
     let served = Served::start_with(Kind::Narthex, binary, folder, &settings, None)?;
     let each = scale.of(2_500, 50);
+    let idle_rate = idle_rate(&served, each)?;
     let begun = Instant::now();
     let times = in_parallel(CONNECTIONS, |number| {
         let mut client = Client::connect(served.port)?;
@@ -82,10 +83,26 @@ fn points(scale: &Scale, binary: &Path, report: &mut Report) -> Result<()> {
         Bar::AtLeast(0.7),
     );
     report.figure("single points", rate, "points/s");
+    report.figure("requests that do nothing", idle_rate, "requests/s");
+    report.figure("single points, of these", rate / idle_rate, "times");
     report.figure("single points, request p50", times.quantile_us(0.5), "us");
     report.figure("single points, request p99", times.quantile_us(0.99), "us");
     report.figure("fdatasync p50", sync_us, "us");
     Ok(())
+}
+
+/// What as many connections get of requests that do nothing: a disk may be quicker than HTTP.
+fn idle_rate(served: &Served, each: usize) -> Result<f64> {
+    let begun = Instant::now();
+    in_parallel(CONNECTIONS, |_| {
+        let mut client = Client::connect(served.port)?;
+        for _ in 0..each {
+            let answer = client.send("GET", "/-/healthy", "", &[])?;
+            ensure!(answer.status == 200, "/-/healthy: {}", answer.status);
+        }
+        Ok(Times::default())
+    })?;
+    Ok((CONNECTIONS * each) as f64 / begun.elapsed().as_secs_f64())
 }
 
 /// How long it takes to make a few bytes durable here and now.
