@@ -4,7 +4,8 @@
 //! Adding a series with known pairs is a hash look-up and an append per pair. Searching takes `&self`: what a search
 //! builds for the next one hides behind a lock per label name.
 
-use super::live_values::{NameValues, SortedValues};
+use super::live_values::NameValues;
+use super::live_walk::{LiveValues, Within};
 use super::pair_walk::PairWalk;
 pub(crate) use super::pairs::PairId;
 use super::pairs::{NameId, PairTable};
@@ -238,17 +239,7 @@ impl LiveIndex {
             Some(id) => self.names[id.0 as usize].values.sorted(id, &self.pairs),
             None => Arc::default(),
         };
-        let next = sorted.arena.lower_bound(from);
-        let mut values = LiveValues {
-            index: self,
-            sorted,
-            next,
-            within,
-            wanted: 0,
-            looked_at: 0,
-        };
-        values.settle();
-        values
+        LiveValues::from(&self.pairs, sorted, from, within)
     }
 
     /// Every label name with its counts, in no particular order.
@@ -391,136 +382,5 @@ impl LiveIndex {
             }
         });
         common
-    }
-}
-
-/// Values that are looked at together at most.
-const VALUES_AT_ONCE: usize = u64::BITS as usize;
-
-/// Says which of some series count, [`VALUES_AT_ONCE`] at most, with a bit for each, the first the lowest.
-type Counts<'a> = dyn Fn(&[u32]) -> u64 + 'a;
-
-/// Series that a listing is about.
-#[derive(Clone, Copy)]
-pub(crate) struct Within<'a> {
-    pub(crate) set: &'a RoaringBitmap,
-    /// Which of the set count; all of them if it is not given. Asked for as few series as it takes.
-    pub(crate) counts: Option<&'a Counts<'a>>,
-}
-
-impl std::fmt::Debug for Within<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Within")
-            .field("set", &self.set)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Walks over sorted values that series have. Looks at some ahead: what is to be known of each lies in three or four places of
-/// memory, which come to the cache for many values at once.
-#[derive(Debug)]
-pub(crate) struct LiveValues<'a> {
-    index: &'a LiveIndex,
-    sorted: Arc<SortedValues>,
-    next: usize,
-    within: Option<Within<'a>>,
-    /// A bit for each value that was looked at, from `next` on: whether it is wanted.
-    wanted: u64,
-    looked_at: u32,
-}
-
-impl Within<'_> {
-    fn has_any(&self, postings: &Postings) -> bool {
-        match self.counts {
-            Some(counts) => postings.has_any(self.set, &|id| counts(&[id]) != 0),
-            None => postings.intersects(self.set),
-        }
-    }
-
-    /// Which of some lists have a series that counts. The first series of each is looked at first, all together, and mostly tells.
-    fn which(&self, lists: &[&Postings]) -> u64 {
-        let mut which = 0;
-        if let Some(counts) = self.counts {
-            let mut firsts = [0; VALUES_AT_ONCE];
-            let mut asked = [0; VALUES_AT_ONCE];
-            let mut count = 0;
-            for (place, list) in lists.iter().enumerate() {
-                if let Some(first) = list.first().filter(|first| self.set.contains(*first)) {
-                    (firsts[count], asked[count]) = (first, place);
-                    count += 1;
-                }
-            }
-            let counted = counts(&firsts[..count]);
-            for (bit, place) in asked[..count].iter().enumerate() {
-                which |= (counted >> bit & 1) << place;
-            }
-        }
-        for (place, list) in lists.iter().enumerate() {
-            if which >> place & 1 == 0 && self.has_any(list) {
-                which |= 1 << place;
-            }
-        }
-        which
-    }
-}
-
-impl LiveValues<'_> {
-    /// Steps to the first value from here on that is wanted.
-    fn settle(&mut self) {
-        loop {
-            if self.looked_at == 0 {
-                self.look_ahead();
-            }
-            let unwanted = self.wanted.trailing_zeros().min(self.looked_at);
-            self.skip(unwanted);
-            if self.looked_at > 0 || self.next >= self.sorted.pairs.len() {
-                return;
-            }
-        }
-    }
-
-    fn skip(&mut self, values: u32) {
-        self.next += values as usize;
-        self.looked_at -= values;
-        self.wanted = self.wanted.checked_shr(values).unwrap_or(0);
-    }
-
-    fn look_ahead(&mut self) {
-        let pairs = self.sorted.pairs.get(self.next..).unwrap_or_default();
-        let pairs = &pairs[..pairs.len().min(VALUES_AT_ONCE)];
-        let mut lists = [&Postings::Empty; VALUES_AT_ONCE];
-        for (list, pair) in lists.iter_mut().zip(pairs) {
-            *list = self.index.pairs.payload(*pair);
-        }
-        let lists = &lists[..pairs.len()];
-        self.looked_at = lists.len() as u32;
-        self.wanted = match self.within {
-            Some(within) => within.which(lists),
-            None => (0..)
-                .zip(lists)
-                .fold(0, |all, (bit, list)| all | u64::from(!list.is_empty()) << bit),
-        };
-    }
-
-    /// The value at which the walk stands and how many series have it, `None` behind the last.
-    pub(crate) fn current(&self) -> Option<(&str, u64)> {
-        let pair = *self.sorted.pairs.get(self.next)?;
-        Some((
-            self.sorted.arena.get(self.next),
-            self.index.pairs.payload(pair).len(),
-        ))
-    }
-
-    /// The value alone.
-    pub(crate) fn text(&self) -> Option<&str> {
-        (self.next < self.sorted.pairs.len()).then(|| self.sorted.arena.get(self.next))
-    }
-
-    /// Goes to the next value.
-    pub(crate) fn advance(&mut self) {
-        if self.looked_at > 0 {
-            self.skip(1);
-            self.settle();
-        }
     }
 }

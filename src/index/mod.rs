@@ -6,6 +6,7 @@ pub(crate) mod compiled;
 mod glob;
 pub(crate) mod live;
 mod live_values;
+mod live_walk;
 mod pair_walk;
 mod pairs;
 mod pattern;
@@ -30,7 +31,8 @@ mod tests;
 mod text;
 pub(crate) mod walk;
 
-pub(crate) use live::{LiveIndex, LiveIndexBytes, PairId, Within};
+pub(crate) use live::{LiveIndex, LiveIndexBytes, PairId};
+pub(crate) use live_walk::Within;
 pub(crate) use regex::{LabelMatcher, RegexError};
 pub(crate) use segment::{IndexLayout, LabelCursor, SegmentIndex};
 pub(crate) use segment_writer::{Compression, SegmentIndexWriter};

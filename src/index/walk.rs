@@ -1,6 +1,6 @@
 //! One sorted walk over many sorted lists of names or values: those of the head and of every segment.
 
-use super::live::LiveValues;
+use super::live_walk::LiveValues;
 use super::segment::SegmentValues;
 use crate::base::bytes::Corrupt;
 use std::cmp::Ordering;
