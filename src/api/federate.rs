@@ -7,7 +7,7 @@ use super::pieces::{Out, answer};
 use super::state::App;
 use super::tenant::Tenant;
 use crate::db::Db;
-use crate::engine::select::Series;
+use crate::engine::series::Series;
 use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
 use crate::model::sample::Value;

@@ -6,7 +6,8 @@
 use super::Db;
 use super::iot::{AggregatedPoint, Buckets, DEVICE, MetricPoint, TimeSeriesQuery};
 use crate::engine::error::Error;
-use crate::engine::select::{Series, SeriesCursor};
+use crate::engine::select::SeriesCursor;
+use crate::engine::series::Series;
 use crate::head::report::CommitReport;
 use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;

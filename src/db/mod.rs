@@ -227,7 +227,7 @@ impl Db {
         range: impl RangeBounds<i64>,
         options: ListOptions<'_>,
     ) -> Result<Listing<String>, Error> {
-        self.texts(Listed::Names, matchers, range, options)
+        self.engine().texts(Listed::Names, matchers, range, options)
     }
 
     /// The values of a label of matching series with samples in `range`, sorted. See [`Db::series`] for what counts.
@@ -238,20 +238,8 @@ impl Db {
         range: impl RangeBounds<i64>,
         options: ListOptions<'_>,
     ) -> Result<Listing<String>, Error> {
-        self.texts(Listed::Values(name), matchers, range, options)
-    }
-
-    fn texts(
-        &self,
-        listed: Listed<'_>,
-        matchers: &[Matcher],
-        range: impl RangeBounds<i64>,
-        options: ListOptions<'_>,
-    ) -> Result<Listing<String>, Error> {
-        let mut items = Vec::new();
-        let each = |text: &[u8]| items.push(String::from_utf8_lossy(text).into_owned());
-        let end = self.list(listed, matchers, range, options, each)?;
-        Ok(end.listing(items))
+        self.engine()
+            .texts(Listed::Values(name), matchers, range, options)
     }
 
     /// Calls `each` with the bytes of what is listed, in order.

@@ -4,7 +4,8 @@
 //! per sample and makes the answer independent of where the samples stand. Start timestamps are not part of chunks.
 
 use super::error::Error;
-use super::select::{Series, SeriesCursor};
+use super::select::SeriesCursor;
+use super::series::Series;
 use crate::chunk::{Appended, Encoding, HistogramAppender, XorAppender, first_header};
 use crate::head::series::CHUNK_SAMPLES_MAX;
 use crate::model::histogram::Histogram;

@@ -43,6 +43,7 @@ pub(crate) mod progress;
 pub(crate) mod restore;
 pub(crate) mod retention;
 pub(crate) mod select;
+pub(crate) mod series;
 pub(crate) mod snapshot;
 pub(crate) mod stats;
 mod step;

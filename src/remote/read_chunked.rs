@@ -16,7 +16,7 @@ use super::read_request::ReadRequest;
 use crate::base::varint;
 use crate::db::Db;
 use crate::engine::chunks::{ChunkEncoder, ChunkView};
-use crate::engine::select::Series;
+use crate::engine::series::Series;
 use crate::model::labels::Labels;
 use std::ops::ControlFlow;
 

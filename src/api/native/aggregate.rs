@@ -16,7 +16,7 @@ use crate::api::state::App;
 use crate::api::tenant::Tenant;
 use crate::config::Config;
 use crate::db::Db;
-use crate::engine::select::Series;
+use crate::engine::series::Series;
 use crate::model::matcher::{MatchOp, Matcher};
 use crate::promql::query::QueryOptions;
 use crate::promql::quote::quote;

@@ -16,7 +16,7 @@ use crate::api::params::Params;
 use crate::api::state::App;
 use crate::api::tenant::Tenant;
 use crate::db::Db;
-use crate::engine::select::Series;
+use crate::engine::series::Series;
 use crate::model::labels::{Labels, METRIC_NAME};
 use axum::Extension;
 use axum::extract::{Request, State};

@@ -1,6 +1,6 @@
 //! Pages of points in order of time, merged from several series in the memory of a page.
 
-use crate::engine::select::Series;
+use crate::engine::series::Series;
 use crate::model::labels::Labels;
 use crate::model::sample::{STALE_NAN_BITS, Sample, Value};
 use std::sync::Arc;

@@ -12,7 +12,7 @@ use crate::api::params::Params;
 use crate::api::pieces::{Out, answer};
 use crate::api::state::App;
 use crate::api::tenant::Tenant;
-use crate::engine::select::Series;
+use crate::engine::series::Series;
 use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};

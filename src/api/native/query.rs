@@ -18,7 +18,7 @@ use crate::api::pieces::{Out, answer};
 use crate::api::state::App;
 use crate::api::tenant::Tenant;
 use crate::db::Db;
-use crate::engine::select::Series;
+use crate::engine::series::Series;
 use crate::model::labels::METRIC_NAME;
 use crate::model::matcher::{MatchOp, Matcher};
 use crate::promql::query::QueryOptions;
