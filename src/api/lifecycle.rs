@@ -19,6 +19,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
@@ -28,6 +29,8 @@ use tokio_rustls::rustls::ServerConfig;
 
 /// Blocking threads beside those that the requests have turns for: opening, closing, scrapes, what operators ask for.
 const SPARE_THREADS: usize = 32;
+/// How long the end waits for work that nobody waits for any more.
+const LEFTOVERS_TIMEOUT: Duration = Duration::from_secs(1);
 /// Sent when a file has reached the size that the process is allowed. It ends a process that does not take it; taken, the
 /// write fails like one on a full disk.
 const SIGXFSZ: i32 = 25;
@@ -198,8 +201,9 @@ impl Server {
             .build()
             .map_err(ServeError::Start)?;
         let served = runtime.block_on(self.serve());
-        // An opening that was interrupted, or work that was aborted, is not waited for.
-        runtime.shutdown_background();
+        // Tasks let go of the database, so that it can be opened again at once. An opening that was interrupted, or work that was
+        // aborted, is not waited for longer than this.
+        runtime.shutdown_timeout(LEFTOVERS_TIMEOUT);
         served
     }
 

@@ -38,8 +38,11 @@ impl Served {
     }
 
     /// Returns once the database is open.
-    pub(crate) fn ready(self) -> Self {
+    pub(crate) fn ready(mut self) -> Self {
         wait_until("it is ready", || {
+            if self.thread.as_ref().is_some_and(JoinHandle::is_finished) {
+                panic!("the server ended: {:?}", self.end());
+            }
             get(self.plain_address(), "/-/ready").status == 200
         });
         self
