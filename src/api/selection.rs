@@ -87,9 +87,11 @@ impl Selection {
             let range = db.range_of_ms(self.start_ms, self.end_ms);
             let end = db.list(listed, matchers, range, options, |text| found.texts.push(text))?;
             found.is_truncated |= end.is_truncated;
-            let warnings = end.warnings.into_iter();
-            let new = warnings.filter(|warning| !found.warnings.contains(warning));
-            found.warnings.extend(new.collect::<Vec<_>>());
+            for warning in end.warnings {
+                if !found.warnings.contains(&warning) {
+                    found.warnings.push(warning);
+                }
+            }
             Ok::<_, Error>(())
         };
         let mut found = Found::default();

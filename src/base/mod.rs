@@ -9,6 +9,7 @@ pub(crate) mod hash;
 pub(crate) mod kahan;
 #[cfg(feature = "server")]
 pub(crate) mod keyed;
+pub(crate) mod mask;
 pub(crate) mod math;
 pub(crate) mod texts;
 pub(crate) mod varint;

@@ -7,6 +7,7 @@ use super::merge::{Join, SourceKind};
 use super::select::{SeriesCursor, Warning, bounds, in_words, matching_rows, warning};
 use super::view::View;
 use crate::base::bytes::Corrupt;
+use crate::base::mask::mask_of;
 use crate::index::walk::{SortedTexts, WalkBounds, WalkEnd, merged_walk};
 use crate::index::{LabelMatcher, LiveIndex, Within};
 use crate::model::labels::LabelsRef;
@@ -172,12 +173,9 @@ impl Engine {
             {
                 return 0;
             }
-            let bit_of = |id: &u32| u64::from(self.is_in_head(&view, *id, (from, to)));
             let counted = match &looks {
                 Some(looks) => looks.within(ids),
-                None => (0..)
-                    .zip(ids)
-                    .fold(0, |bits, (place, id)| bits | bit_of(id) << place),
+                None => mask_of(ids.iter().map(|id| self.is_in_head(&view, *id, (from, to)))),
             };
             let silent_ids = (0..).zip(ids).filter(|(place, _)| counted >> place & 1 == 0);
             silent.borrow_mut().extend(silent_ids.map(|(_, id)| id));

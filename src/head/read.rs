@@ -8,6 +8,7 @@ use super::rare::Rare;
 use super::series_data::SeriesData;
 use super::slab::{Generation, Slab, place_of};
 use crate::base::bytes::Corrupt;
+use crate::base::mask::mask_of;
 use crate::base::texts::Texts;
 use crate::index::{LabelMatcher, LiveIndex};
 use crate::model::samples::Samples;
@@ -213,12 +214,7 @@ impl Looks<'_> {
 
 /// Which series of `slab` have samples of `generation` within `from..=to`, wherever they are now.
 fn within_slab(slab: &Slab, generation: &Generation, ids: &[u32], (from, to): (i64, i64)) -> u64 {
-    let bits_of = |has_samples: &dyn Fn(usize) -> bool| {
-        let bits = (0..)
-            .zip(ids)
-            .map(|(bit, id)| u64::from(has_samples(place_of(*id).1)) << bit);
-        bits.fold(0, |all, bit| all | bit)
-    };
+    let places = ids.iter().map(|id| place_of(*id).1);
     let locked = slab.lock();
     if locked.generation == generation.number {
         let in_series = |place: usize| {
@@ -227,7 +223,7 @@ fn within_slab(slab: &Slab, generation: &Generation, ids: &[u32], (from, to): (i
                 .get(place)
                 .is_some_and(|one| one.has_samples_within(from, to))
         };
-        return bits_of(&in_series);
+        return mask_of(places.map(in_series));
     }
     if locked.generation < generation.number {
         return 0;
@@ -241,7 +237,7 @@ fn within_slab(slab: &Slab, generation: &Generation, ids: &[u32], (from, to): (i
         let data = frozen_data(&frozen, place as u32);
         data.is_some_and(|data| data.has_samples_within(from, to))
     };
-    bits_of(&in_data)
+    mask_of(places.map(in_data))
 }
 
 /// What one deletion hid of a series: its LSN, and the samples.

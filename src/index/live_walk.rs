@@ -3,6 +3,7 @@
 use super::live_values::SortedValues;
 use super::pairs::PairTable;
 use super::posting::Postings;
+use crate::base::mask::mask_of;
 use roaring::RoaringBitmap;
 use std::sync::Arc;
 
@@ -128,9 +129,7 @@ impl<'a> LiveValues<'a> {
         self.looked_at = lists.len() as u32;
         self.wanted = match self.within {
             Some(within) => within.which(lists),
-            None => (0..)
-                .zip(lists)
-                .fold(0, |all, (bit, list)| all | u64::from(!list.is_empty()) << bit),
+            None => mask_of(lists.iter().map(|list| !list.is_empty())),
         };
     }
 

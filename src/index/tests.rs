@@ -6,6 +6,7 @@ use super::regex::LabelMatcher;
 use super::segment::SegmentIndex;
 use super::segment_writer::{Compression, SegmentIndexBytes, SegmentIndexWriter};
 use crate::base::bytes::Corrupt;
+use crate::base::mask::mask_of;
 use crate::model::labels::Labels;
 use crate::model::matcher::{MatchOp, Matcher};
 use proptest::prelude::*;
@@ -188,7 +189,7 @@ fn listing_within_a_set_of_series() {
     assert_eq!(index.label_names(Some(all_of(&only_b))), ["job", "pod"]);
     let walk = index.label_values("pod", "", Some(all_of(&only_b)));
     assert_eq!(walk.current(), Some(("2", 1)));
-    let is_last = |ids: &[u32]| bits(ids, |id| id == 2);
+    let is_last = |ids: &[u32]| mask_of(ids.iter().map(|id| *id == 2));
     let last_of_a = Within {
         set: &job_a,
         counts: Some(&is_last),
@@ -200,12 +201,6 @@ fn listing_within_a_set_of_series() {
         Some(("a", 2))
     );
     assert!(index.approximate_bytes().pairs > 0);
-}
-
-/// A bit for each id, the first the lowest.
-fn bits(ids: &[u32], counts: impl Fn(u32) -> bool) -> u64 {
-    let bits = (0..).zip(ids).map(|(bit, id)| u64::from(counts(*id)) << bit);
-    bits.fold(0, |all, bit| all | bit)
 }
 
 proptest! {
@@ -228,7 +223,7 @@ proptest! {
                 wanted.insert(value(*number));
             }
         }
-        let counts = |ids: &[u32]| bits(ids, |id| series[id as usize].2);
+        let counts = |ids: &[u32]| mask_of(ids.iter().map(|id| series[*id as usize].2));
         let within = Within { set: &set, counts: Some(&counts) };
         let mut walk = index.label_values("a", &value(from), Some(within));
         let mut found = BTreeSet::new();

@@ -135,16 +135,11 @@ impl Query {
         if self.wants_samples {
             return Ok(cursor.next_into(series)?);
         }
-        let labels = cursor
-            .next_listed()
-            .map(|labels| Labels::from_canonical(labels.as_bytes()));
-        Ok(match labels {
-            Some(labels) => {
-                series.set_unread(labels);
-                true
-            }
-            None => false,
-        })
+        let Some(labels) = cursor.next_listed() else {
+            return Ok(false);
+        };
+        series.set_unread(Labels::from_canonical(labels.as_bytes()));
+        Ok(true)
     }
 
     fn write_samples(

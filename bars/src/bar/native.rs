@@ -19,8 +19,7 @@ use std::time::Instant;
 
 const CONNECTIONS: usize = 8;
 const SENDERS: usize = 2;
-const BATCH_POINTS: usize = 1_000;
-/// Series of the batches.
+/// Series of the batches, each of which has a point of all.
 const HOSTS: usize = 1_000;
 const BASE_S: u64 = 1_760_000_000;
 const SYNCS: usize = 300;
@@ -137,7 +136,7 @@ fn batches(scale: &Scale, binary: &Path, report: &mut Report) -> Result<()> {
         Ok(times)
     })?;
     let cpu_s = served.cpu_s()? - before;
-    let points = (rounds * BATCH_POINTS) as u64;
+    let points = (rounds * HOSTS) as u64;
     report.bar(
         "batches",
         points as f64 / cpu_s,
@@ -162,7 +161,7 @@ fn batches(scale: &Scale, binary: &Path, report: &mut Report) -> Result<()> {
 /// One point of every host.
 fn batch(round: usize) -> String {
     let mut body = String::from("[");
-    for host in 0..HOSTS.min(BATCH_POINTS) {
+    for host in 0..HOSTS {
         let (timestamp, value) = (BASE_S + 10 * round as u64, (host * 7 + round * 3) % 100);
         let comma = if host > 0 { "," } else { "" };
         // Writing to a text does not fail.
