@@ -392,11 +392,9 @@ fn decode_all(
     let start = (timestamps.len(), values.len());
     timestamps.resize(start.0 + usize::from(iter.total), 0);
     values.resize(start.1 + usize::from(iter.total), 0);
-    let rows = timestamps
-        .iter_mut()
-        .skip(start.0)
-        .zip(values.iter_mut().skip(start.1));
-    if decode_rows(&mut iter, rows).is_none() {
+    let timestamps_new = timestamps.get_mut(start.0..).unwrap_or_default();
+    let values_new = values.get_mut(start.1..).unwrap_or_default();
+    if decode_rows(&mut iter, timestamps_new, values_new).is_none() {
         timestamps.truncate(start.0);
         values.truncate(start.1);
         return Err(iter.corrupt("xor sample"));
@@ -404,31 +402,38 @@ fn decode_all(
     Ok(())
 }
 
-/// As [`XorIter::step`] for every row, with the state in registers.
-fn decode_rows<'r>(
-    iter: &mut XorIter<'_>,
-    mut rows: impl Iterator<Item = (&'r mut i64, &'r mut u64)>,
-) -> Option<()> {
-    for (timestamp, value) in rows.by_ref().take(2) {
+/// As [`XorIter::step`] for every row of two columns of one length, with the state in registers.
+fn decode_rows(iter: &mut XorIter<'_>, timestamps: &mut [i64], values: &mut [u64]) -> Option<()> {
+    let early = timestamps.len().min(2);
+    let (first, mut timestamps) = timestamps.split_at_mut(early);
+    let (first_values, mut values) = values.split_at_mut_checked(early)?;
+    for (timestamp, value) in first.iter_mut().zip(first_values) {
         iter.step()?;
         (*timestamp, *value) = (iter.timestamp, iter.value);
     }
     let (mut input, mut window) = (iter.input.clone(), iter.window);
     let mut last = (iter.timestamp, iter.delta, iter.value);
-    while let Some((timestamp, value)) = rows.next() {
+    while let ([timestamp, later @ ..], [value, later_values @ ..]) = (timestamps, values) {
         // Two zero bits are a sample with the same distance and value, which most are.
         let unchanged = input.peek().leading_zeros().min(PEEK_BITS - 1) / 2;
         if unchanged < UNCHANGED_MIN {
             last = next_sample(&mut input, &mut window, last)?;
             (*timestamp, *value) = (last.0, last.2);
+            (timestamps, values) = (later, later_values);
             continue;
         }
-        let more = rows.by_ref().take(unchanged as usize - 1);
-        for (timestamp, value) in std::iter::once((timestamp, value)).chain(more) {
+        (*timestamp, *value) = (last.0.wrapping_add(last.1 as i64), last.2);
+        last.0 = *timestamp;
+        let more = later.len().min(unchanged as usize - 1);
+        let (run, rest) = later.split_at_mut(more);
+        let (run_values, rest_values) = later_values.split_at_mut_checked(more)?;
+        run_values.fill(last.2);
+        for timestamp in run {
             last.0 = last.0.wrapping_add(last.1 as i64);
-            (*timestamp, *value) = (last.0, last.2);
-            input.skip(2);
+            *timestamp = last.0;
         }
+        input.skip(2 * (more as u32 + 1));
+        (timestamps, values) = (rest, rest_values);
     }
     iter.input = input;
     (!iter.input.overrun()).then_some(())

@@ -199,7 +199,11 @@ impl SeriesCursor {
         while self.advance() {
             self.read_current(&mut series.samples);
             if !series.samples.is_empty() {
-                series.labels = Labels::from_canonical(self.join.labels());
+                let labels = self.join.labels();
+                // Who asks for one series again and again has its labels already.
+                if series.labels.as_bytes() != labels {
+                    series.labels = Labels::from_canonical(labels);
+                }
                 return Ok(true);
             }
         }
@@ -237,9 +241,10 @@ impl SeriesCursor {
                 }
                 SourceKind::Head(_) => {
                     for generation in &self.view.generations {
-                        match self.engine.head.read(generation, id, range, part, &mut hidden) {
-                            Ok(()) => add(part, out, &mut parts),
-                            Err(error) => note(warnings, head_warning(error)),
+                        let head = &self.engine.head;
+                        let read = |samples: &mut Samples| head.read(generation, id, range, samples, &mut hidden);
+                        if let Err(error) = receive(part, out, &mut parts, read) {
+                            note(warnings, head_warning(error));
                         }
                     }
                 }
@@ -363,9 +368,9 @@ fn read_row(
         Err(error) => return note(warnings, warning(segment, &error)),
     };
     for slice in slices {
-        match segment.read(row, slice, (from, to), cache, part) {
-            Ok(()) => add(part, out, parts),
-            Err(error) => note(warnings, warning(segment, &error)),
+        let read = |samples: &mut Samples| segment.read(row, slice, (from, to), cache, samples);
+        if let Err(error) = receive(part, out, parts, read) {
+            note(warnings, warning(segment, &error));
         }
     }
 }
@@ -383,19 +388,26 @@ fn note(warnings: &mut Vec<Warning>, warning: Warning) {
     }
 }
 
-/// Takes over a part: into `out` while it follows on what is there, else into `parts`, to be merged.
-fn add(part: &mut Samples, out: &mut Samples, parts: &mut Vec<Samples>) {
-    let Some((first, _)) = part.bounds() else { return };
-    if !parts.is_empty() {
-        parts.push(std::mem::take(part));
-    } else if out.is_empty() && out.timestamps.capacity() <= part.timestamps.capacity() {
-        std::mem::swap(part, out);
-    } else if out.bounds().is_none_or(|bounds| bounds.1 < first) {
-        // Also into an empty `out` that is larger, which the series before needed for its parts.
-        out.extend(part, first);
-    } else {
-        parts.push(std::mem::take(part));
+/// Reads one more part: into `out` while it follows on what is there, else into `parts`, to be merged. What cannot be read
+/// leaves both as they are.
+fn receive<E>(
+    part: &mut Samples,
+    out: &mut Samples,
+    parts: &mut Vec<Samples>,
+    read: impl FnOnce(&mut Samples) -> Result<(), E>,
+) -> Result<(), E> {
+    if out.is_empty() && parts.is_empty() {
+        return read(out).inspect_err(|_| out.clear());
     }
+    read(part)?;
+    if let Some((first, _)) = part.bounds() {
+        if parts.is_empty() && out.bounds().is_none_or(|bounds| bounds.1 < first) {
+            out.extend(part, first);
+        } else {
+            parts.push(std::mem::take(part));
+        }
+    }
+    Ok(())
 }
 
 impl Iterator for SeriesCursor {

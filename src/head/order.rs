@@ -19,6 +19,8 @@ use std::sync::PoisonError;
 const FEW_SERIES: usize = 512;
 /// More series than this are sorted without a copy of their pairs, which takes some forty bytes for each.
 const COPIED_SERIES_MAX: usize = 65_536;
+/// Bytes of labels that most series do not exceed.
+const LABEL_BYTES_USUAL: usize = 256;
 /// Pairs that most series do not exceed.
 const PAIRS_USUAL: usize = 16;
 
@@ -77,6 +79,7 @@ impl Head {
     /// Few series are compared by their texts, because ranking takes a table of all pairs. Gives back what it wrote for that.
     fn sort_few_by_labels(&self, ids: &mut [u32]) -> Texts {
         let mut written = Texts::default();
+        written.reserve(ids.len(), ids.len() * LABEL_BYTES_USUAL);
         let (bytes, ends) = written.parts_mut();
         self.write_labels(ids, bytes, ends);
         if ids.len() < 2 {
@@ -132,6 +135,13 @@ impl Head {
     /// Appends the canonical labels of series, in the order of `ids`, and where each ends.
     pub(super) fn write_labels(&self, ids: &[u32], out: &mut Vec<u8>, ends: &mut Vec<usize>) {
         let index = self.read_index();
+        if let [_] = ids {
+            self.each_pairs(ids, |pairs| {
+                pairs.iter().for_each(|pair| write_pair(&index, *pair, out));
+                ends.push(out.len());
+            });
+            return;
+        }
         let mut writer = LabelWriter::new();
         self.each_pairs(ids, |pairs| {
             writer.write(&index, pairs, out);
@@ -264,6 +274,12 @@ impl Ranks {
     }
 }
 
+fn write_pair(index: &LiveIndex, pair: PairId, out: &mut Vec<u8>) {
+    let (name, value) = index.pair_bytes(pair);
+    varint::write_bytes(out, name);
+    varint::write_bytes(out, value);
+}
+
 /// Writes label sets; what one has in common with the one before is copied from there.
 struct LabelWriter {
     /// The pairs before, and where each ends in `out`.
@@ -297,9 +313,7 @@ impl LabelWriter {
             *end = *end - self.start + start;
         }
         for pair in &pairs[same..] {
-            let (name, value) = index.pair_bytes(*pair);
-            varint::write_bytes(out, name);
-            varint::write_bytes(out, value);
+            write_pair(index, *pair, out);
             self.pairs.push(*pair);
             self.ends.push(out.len());
         }

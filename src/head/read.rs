@@ -48,7 +48,7 @@ impl HeadSelection {
     /// Writes the canonical labels of the series at `positions` in place of what `out` holds.
     pub(crate) fn labels(&mut self, head: &Head, positions: Range<usize>, out: &mut Texts) {
         let ids = self.ids.get(positions.clone()).unwrap_or(&[]);
-        if self.is_read {
+        if self.is_read && ids.len() > 1 {
             head.touch(ids);
         }
         out.clear();

@@ -108,6 +108,7 @@ impl ValueArena {
         match &pattern.kind {
             Kind::All => (0..self.len()).for_each(each),
             Kind::NotEmpty => (usize::from(self.find("").is_some())..self.len()).for_each(each),
+            Kind::One(only) => self.each_of_set(std::slice::from_ref(only), each),
             Kind::Set(set) => self.each_of_set(set, each),
             Kind::Globs { exact, globs } => match &**globs {
                 [only] if exact.is_empty() => self.each_of_glob(only, each),

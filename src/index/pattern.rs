@@ -36,6 +36,8 @@ pub(super) enum Kind {
     All,
     /// Every value but the empty one.
     NotEmpty,
+    /// This value.
+    One(Box<str>),
     /// These values; sorted and distinct.
     Set(Box<[Box<str>]>),
     /// Values of the sorted set and values that match a glob.
@@ -68,7 +70,7 @@ impl Pattern {
     /// Exactly `value`.
     pub(super) fn literal(value: &str) -> Self {
         Self {
-            kind: Kind::Set([value.into()].into()),
+            kind: Kind::One(value.into()),
         }
     }
 
@@ -112,6 +114,7 @@ impl Pattern {
         match &self.kind {
             Kind::All => true,
             Kind::NotEmpty => !value.is_empty(),
+            Kind::One(only) => **only == *value,
             Kind::Set(set) => contains(set, value),
             Kind::Globs { exact, globs } => {
                 globs.iter().any(|glob| glob.matches(value)) || contains(exact, value)
@@ -123,6 +126,7 @@ impl Pattern {
     /// The values one by one, when the pattern is a set.
     pub(crate) fn as_set(&self) -> Option<&[Box<str>]> {
         match &self.kind {
+            Kind::One(only) => Some(std::slice::from_ref(only)),
             Kind::Set(set) => Some(set),
             _ => None,
         }
@@ -132,6 +136,7 @@ impl Pattern {
     pub(super) fn prefixes(&self) -> Option<Vec<&str>> {
         let mut all: Vec<&str> = match &self.kind {
             Kind::All | Kind::NotEmpty => return None,
+            Kind::One(only) => vec![only],
             Kind::Set(set) => set.iter().map(|value| &**value).collect(),
             Kind::Globs { exact, globs } => {
                 let exact = exact
@@ -159,10 +164,7 @@ impl Pattern {
 }
 
 fn contains(set: &[Box<str>], value: &str) -> bool {
-    match set {
-        [only] => &**only == value,
-        _ => set.binary_search_by(|item| (**item).cmp(value)).is_ok(),
-    }
+    set.binary_search_by(|item| (**item).cmp(value)).is_ok()
 }
 
 fn parse(pattern: &str) -> Result<Hir, String> {

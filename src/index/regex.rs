@@ -171,7 +171,7 @@ mod tests {
         let kind = |pattern: &str| match &compile(pattern).pattern.kind {
             Kind::All => "all",
             Kind::NotEmpty => "not empty",
-            Kind::Set(_) => "set",
+            Kind::One(_) | Kind::Set(_) => "set",
             Kind::Globs { .. } => "globs",
             Kind::Engine(_) => "engine",
         };
