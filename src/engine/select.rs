@@ -242,7 +242,8 @@ impl SeriesCursor {
                 SourceKind::Head(_) => {
                     for generation in &self.view.generations {
                         let head = &self.engine.head;
-                        let read = |samples: &mut Samples| head.read(generation, id, range, samples, &mut hidden);
+                        let read =
+                            |samples: &mut Samples| head.read(generation, id, range, samples, &mut hidden);
                         if let Err(error) = receive(part, out, &mut parts, read) {
                             note(warnings, head_warning(error));
                         }

@@ -33,7 +33,11 @@ impl CompiledPatterns {
             if kept.len() >= KEPT_MAX {
                 kept.clear();
             }
-            kept.insert(matcher.value.clone(), compiled.shared_pattern());
+            kept.extend(
+                compiled
+                    .shared_pattern()
+                    .map(|pattern| (matcher.value.clone(), pattern)),
+            );
             Ok(compiled)
         };
         matchers.iter().map(compile).collect()

@@ -176,6 +176,14 @@ impl LiveIndex {
     /// The usual question, without a bitmap: every matcher names a value, and one of these values has a few runs of
     /// series, as that of a target has. `None` where it is another.
     fn select_narrow(&self, matchers: &[LabelMatcher]) -> Option<Vec<u32>> {
+        if let [matcher] = matchers {
+            let Some(pair) = self.find(matcher.name(), matcher.only_value()?) else {
+                return Some(Vec::new());
+            };
+            let list = self.pairs.payload(pair);
+            let is_narrow = list.is_runs() && list.len() <= NARROW_SERIES;
+            return is_narrow.then(|| list.common_ids(list));
+        }
         let mut lists = Vec::with_capacity(matchers.len());
         for matcher in matchers {
             let Some(pair) = self.find(matcher.name(), matcher.only_value()?) else {

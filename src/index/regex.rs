@@ -23,7 +23,14 @@ pub(crate) struct RegexError {
 pub(crate) struct LabelMatcher {
     name: Box<str>,
     negated: bool,
-    pattern: Arc<Pattern>,
+    pattern: Held,
+}
+
+/// What is costly to make is shared.
+#[derive(Debug, Clone)]
+enum Held {
+    Own(Pattern),
+    Shared(Arc<Pattern>),
 }
 
 impl LabelMatcher {
@@ -39,14 +46,14 @@ impl LabelMatcher {
                 pattern: matcher.value.clone(),
                 reason,
             };
-            Pattern::regex(&matcher.value).map_err(refused)?
+            Held::Shared(Arc::new(Pattern::regex(&matcher.value).map_err(refused)?))
         } else {
-            Pattern::literal(&matcher.value)
+            Held::Own(Pattern::literal(&matcher.value))
         };
         Ok(Self {
             name: matcher.name.as_str().into(),
             negated,
-            pattern: Arc::new(pattern),
+            pattern,
         })
     }
 
@@ -55,12 +62,16 @@ impl LabelMatcher {
         Self {
             name: matcher.name.as_str().into(),
             negated: matches!(matcher.op, MatchOp::NotEqual | MatchOp::NotRegex),
-            pattern,
+            pattern: Held::Shared(pattern),
         }
     }
 
-    pub(super) fn shared_pattern(&self) -> Arc<Pattern> {
-        self.pattern.clone()
+    /// That of a regular expression.
+    pub(super) fn shared_pattern(&self) -> Option<Arc<Pattern>> {
+        match &self.pattern {
+            Held::Own(_) => None,
+            Held::Shared(pattern) => Some(pattern.clone()),
+        }
     }
 
     /// Whether [`LabelMatcher::compile`] takes it.
@@ -93,12 +104,15 @@ impl LabelMatcher {
 
     /// The values the condition is about.
     pub(crate) fn pattern(&self) -> &Pattern {
-        &self.pattern
+        match &self.pattern {
+            Held::Own(pattern) => pattern,
+            Held::Shared(pattern) => pattern,
+        }
     }
 
     /// The one value that satisfies the condition, if there is only one and it is not the empty one.
     pub(crate) fn only_value(&self) -> Option<&str> {
-        match self.pattern.as_set() {
+        match self.pattern().as_set() {
             Some([only]) if !self.negated && !only.is_empty() => Some(only),
             _ => None,
         }
@@ -107,7 +121,7 @@ impl LabelMatcher {
     /// Whether a label with this value satisfies the condition.
     #[inline]
     pub(crate) fn matches(&self, value: &str) -> bool {
-        self.pattern.matches(value) != self.negated
+        self.pattern().matches(value) != self.negated
     }
 
     /// Whether a series without the label satisfies the condition.
@@ -168,7 +182,7 @@ mod tests {
 
     #[test]
     fn common_shapes_need_no_engine() {
-        let kind = |pattern: &str| match &compile(pattern).pattern.kind {
+        let kind = |pattern: &str| match &compile(pattern).pattern().kind {
             Kind::All => "all",
             Kind::NotEmpty => "not empty",
             Kind::One(_) | Kind::Set(_) => "set",
