@@ -67,7 +67,7 @@ pub struct Config {
     pub(crate) ingest: Ingest,
     pub(crate) tenants: Tenants,
     /// How OpenTelemetry's metrics become samples.
-    pub(crate) otlp: crate::remote::otlp::translate::Options,
+    pub(crate) otlp: crate::model::otlp_options::Options,
     pub(crate) remote_read: RemoteRead,
     pub(crate) query: Query,
     pub(crate) tls: Option<Tls>,

@@ -1,8 +1,7 @@
 //! How OpenTelemetry's metrics are translated.
 
 use super::resolve::Reader;
-use crate::remote::otlp::names::Translation;
-use crate::remote::otlp::translate::{Options, Promoted};
+use crate::model::otlp_options::{Options, Promoted, Translation};
 
 /// The word for all attributes of a resource.
 const ALL: &str = "*";

@@ -1,6 +1,6 @@
 //! The table of settings. File, environment, flags, `--print-config` and docs/config.md are all made from it.
 
-use crate::remote::otlp::names::Translation;
+use crate::model::otlp_options::Translation;
 
 /// How a setting's value is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

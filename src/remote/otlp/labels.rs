@@ -1,10 +1,10 @@
 //! The labels that a point gets: from its own attributes, its resource and its scope.
 
 use super::message::{AnyValue, KeyValue, Scope};
-use super::names::{Translation, label_name};
-use super::translate::{Options, Promoted};
+use super::names::label_name;
 use crate::base::go_text;
 use crate::model::labels::{LabelError, Labels, METRIC_NAME};
+use crate::model::otlp_options::{Options, Promoted, Translation};
 use std::fmt::Write as _;
 
 const SERVICE_NAMESPACE: &str = "service.namespace";

@@ -10,14 +10,15 @@ mod histogram;
 mod json;
 mod labels;
 mod message;
-pub(crate) mod names;
+mod names;
 pub(crate) mod translate;
 
 #[cfg(test)]
 mod tests;
 
 use self::delta::Deltas;
-use self::translate::{Options, Sink, Translator};
+use self::translate::{Sink, Translator};
+use crate::model::otlp_options::Options;
 
 /// How a request is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

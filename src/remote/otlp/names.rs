@@ -3,6 +3,8 @@
 //! The rules are those of Prometheus' own endpoint, so that what was sent there and is sent here now goes on under the same
 //! names.
 
+use crate::model::otlp_options::Translation;
+
 /// Units that have a word. What stands nowhere here is its own word.
 const UNITS: [(&str, &str); 27] = [
     ("d", "days"),
@@ -45,53 +47,6 @@ const PER_UNITS: [(&str, &str); 7] = [
     ("mo", "month"),
     ("y", "year"),
 ];
-
-/// How names are translated: the words of Prometheus' setting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Translation {
-    /// Letters, digits and underscores only; unit and type behind the name.
-    #[default]
-    UnderscoreEscapingWithSuffixes,
-    UnderscoreEscapingWithoutSuffixes,
-    /// Any characters; unit and type behind the name.
-    NoUtf8EscapingWithSuffixes,
-    Untouched,
-}
-
-impl Translation {
-    pub(crate) const NAMES: [&'static str; 4] = [
-        "UnderscoreEscapingWithSuffixes",
-        "UnderscoreEscapingWithoutSuffixes",
-        "NoUTF8EscapingWithSuffixes",
-        "NoTranslation",
-    ];
-
-    /// The one of that name.
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        let all = [
-            Self::UnderscoreEscapingWithSuffixes,
-            Self::UnderscoreEscapingWithoutSuffixes,
-            Self::NoUtf8EscapingWithSuffixes,
-            Self::Untouched,
-        ];
-        let mut named = Self::NAMES.into_iter().zip(all);
-        named.find(|one| one.0 == name).map(|one| one.1)
-    }
-
-    fn escapes(self) -> bool {
-        matches!(
-            self,
-            Self::UnderscoreEscapingWithSuffixes | Self::UnderscoreEscapingWithoutSuffixes
-        )
-    }
-
-    fn has_suffixes(self) -> bool {
-        matches!(
-            self,
-            Self::UnderscoreEscapingWithSuffixes | Self::NoUtf8EscapingWithSuffixes
-        )
-    }
-}
 
 /// What of a metric's type shows in its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

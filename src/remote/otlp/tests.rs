@@ -1,7 +1,7 @@
 //! Both encodings of one request, and what becomes of it.
 
 use super::delta::Deltas;
-use super::translate::{Options, Promoted, Sink};
+use super::translate::Sink;
 use super::{Encoding, read};
 use crate::base::go_text::float_g;
 use crate::base::varint;
@@ -9,6 +9,7 @@ use crate::model::exemplar::Exemplar;
 use crate::model::float_histogram::FloatHistogram;
 use crate::model::labels::Labels;
 use crate::model::metadata::Metadata;
+use crate::model::otlp_options::{Options, Promoted};
 use crate::model::sample::{Sample, Value};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};

@@ -7,12 +7,13 @@ use super::message::{
     Exemplar as Sent, HistogramValue, KeyValue, Kind, Metric, Point, Scope, SummaryValue, Temporality, Value,
     Visit,
 };
-use super::names::{Shape, Translation, metric_name, unit_name};
+use super::names::{Shape, metric_name, unit_name};
 use crate::base::go_text;
 use crate::model::exemplar::Exemplar;
 use crate::model::histogram::Histogram;
 use crate::model::labels::Labels;
 use crate::model::metadata::{Metadata, MetricType};
+use crate::model::otlp_options::Options;
 use crate::model::sample::{self, Sample, stale_nan};
 use std::sync::Arc;
 
@@ -25,33 +26,6 @@ const TARGET_INFO_STEP_MS: i64 = 150_000;
 const TARGET_INFO_SAMPLES_MAX: i64 = 1_000;
 /// What OpenMetrics allows the labels of an exemplar, in characters.
 const EXEMPLAR_CHARS_MAX: usize = 128;
-
-/// How points are translated.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Options {
-    pub(crate) translation: Translation,
-    pub(crate) promoted: Promoted,
-    /// `target_info` has the attributes that became `job` and `instance` too.
-    pub(crate) keeps_identifying: bool,
-    pub(crate) promotes_scope: bool,
-    /// Histograms with bounds become native ones.
-    pub(crate) makes_custom_buckets: bool,
-    /// Deltas are added up; otherwise they are refused.
-    pub(crate) adds_deltas: bool,
-}
-
-/// Attributes of resources that become labels of all points.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Promoted {
-    All,
-    These(Vec<String>),
-}
-
-impl Default for Promoted {
-    fn default() -> Self {
-        Self::These(Vec::new())
-    }
-}
 
 /// Where samples go.
 pub(crate) trait Sink {
