@@ -29,6 +29,7 @@ mod names;
 mod native;
 mod notifications;
 mod openapi;
+mod otlp;
 mod params;
 mod pieces;
 mod process;

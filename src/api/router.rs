@@ -5,7 +5,7 @@ use super::self_metrics::RouteMetrics;
 use super::state::App;
 use super::{absent, admin, admin_tsdb, browser, native, notifications, openapi};
 use super::{exemplars, federate, listing, metadata, records, search};
-use super::{query, query_text, remote_read, remote_write, self_metrics, status};
+use super::{otlp, query, query_text, remote_read, remote_write, self_metrics, status};
 use crate::base::keyed;
 use crate::config::credentials::Scope;
 use axum::Router;
@@ -97,6 +97,8 @@ fn own_routes() -> Vec<Route> {
         route("/api/v1/write", WRITE, Of::Tenant, post(remote_write::write)),
         route("/api/v1/push", WRITE, Of::Tenant, post(remote_write::write)),
         route("/api/v1/receive", WRITE, Of::Tenant, post(remote_write::write)),
+        route("/api/v1/otlp/v1/metrics", WRITE, Of::Tenant, post(otlp::metrics)),
+        route("/v1/metrics", WRITE, Of::Tenant, post(otlp::metrics)),
         route("/api/v1/read", READ, Of::Tenant, post(remote_read::read)),
         route(
             "/api/v1/query",

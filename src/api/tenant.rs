@@ -18,11 +18,12 @@ use crate::model::relabel_rule::RelabelRule;
 use crate::remote::ha::{Elections, HaLabels};
 use crate::remote::intake::Intake;
 use crate::remote::journal::Journal;
+use crate::remote::otlp::delta::Deltas;
 use crate::remote::quota::Quota;
 use crate::remote::relabel::Rule;
 use arc_swap::ArcSwap;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 /// The file in the database's folder that says which replicas are elected.
@@ -42,6 +43,8 @@ pub(crate) struct Tenant {
     /// What becomes of series that are written; a reload replaces it.
     pub(super) intake: ArcSwap<Intake>,
     pub(super) journal: Journal,
+    /// Totals of what OpenTelemetry sends as deltas.
+    pub(super) deltas: Mutex<Deltas>,
     /// What each sender owes.
     senders: Quota,
     /// What they owe together.
@@ -60,6 +63,7 @@ impl Tenant {
             opened: OnceLock::new(),
             intake: ArcSwap::from_pointee(intake),
             journal: Journal::default(),
+            deltas: Mutex::default(),
             senders: Quota::default(),
             total: Quota::default(),
             last_memory: LastWalk::default(),

@@ -9,6 +9,7 @@ pub(crate) mod file;
 mod flags;
 pub(crate) mod ingest;
 mod log;
+mod otlp;
 pub(crate) mod query;
 mod resolve;
 pub(crate) mod settings;
@@ -65,6 +66,8 @@ pub struct Config {
     pub(crate) http: Http,
     pub(crate) ingest: Ingest,
     pub(crate) tenants: Tenants,
+    /// How OpenTelemetry's metrics become samples.
+    pub(crate) otlp: crate::model::otlp_options::Options,
     pub(crate) remote_read: RemoteRead,
     pub(crate) query: Query,
     pub(crate) tls: Option<Tls>,

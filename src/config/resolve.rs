@@ -336,7 +336,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn is_true(&mut self, key: &str) -> bool {
+    pub(super) fn is_true(&mut self, key: &str) -> bool {
         self.word(key) == "true"
     }
 
@@ -469,6 +469,7 @@ fn read_all(effective: &Effective, faults: &mut Vec<String>) -> Option<Config> {
         },
         ingest: reader.ingest(),
         tenants: reader.tenants(),
+        otlp: super::otlp::read(&mut reader),
         remote_read: reader.remote_read(),
         query: Query::read(&mut reader),
         tls: reader.tls(),

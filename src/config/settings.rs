@@ -1,5 +1,7 @@
 //! The table of settings. File, environment, flags, `--print-config` and docs/config.md are all made from it.
 
+use crate::model::otlp_options::Translation;
+
 /// How a setting's value is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -136,6 +138,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("tenants.samples_per_second", Kind::Number, "0", "Samples that a tenant may write in a second, all its senders together, in the long run; beyond it requests get 429. 0 is no limit.").reloads(),
     setting("tenants.series", Kind::Number, "0", "Series that a tenant may have in memory; samples of further ones are refused as `series_limit`. 0 is no limit."),
     setting("tenants.overrides", Kind::Tables, "", "What holds for one tenant instead: tables with `name` and any of `samples_per_second`, `series`, `retention`, `retention_bytes`, `head_bytes` and `body_bytes` (http.body_bytes). A reload applies `samples_per_second` and `body_bytes`; the others hold from the next opening of the tenant on.").reloads(),
+    setting("otlp.translation_strategy", Kind::Choice(&Translation::NAMES), "UnderscoreEscapingWithSuffixes", "How names of OpenTelemetry become names of metrics and labels, in the words of Prometheus: with escaping, characters other than letters, digits and underscores become underscores; with suffixes, unit and type stand behind a metric's name.").reloads(),
+    setting("otlp.promote_resource_attributes", Kind::Text, "", "Attributes of OpenTelemetry's resources that become labels of all their series, by their keys with commas between them; `*` is all. The others are labels of `target_info`.").reloads(),
+    setting("otlp.keep_identifying_resource_attributes", Kind::Choice(&["true", "false"]), "false", "Whether `target_info` also has service.name, service.namespace and service.instance.id, of which `job` and `instance` are made.").reloads(),
+    setting("otlp.promote_scope_metadata", Kind::Choice(&["true", "false"]), "false", "Whether name, version, schema and attributes of the instrumentation's scope become labels that begin with `otel_scope_`.").reloads(),
+    setting("otlp.convert_histograms_to_nhcb", Kind::Choice(&["true", "false"]), "false", "Whether OpenTelemetry's histograms with explicit bounds become native histograms with custom buckets, rather than series for each bucket.").reloads(),
+    setting("otlp.delta", Kind::Choice(&["accumulate", "refuse"]), "accumulate", "What becomes of sums and histograms that count from the point before: they are added up, in memory, to what PromQL expects, or refused.").reloads(),
     setting("remote_read.streaming", Kind::Choice(&["on", "off"]), "on", "Whether remote read may answer as a stream of chunks; otherwise it answers in one message.").reloads(),
     setting("remote_read.samples", Kind::Number, "50000000", "Samples that a query may find when it is answered in one message; more get 400.").reloads(),
     setting("remote_read.concurrency", Kind::Count, "10", "Remote reads that are worked on at the same time; the others wait."),

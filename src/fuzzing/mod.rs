@@ -21,7 +21,7 @@ pub use decoders::{
 pub use files::{backup_list, checkpoint, manifest, replay, segment, wal};
 pub use queries::{query, series_description};
 #[cfg(feature = "server")]
-pub use requests::{read_request, write_v1, write_v2};
+pub use requests::{otlp, read_request, write_v1, write_v2};
 
 /// A decoder and valid inputs of it.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +45,8 @@ pub const TARGETS: &[Target] = &[
     target("index_sections", index_sections, seeds::index_sections),
     target("manifest", manifest, seeds::manifest),
     target("matcher", matcher, seeds::matcher),
+    #[cfg(feature = "server")]
+    target("otlp", otlp, requests::otlp_requests),
     target("query", query, queries::queries),
     #[cfg(feature = "server")]
     target("read_request", read_request, requests::read_requests),

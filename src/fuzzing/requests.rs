@@ -1,9 +1,17 @@
 //! Decoders of what comes over the network: the messages behind the snappy block, which would hide them from a fuzzer.
 
-use crate::db::Db;
+use crate::db::{Batch, Db};
 use crate::engine::options::Options;
 use crate::labels;
+use crate::model::exemplar::Exemplar;
+use crate::model::labels::Labels;
+use crate::model::metadata::Metadata;
+use crate::model::otlp_options::{self, Promoted};
+use crate::model::sample::Sample;
 use crate::remote::intake::Intake;
+use crate::remote::otlp::delta::Deltas;
+use crate::remote::otlp::translate::Sink;
+use crate::remote::otlp::{self, Encoding};
 use crate::remote::read::{ReadError, ReadOptions};
 use crate::remote::read_request::ReadRequest;
 use crate::remote::wire::{prometheus as wire, write_v2 as wire_v2};
@@ -84,6 +92,60 @@ fn write(version: Version, bytes: &[u8]) {
     };
     let again = write::write(&db, &request, &mut Vec::new()).expect("BUG: an understood request is stored");
     assert_eq!(first.written, again.written, "BUG: keys lead to other series");
+}
+
+/// Metrics of OpenTelemetry in either encoding; what is made of them can be stored.
+pub fn otlp(bytes: &[u8]) {
+    let options = otlp_options::Options {
+        adds_deltas: true,
+        promoted: Promoted::All,
+        promotes_scope: true,
+        ..otlp_options::Options::default()
+    };
+    for encoding in [Encoding::Protobuf, Encoding::Json] {
+        let mut batch = database().batch();
+        // A request that is none says so.
+        drop(otlp::read(
+            encoding,
+            bytes,
+            &options,
+            &mut Deltas::default(),
+            &mut Batched(&mut batch),
+        ));
+    }
+}
+
+/// Takes samples as the server does.
+struct Batched<'a>(&'a mut Batch);
+
+impl Sink for Batched<'_> {
+    fn sample(&mut self, labels: &Labels, sample: &Sample) {
+        assert!(!labels.metric_name().is_empty(), "BUG: a series without a name");
+        self.0.push_sample(labels, sample);
+    }
+
+    fn exemplar(&mut self, labels: &Labels, exemplar: &Exemplar) {
+        self.0.push_exemplar(labels, exemplar);
+    }
+
+    fn metadata(&mut self, metric: &str, metadata: &Metadata) {
+        self.0.push_metadata(metric, metadata);
+    }
+
+    fn refuse(&mut self, _: &str, reason: &str) {
+        assert!(!reason.is_empty(), "BUG: a refusal without a reason");
+    }
+}
+
+/// A gauge with one point, in both encodings.
+pub(super) fn otlp_requests() -> Vec<Vec<u8>> {
+    let mut protobuf = b"\x0a\x1d\x12\x1b\x12\x19\x0a\x01g\x2a\x14\x0a\x12\x19".to_vec();
+    protobuf.extend(1_700_000_000_000_000_000u64.to_le_bytes());
+    protobuf.push(0x21);
+    protobuf.extend(1.5f64.to_le_bytes());
+    let json = r#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"g","gauge":{"dataPoints":[
+        {"timeUnixNano":"1700000000000000000","asDouble":1.5}]}}]}]}]}"#;
+    vec![protobuf, json.into()]
 }
 
 /// Requests as Prometheus sends them.

@@ -72,6 +72,7 @@ each_target! {
     index_sections
     manifest
     matcher
+    otlp
     query
     read_request
     replay

@@ -10,6 +10,8 @@ pub(crate) mod histogram_shape;
 pub(crate) mod labels;
 pub(crate) mod matcher;
 pub(crate) mod metadata;
+#[cfg(feature = "server")]
+pub(crate) mod otlp_options;
 pub(crate) mod parts;
 #[cfg(feature = "server")]
 pub(crate) mod relabel_rule;

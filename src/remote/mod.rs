@@ -1,4 +1,4 @@
-//! The bodies of Prometheus' remote protocols, in and out, without HTTP.
+//! The bodies of Prometheus' remote protocols, in and out, and of OpenTelemetry's metrics, without HTTP.
 //!
 //! A request is walked where it lies: `proto` reads fields from its bytes, `write_v1` and `write_v2` find samples in them
 //! and stage them by a key of the label text, so that the labels of a series that is known are never decoded.
@@ -12,6 +12,7 @@ pub(crate) mod intake;
 pub(crate) mod journal;
 pub(crate) mod labels;
 mod md5;
+pub(crate) mod otlp;
 pub(crate) mod outcome;
 pub(crate) mod proto;
 pub(crate) mod proto_write;

@@ -124,6 +124,8 @@ const ABSENT: &[Path] = &[
 
 #[rustfmt::skip]
 const REMOTE: &[Path] = &[
+    path("remote", POST, "/api/v1/otlp/v1/metrics", p::NONE, Object, "OpenTelemetry's metrics, in protobuf or JSON."),
+    path("remote", POST, "/v1/metrics", p::NONE, Object, "The same, where collectors send them."),
     path("remote", POST, "/api/v1/write", p::NONE, Nothing, "Remote write 1.0 and 2.0."),
     path("remote", POST, "/api/v1/push", p::NONE, Nothing, "The same."),
     path("remote", POST, "/api/v1/receive", p::NONE, Nothing, "The same."),
