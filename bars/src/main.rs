@@ -18,6 +18,7 @@
 //! cargo run --release -p narthex-bars -- http [a|b|c|d|e|always|v2] [--prometheus BINARY] [--victoria BINARY]
 //! cargo run --release -p narthex-bars -- native
 //! cargo run --release -p narthex-bars -- logs
+//! cargo run --release -p narthex-bars -- formats --realdata DIR
 //! cargo run --release -p narthex-bars -- remote-read [--prometheus BINARY]
 //! cargo run --release -p narthex-bars -- soak [--minutes 60] [--curves FILE.svg]
 //! cargo run --release -p narthex-bars -- oracle-long
@@ -62,7 +63,7 @@ mod year;
 
 use anyhow::Result;
 use bar::{
-    Scale, backfill, busy, cardinality, compacted, disk, http, ingest, k8s, large, latency, logs, memory,
+    Scale, backfill, busy, cardinality, compacted, disk, formats, http, ingest, k8s, large, latency, logs, memory,
     native, oracle, parser, queries, query_limits, read, remote_read, remote_read_http, restart, simulation,
     soak,
 };
@@ -220,6 +221,15 @@ enum Command {
         #[arg(long, env = "NARTHEX_BINARY")]
         narthex: Option<PathBuf>,
     },
+    /// Recorded data in every format that comes in, and out of those that go out, compared bit by bit.
+    Formats {
+        /// Folder with the recorded data.
+        #[arg(long, env = "NARTHEX_REALDATA")]
+        realdata: Option<PathBuf>,
+        /// The server; by default the one beside this program.
+        #[arg(long, env = "NARTHEX_BINARY")]
+        narthex: Option<PathBuf>,
+    },
     /// Memory of large queries, and whether queries that ask for too much disturb anybody.
     QueryLimits {
         /// The server; by default the one beside this program.
@@ -316,6 +326,7 @@ fn run(scale: &Scale, command: Command) -> Result<bool> {
         Command::Http { loads, servers } => http::run(scale, &loads, &servers.into()),
         Command::Native { narthex } => native::run(scale, narthex.as_deref()),
         Command::Logs { narthex } => logs::run(scale, narthex.as_deref()),
+        Command::Formats { realdata, narthex } => formats::run(scale, realdata.as_deref(), narthex.as_deref()),
         Command::QueryLimits { narthex } => query_limits::run(scale, narthex.as_deref()),
         Command::Queries { sizes, only, servers } => queries::run(scale, &sizes, &only, &servers.into()),
         Command::OracleLong { operations } => oracle::run(operations),
@@ -362,6 +373,9 @@ fn all(scale: &Scale, given: &Given) -> Result<bool> {
     };
     good &= native::run(scale, None)?;
     good &= logs::run(scale, None)?;
+    if given.realdata.is_some() {
+        good &= formats::run(scale, given.realdata.as_deref(), None)?;
+    }
     good &= queries::run(scale, &[queries::Size::A], &[], &binaries)?;
     good &= query_limits::run(scale, None)?;
     good &= cardinality::run(scale)?;

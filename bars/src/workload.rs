@@ -81,6 +81,20 @@ impl Expected {
         index
     }
 
+    /// Adds a series that is not there yet.
+    pub fn add(&mut self, labels: &Labels, samples: &[(i64, Value)]) {
+        let index = self.index(labels);
+        self.series[index].1.extend_from_slice(samples);
+    }
+
+    /// Shows every series with its samples, until that fails.
+    pub fn each_series(
+        &self,
+        visit: &mut dyn FnMut(&Labels, &[(i64, Value)]) -> Result<()>,
+    ) -> Result<()> {
+        self.series.iter().try_for_each(|(labels, samples)| visit(labels, samples))
+    }
+
     pub fn samples(&self) -> u64 {
         self.series.iter().map(|(_, samples)| samples.len() as u64).sum()
     }

@@ -5,6 +5,7 @@ pub mod busy;
 pub mod cardinality;
 pub mod compacted;
 pub mod disk;
+pub mod formats;
 pub mod http;
 pub mod ingest;
 pub mod k8s;
