@@ -1,0 +1,51 @@
+//! The doors: other systems' text formats in and out, over HTTP.
+//!
+//! What the formats say stands in `crate::doors`; here are their routes, parameters and answers.
+
+mod export;
+mod import;
+mod influx;
+
+use super::router::{Of, READ, Route, WRITE, route};
+use axum::http::HeaderName;
+use axum::routing::{get, post};
+
+/// How many samples are stored.
+const STORED: HeaderName = HeaderName::from_static("x-narthex-stored");
+/// How many values a door left out, which the other side has no words for.
+const LEFT_OUT: HeaderName = HeaderName::from_static("x-narthex-left-out");
+
+pub(super) fn routes() -> Vec<Route> {
+    let mut routes = vec![
+        route("/api/v1/import", WRITE, Of::Tenant, post(import::json_lines)),
+        route(
+            "/api/v1/import/prometheus",
+            WRITE,
+            Of::Tenant,
+            post(import::prometheus),
+        ),
+        route("/api/v1/import/csv", WRITE, Of::Tenant, post(import::csv)),
+        route(
+            "/api/v1/export",
+            READ,
+            Of::Tenant,
+            get(export::export).post(export::export),
+        ),
+        route(
+            "/api/v1/export/csv",
+            READ,
+            Of::Tenant,
+            get(export::csv).post(export::csv),
+        ),
+        route("/ping", WRITE, Of::Nobody, get(influx::ping)),
+        route(
+            "/query",
+            WRITE,
+            Of::Nobody,
+            get(influx::query).post(influx::query),
+        ),
+    ];
+    let writes = ["/write", "/api/v2/write", "/influx/write", "/influx/api/v2/write"];
+    routes.extend(writes.map(|path| route(path, WRITE, Of::Tenant, post(influx::write))));
+    routes
+}
