@@ -6,6 +6,7 @@
 #![deny(clippy::indexing_slicing, clippy::unwrap_used)]
 
 pub(crate) mod csv;
+pub(crate) mod graphite;
 pub(crate) mod influx;
 pub(crate) mod json_lines;
 mod line_labels;

@@ -71,7 +71,7 @@ impl Sink for Lines<'_, '_> {
     }
 }
 
-fn store_lines(
+pub(super) fn store_lines(
     writer: &Writer,
     text: &[u8],
     is_end: bool,

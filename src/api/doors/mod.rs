@@ -1,8 +1,9 @@
-//! The doors: other systems' text formats in and out, over HTTP.
+//! The doors: other systems' text formats in and out, over HTTP, and Graphite's over TCP.
 //!
 //! What the formats say stands in `crate::doors`; here are their routes, parameters and answers.
 
 mod export;
+pub(super) mod graphite;
 mod import;
 mod influx;
 

@@ -1,6 +1,7 @@
 //! Other systems' formats over HTTP: what is stored, what is refused, what comes out again, and the same beside VictoriaMetrics.
 
 mod exchange;
+mod graphite;
 mod influx;
 mod lines;
 mod text;
