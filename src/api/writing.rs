@@ -72,6 +72,21 @@ impl Tally {
         self.fail(number, || refused(reason));
     }
 
+    /// Takes what became of a batch; `numbers` are those of the points or lines of its entries, `unstaged` what it did not take.
+    fn note(&mut self, report: &CommitReport, numbers: &[u64], unstaged: usize) {
+        self.stored += report.accepted as u64;
+        self.durability = report.durability;
+        for (entry, reason) in &report.refused {
+            let number = numbers.get(*entry as usize).copied().unwrap_or(u64::MAX);
+            self.reject(number, *reason);
+        }
+        // A report names only so many.
+        let unnamed = report
+            .rejected_count()
+            .saturating_sub(unstaged + report.refused.len());
+        self.failed += unnamed as u64;
+    }
+
     /// The first refusals as a list of objects, in order of the points or lines, which are called `place` and count from `first`.
     pub(super) fn told(&mut self, place: &str, first: u64) -> Vec<Value> {
         self.refusals.sort_by_key(|refusal| refusal.0);
@@ -258,35 +273,21 @@ impl Piece<'_> {
     }
 
     /// Stores what is there.
-    pub(super) fn commit(mut self) -> Result<(), ApiError> {
-        let batch = std::mem::replace(&mut self.batch, self.writer.tenant.db()?.batch());
-        let report = batch.commit()?;
-        let dropped = self.tally.dropped - self.dropped_before;
-        self.writer.app.metrics.left_out.fetch_add(dropped, Relaxed);
-        self.note(&report);
-        Ok(())
-    }
-
-    fn note(&mut self, report: &CommitReport) {
-        self.tally.stored += report.accepted as u64;
-        self.tally.durability = report.durability;
-        for (entry, reason) in &report.refused {
-            let number = self.numbers.get(*entry as usize).copied().unwrap_or(u64::MAX);
-            self.tally.reject(number, *reason);
-        }
-        // A report names only so many.
-        let unnamed = report
-            .rejected_count()
-            .saturating_sub(self.unstaged + report.refused.len());
-        self.tally.failed += unnamed as u64;
+    pub(super) fn commit(self) -> Result<(), ApiError> {
+        let report = self.batch.commit()?;
         let Writer {
+            app,
             tenant,
             config,
             sender,
             ..
         } = self.writer;
+        let dropped = self.tally.dropped - self.dropped_before;
+        app.metrics.left_out.fetch_add(dropped, Relaxed);
         tenant.journal.note(sender, &report.rejected, self.now_ms);
         tenant.charge(config, sender, report.accepted, self.now_ms);
+        self.tally.note(&report, &self.numbers, self.unstaged);
+        Ok(())
     }
 }
 

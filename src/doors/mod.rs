@@ -104,6 +104,8 @@ pub(crate) fn read(reader: &mut dyn Reader, text: &[u8], is_end: bool, sink: &mu
         if let Err(fault) = judged {
             sink.refuse(fault);
         }
+        // Line feeds in quotes, so that those behind are counted as in an editor.
+        memchr::memchr_iter(b'\n', line).for_each(|_| sink.line());
         read += bytes;
     }
     if is_end {

@@ -123,6 +123,8 @@ fn a_text_may_have_line_feeds() {
         let found = found_in_pieces(&mut reader(None, ""), text.as_bytes(), bytes);
         assert_eq!(samples(&found), wanted);
     }
+    let found = read(&format!("{text}bad"));
+    assert_eq!(found.faults[0].0, 7, "lines are counted as in an editor");
     // Quotes that never end spoil one line only.
     let lines = "c v=1 5\n".repeat(20_000);
     let found = found_in_pieces(
