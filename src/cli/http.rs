@@ -75,6 +75,13 @@ impl Target {
     }
 }
 
+impl Target {
+    /// The path of a route of a server that lives below this path.
+    pub(super) fn route(&self, route: &str) -> String {
+        format!("{}{route}", self.path.trim_end_matches('/'))
+    }
+}
+
 /// Sends a request.
 pub(super) fn ask(host: &str, request: &Request<'_>) -> io::Result<Answer> {
     let mut stream = send(host, request, Some(request.body.len()))?;

@@ -273,7 +273,8 @@ fn is_plain_label(name: &str) -> bool {
     !name.starts_with(|c: char| c.is_ascii_digit()) && !name.is_empty() && name.chars().all(is_plain)
 }
 
-fn is_plain_name(name: &str) -> bool {
+/// Whether the name of a metric needs no quotes.
+pub(crate) fn is_plain_name(name: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | ':');
     !name.starts_with(|c: char| c.is_ascii_digit()) && !name.is_empty() && name.chars().all(is_plain)
 }
@@ -325,7 +326,8 @@ fn series(out: &mut Vec<u8>, labels: &Labels) {
     out.extend_from_slice(b"} ");
 }
 
-fn quote(out: &mut Vec<u8>, text: &str) {
+/// Writes a text in quotes.
+pub(crate) fn quote(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     for byte in text.bytes() {
         match byte {

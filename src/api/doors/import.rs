@@ -20,6 +20,7 @@ use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, post};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -176,52 +177,44 @@ fn is_open_metrics(headers: &HeaderMap) -> bool {
     kind.is_some_and(|kind| kind.trim().starts_with("application/openmetrics-text"))
 }
 
-/// `POST /api/v1/import`.
-pub(super) async fn json_lines(
-    State(app): State<Arc<App>>,
-    Extension(caller): Extension<Caller>,
-    Extension(tenant): Extension<Arc<Tenant>>,
-    request: Request,
-) -> Result<Response, Refusal> {
-    let extra = extra_labels(&Params::of_uri(request.uri()))?;
-    let source = Source {
-        reader: Box::new(JsonLines::new(extra)),
+/// What reads the body of a request with these parameters and headers.
+type SourceOf = fn(&Params, &HeaderMap) -> Result<Source, Refusal>;
+
+/// A route that stores the lines of bodies.
+pub(super) fn taking(source_of: SourceOf) -> MethodRouter<Arc<App>> {
+    post(
+        move |State(app): State<Arc<App>>,
+              Extension(caller): Extension<Caller>,
+              Extension(tenant): Extension<Arc<Tenant>>,
+              request: Request| async move {
+            let source = source_of(&Params::of_uri(request.uri()), request.headers())?;
+            judged(store(app, tenant, &caller, request, source).await?)
+        },
+    )
+}
+
+pub(super) fn json_lines(params: &Params, _: &HeaderMap) -> Result<Source, Refusal> {
+    Ok(Source {
+        reader: Box::new(JsonLines::new(extra_labels(params)?)),
         time_ms: None,
-    };
-    judged(store(app, tenant, &caller, request, source).await?)
+    })
 }
 
-/// `POST /api/v1/import/prometheus`.
-pub(super) async fn prometheus(
-    State(app): State<Arc<App>>,
-    Extension(caller): Extension<Caller>,
-    Extension(tenant): Extension<Arc<Tenant>>,
-    request: Request,
-) -> Result<Response, Refusal> {
-    let params = Params::of_uri(request.uri());
-    let is_open_metrics = is_open_metrics(request.headers());
-    let source = Source {
-        reader: Box::new(Prometheus::new(is_open_metrics, extra_labels(&params)?)),
-        time_ms: time_ms(&params)?,
-    };
-    judged(store(app, tenant, &caller, request, source).await?)
+pub(super) fn prometheus(params: &Params, headers: &HeaderMap) -> Result<Source, Refusal> {
+    let reader = Prometheus::new(is_open_metrics(headers), extra_labels(params)?);
+    Ok(Source {
+        reader: Box::new(reader),
+        time_ms: time_ms(params)?,
+    })
 }
 
-/// `POST /api/v1/import/csv`.
-pub(super) async fn csv(
-    State(app): State<Arc<App>>,
-    Extension(caller): Extension<Caller>,
-    Extension(tenant): Extension<Arc<Tenant>>,
-    request: Request,
-) -> Result<Response, Refusal> {
-    let params = Params::of_uri(request.uri());
+pub(super) fn csv(params: &Params, _: &HeaderMap) -> Result<Source, Refusal> {
     let map = ColumnMap::parse(params.get("format")).map_err(|fault| {
         let hint = "as format=2:metric:ask,3:metric:bid,1:label:ticker,4:time:unix_s";
         Refusal::field("bad_parameter", "format", format!("format: {fault}"), hint)
     })?;
-    let source = Source {
-        reader: Box::new(Csv::new(map, extra_labels(&params)?)),
-        time_ms: time_ms(&params)?,
-    };
-    judged(store(app, tenant, &caller, request, source).await?)
+    Ok(Source {
+        reader: Box::new(Csv::new(map, extra_labels(params)?)),
+        time_ms: time_ms(params)?,
+    })
 }

@@ -53,10 +53,10 @@ fn source(params: &Params) -> Result<Source, Refusal> {
 fn in_both_words(refusal: Refusal) -> Refusal {
     let ApiError { status, message, .. } = refusal.error();
     let code = match *status {
-        StatusCode::BAD_REQUEST => "invalid",
         StatusCode::PAYLOAD_TOO_LARGE => "request too large",
         StatusCode::TOO_MANY_REQUESTS => "too many requests",
         StatusCode::SERVICE_UNAVAILABLE => "unavailable",
+        status if status.is_client_error() => "invalid",
         _ => "internal error",
     };
     let message = Value::from(message.as_ref());

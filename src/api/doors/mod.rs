@@ -7,6 +7,7 @@ pub(super) mod graphite;
 mod import;
 mod influx;
 
+use self::import::taking;
 use super::router::{Of, READ, Route, WRITE, route};
 use axum::http::HeaderName;
 use axum::routing::{get, post};
@@ -17,27 +18,14 @@ const STORED: HeaderName = HeaderName::from_static("x-narthex-stored");
 const LEFT_OUT: HeaderName = HeaderName::from_static("x-narthex-left-out");
 
 pub(super) fn routes() -> Vec<Route> {
+    let tenant = |path, access, handler| route(path, access, Of::Tenant, handler);
+    let reading = |path, handler| tenant(path, READ, handler);
     let mut routes = vec![
-        route("/api/v1/import", WRITE, Of::Tenant, post(import::json_lines)),
-        route(
-            "/api/v1/import/prometheus",
-            WRITE,
-            Of::Tenant,
-            post(import::prometheus),
-        ),
-        route("/api/v1/import/csv", WRITE, Of::Tenant, post(import::csv)),
-        route(
-            "/api/v1/export",
-            READ,
-            Of::Tenant,
-            get(export::export).post(export::export),
-        ),
-        route(
-            "/api/v1/export/csv",
-            READ,
-            Of::Tenant,
-            get(export::csv).post(export::csv),
-        ),
+        tenant("/api/v1/import", WRITE, taking(import::json_lines)),
+        tenant("/api/v1/import/prometheus", WRITE, taking(import::prometheus)),
+        tenant("/api/v1/import/csv", WRITE, taking(import::csv)),
+        reading("/api/v1/export", get(export::export).post(export::export)),
+        reading("/api/v1/export/csv", get(export::csv).post(export::csv)),
         route("/ping", WRITE, Of::Nobody, get(influx::ping)),
         route(
             "/query",
@@ -47,6 +35,6 @@ pub(super) fn routes() -> Vec<Route> {
         ),
     ];
     let writes = ["/write", "/api/v2/write", "/influx/write", "/influx/api/v2/write"];
-    routes.extend(writes.map(|path| route(path, WRITE, Of::Tenant, post(influx::write))));
+    routes.extend(writes.map(|path| tenant(path, WRITE, post(influx::write))));
     routes
 }

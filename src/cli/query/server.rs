@@ -29,7 +29,7 @@ pub(super) fn ask(
     let mut headers = access.headers().map_err(Failure::Query)?;
     headers.push(("Content-Type", "application/x-www-form-urlencoded".to_owned()));
     headers.push(("Accept", "application/json".to_owned()));
-    let path = format!("{}/api/v1/{endpoint}", target.path.trim_end_matches('/'));
+    let path = target.route(&format!("/api/v1/{endpoint}"));
     let request = Request {
         method: "POST",
         path: &path,

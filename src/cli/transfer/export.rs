@@ -117,7 +117,7 @@ pub(in crate::cli) fn run(export: &Export, out: &mut impl Write) -> Result<bool,
     headers.push(("Content-Type", "application/x-www-form-urlencoded".to_owned()));
     headers.push(("TE", "trailers".to_owned()));
     let form = export.form();
-    let path = format!("{}{}", target.path.trim_end_matches('/'), export.route());
+    let path = target.route(export.route());
     let request = Request {
         method: "POST",
         path: &path,

@@ -79,11 +79,7 @@ impl Import {
             .chain(extra)
             .map(|(name, value)| format!("{name}={}", escaped(value)))
             .collect();
-        format!(
-            "{}{route}?{}",
-            target.path.trim_end_matches('/'),
-            params.join("&")
-        )
+        target.route(&format!("{route}?{}", params.join("&")))
     }
 
     fn content_type(&self) -> &'static str {

@@ -10,9 +10,10 @@ use std::net::TcpStream;
 
 const ALL: &str = "{__name__!=\"\"}";
 
-fn with_graphite() -> (Served, u16) {
+fn with_graphite(settings: &str) -> (Served, u16) {
     let port = free_port();
-    let served = Served::new(&format!("graphite_listen = \"127.0.0.1:{port}\"\n"));
+    let listen = format!("graphite_listen = \"127.0.0.1:{port}\"\n");
+    let served = Served::new(&(listen + settings));
     (served.ready(), port)
 }
 
@@ -29,7 +30,7 @@ fn is_closed(mut stream: TcpStream) -> bool {
 
 #[test]
 fn lines_are_stored_however_they_come() {
-    let (served, port) = with_graphite();
+    let (served, port) = with_graphite("");
     let mut one = connect(port);
     let mut other = connect(port);
     one.write_all(b"a.b;dc=eu 1.5 17000").expect("it reads");
@@ -56,9 +57,32 @@ fn lines_are_stored_however_they_come() {
     assert!(is_closed(one));
 }
 
+/// Nobody is told to come again: what may not be stored now waits.
+#[test]
+fn who_sends_too_much_waits() {
+    let (served, port) = with_graphite("[ingest]\nsamples_per_second = 1000\n");
+    let mut stream = connect(port);
+    let lines = |from: i64| -> String {
+        (from..from + 2_500)
+            .map(|time| format!("often 1 {time}\n"))
+            .collect()
+    };
+    for from in [0, 10_000] {
+        stream.write_all(lines(from).as_bytes()).expect("it reads");
+    }
+    drop(stream);
+    let samples = || {
+        exported(served.address.port(), "often")
+            .values()
+            .map(|series| series.len())
+            .sum::<usize>()
+    };
+    wait_until("all is stored", PATIENCE, || samples() == 5_000);
+}
+
 #[test]
 fn many_lines_are_stored_and_none_has_no_end() {
-    let (served, port) = with_graphite();
+    let (served, port) = with_graphite("");
     let mut stream = connect(port);
     let lines: String = (0..50_000)
         .map(|number| format!("many;n={} {number} {}\n", number % 10, 1_700_000_000 + number))

@@ -46,6 +46,11 @@ fn what_is_wrong_is_said_in_the_words_of_both_versions() {
     assert_eq!(json["message"], json["error"]);
     let message = json["message"].as_str().expect("a text");
     assert!(message.starts_with("stored 2, refused 1; line 2: "), "{message}");
+    let port = served.address.port();
+    let headers = "Content-Encoding: br\r\n";
+    let answer = crate::peers::http::send(port, "POST", "/write", headers, b"a v=1\n").expect("an answer");
+    let json: Value = serde_json::from_slice(&answer.body).expect("JSON");
+    assert_eq!((answer.status, &json["code"]), (415, &json!("invalid")));
     let (status, json) = refused(&served, "/write?precision=d", b"a v=1\n");
     assert_eq!(
         (status, &json["code"], &json["field"]),
