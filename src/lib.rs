@@ -29,6 +29,8 @@ pub(crate) mod column;
 #[cfg(feature = "server")]
 pub(crate) mod config;
 pub(crate) mod db;
+#[cfg(feature = "server")]
+pub(crate) mod doors;
 pub(crate) mod engine;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]

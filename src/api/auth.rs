@@ -94,7 +94,11 @@ impl Auth {
     async fn identify(&self, header: &[u8]) -> Option<(Caller, &[Scope])> {
         let text = std::str::from_utf8(header).ok()?;
         let (scheme, rest) = text.split_once(' ')?;
-        if scheme.eq_ignore_ascii_case("bearer") {
+        // InfluxDB's clients have a word of their own.
+        if ["bearer", "token"]
+            .iter()
+            .any(|word| scheme.eq_ignore_ascii_case(word))
+        {
             return self.token(rest.trim());
         }
         if !scheme.eq_ignore_ascii_case("basic") {

@@ -5,6 +5,7 @@
 use super::names::{Escaping, is_plain};
 use super::query_json;
 use crate::base::go_text::{float_g, float_open_metrics};
+use crate::doors::prometheus::quote;
 use crate::model::labels::{Labels, METRIC_NAME};
 use axum::http::{HeaderMap, header};
 
@@ -149,7 +150,7 @@ impl<'l> PageWriter<'l> {
             }
             push_name(out, &self.format.escaping.escape(name));
             out.push(b'=');
-            push_quoted(out, value);
+            quote(out, value);
         }
         out.extend_from_slice(b"} ");
         if self.format.is_open_metrics {
@@ -174,21 +175,8 @@ impl<'l> PageWriter<'l> {
 fn push_name(out: &mut Vec<u8>, name: &str) {
     match is_plain(name) {
         true => out.extend_from_slice(name.as_bytes()),
-        false => push_quoted(out, name),
+        false => quote(out, name),
     }
-}
-
-fn push_quoted(out: &mut Vec<u8>, text: &str) {
-    out.push(b'"');
-    for byte in text.bytes() {
-        match byte {
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            _ => out.push(byte),
-        }
-    }
-    out.push(b'"');
 }
 
 #[cfg(test)]

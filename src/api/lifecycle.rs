@@ -4,6 +4,7 @@
 use super::admission::Admission;
 use super::auth::Auth;
 use super::door::Door;
+use super::doors::graphite;
 use super::notifications::{Notifications, RELOAD_FAILED, STOPPING};
 use super::queries::Queries;
 use super::self_metrics::ServerMetrics;
@@ -23,7 +24,7 @@ use std::time::Duration;
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_rustls::rustls::ServerConfig;
 
@@ -103,6 +104,7 @@ type LogChange = Box<dyn Fn(&str) + Send + Sync>;
 /// A server that listens and does not answer yet.
 pub struct Server {
     listener: TcpListener,
+    graphite: Option<TcpListener>,
     address: SocketAddr,
     app: Arc<App>,
     sources: Sources,
@@ -123,14 +125,9 @@ impl fmt::Debug for Server {
 impl Server {
     /// Listens. `sources` are where `config` came from: a reload reads them again.
     pub fn bind(config: Config, sources: Sources) -> Result<Self, ServeError> {
-        let failed = |source| ServeError::Listen {
-            listen: config.listen.clone(),
-            source,
-        };
         let tls = config.tls.as_ref().map(tls::load).transpose()?;
-        let listener = TcpListener::bind(&config.listen).map_err(failed)?;
-        listener.set_nonblocking(true).map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
+        let (listener, address) = listen(&config.listen)?;
+        let graphite = config.graphite_listen.as_deref().map(listen).transpose()?;
         let (sender, commands) = mpsc::channel(16);
         let tenants = Tenants::new(&config)?;
         let app = App {
@@ -148,6 +145,7 @@ impl Server {
         };
         Ok(Self {
             listener,
+            graphite: graphite.map(|(listener, _)| listener),
             address,
             app: Arc::new(app),
             sources,
@@ -220,6 +218,7 @@ impl Server {
             .try_clone()
             .and_then(tokio::net::TcpListener::from_std);
         let listener = listener.map_err(ServeError::Start)?;
+        let graphite = self.accept_graphite(&stopped)?;
         let accepting = tokio::spawn(door.accept(listener, stopped));
         self.open_and_wait().await?;
         self.app.notifications.set(STOPPING, true);
@@ -238,6 +237,10 @@ impl Server {
             {
                 tracing::warn!("some requests did not end in time (http.shutdown_timeout)");
             }
+            if let Some(graphite) = graphite {
+                // What it panics with stands in the log.
+                let _ = graphite.await;
+            }
             app.tenants.close().await
         };
         tokio::select! {
@@ -250,6 +253,22 @@ impl Server {
         }
         tracing::info!("stopped");
         Ok(())
+    }
+
+    /// Takes Graphite's plaintext until it is stopped, if it is wanted.
+    fn accept_graphite(
+        &mut self,
+        stopped: &watch::Receiver<bool>,
+    ) -> Result<Option<JoinHandle<()>>, ServeError> {
+        let Some(listener) = self.graphite.take() else {
+            return Ok(None);
+        };
+        let listener = tokio::net::TcpListener::from_std(listener).map_err(ServeError::Start)?;
+        if let Ok(address) = listener.local_addr() {
+            tracing::info!(%address, "listening for Graphite's plaintext, from whoever reaches it");
+        }
+        let accepting = graphite::accept(self.app.clone(), listener, stopped.clone());
+        Ok(Some(tokio::spawn(accepting)))
     }
 
     /// Opens the database of the data folder, then those of tenants, and obeys commands until one of them is to stop.
@@ -370,6 +389,19 @@ impl Server {
             needs_restart,
         })
     }
+}
+
+/// A socket that listens, and where.
+fn listen(address: &str) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let bound = TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    });
+    bound.map_err(|source| ServeError::Listen {
+        listen: address.to_owned(),
+        source,
+    })
 }
 
 fn warn_of_features(config: &Config) {

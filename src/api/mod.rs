@@ -13,6 +13,7 @@ mod auth;
 mod browser;
 mod connection;
 mod door;
+mod doors;
 mod envelope;
 mod error;
 mod exemplars;
@@ -53,6 +54,7 @@ mod tenant;
 mod tenants;
 mod tls;
 mod walk;
+mod writing;
 
 pub use self::lifecycle::{Handle, ServeError, Server};
 pub use self::tls::TlsError;

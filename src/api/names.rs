@@ -1,5 +1,6 @@
 //! Names beyond letters, digits and underscores, for those who know only these: Prometheus' schemes of escaping.
 
+pub(super) use crate::doors::prometheus::is_plain_name as is_plain;
 use std::borrow::Cow;
 
 /// The mark of a name in which values stand for characters.
@@ -57,12 +58,6 @@ fn is_plain_at(place: usize, character: char) -> bool {
     character.is_ascii_alphabetic()
         || matches!(character, '_' | ':')
         || place > 0 && character.is_ascii_digit()
-}
-
-/// Whether a name needs no quotes.
-pub(super) fn is_plain(name: &str) -> bool {
-    let mut characters = name.chars().enumerate();
-    !name.is_empty() && characters.all(|(place, character)| is_plain_at(place, character))
 }
 
 /// The name that [`Escaping::Values`] made this one of; `None` when it made none of it.

@@ -5,7 +5,7 @@
 
 use super::error::ApiError;
 use axum::body::Body;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use hyper::body::Frame;
@@ -41,9 +41,22 @@ pub(super) struct Out {
     /// Taken when the first piece or the whole answer is sent.
     response: Option<oneshot::Sender<Response>>,
     pieces: Option<mpsc::Sender<Piece>>,
+    /// A number that is known at the end, and the header or trailer that tells it unless it is 0.
+    count: Option<(HeaderName, usize)>,
 }
 
 impl Out {
+    /// From here on something is counted, which this header tells: of a long answer, as a trailer.
+    pub(super) fn counts(&mut self, name: HeaderName) {
+        self.count = Some((name, 0));
+    }
+
+    pub(super) fn count(&mut self, more: usize) {
+        if let Some((_, count)) = &mut self.count {
+            *count += more;
+        }
+    }
+
     /// What is written here is sent, in time.
     pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.buffer
@@ -64,7 +77,10 @@ impl Out {
             self.pieces = Some(sender);
             let content_type = HeaderValue::from_static(self.content_type);
             let body = Body::new(Pieces(pieces));
-            let begun = ([(header::CONTENT_TYPE, content_type)], body).into_response();
+            let mut begun = ([(header::CONTENT_TYPE, content_type)], body).into_response();
+            if let Some((name, _)) = &self.count {
+                begun.headers_mut().insert(header::TRAILER, name.clone().into());
+            }
             response.send(begun).map_err(|_| ApiError::canceled())?;
         }
         let piece = Bytes::from(std::mem::replace(
@@ -85,7 +101,9 @@ impl Out {
     /// Sends the rest. What failed after the first piece cuts the connection, so that the client does not take for whole what is
     /// not.
     fn end(mut self, result: Result<(), ApiError>) {
+        let count = self.count.take().filter(|(_, count)| *count > 0);
         let Some(response) = self.response.take() else {
+            let is_whole = result.is_ok();
             let last = match result {
                 Ok(()) => Ok(Frame::data(Bytes::from(std::mem::take(&mut self.buffer)))),
                 Err(error) => {
@@ -95,12 +113,19 @@ impl Out {
             };
             // Whoever is gone does not mind that this is not sent.
             drop(self.send(last));
+            if let Some((name, count)) = count.filter(|_| is_whole) {
+                let trailers = HeaderMap::from_iter([(name, count.into())]);
+                drop(self.send(Ok(Frame::trailers(trailers))));
+            }
             return;
         };
         let whole = match result {
             Ok(()) => {
                 let content_type = HeaderValue::from_static(self.content_type);
-                ([(header::CONTENT_TYPE, content_type)], self.buffer).into_response()
+                let mut whole = ([(header::CONTENT_TYPE, content_type)], self.buffer).into_response();
+                let count = count.map(|(name, count)| (name, count.into()));
+                whole.headers_mut().extend(count);
+                whole
             }
             Err(error) => error.into_response(),
         };
@@ -119,6 +144,7 @@ pub(super) async fn answer(
         content_type,
         response: Some(response),
         pieces: None,
+        count: None,
     };
     let span = tracing::Span::current();
     tokio::task::spawn_blocking(move || {

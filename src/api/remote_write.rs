@@ -54,7 +54,7 @@ pub(super) async fn write(
         Err(error) => return error.into_response(),
     };
     let mut response = match store(&app, tenant, &caller, version, &parts.headers, body).await {
-        Ok((outcome, durability)) => answer(version, &outcome, durability),
+        Ok(outcome) => answer(version, &outcome),
         Err(error) => error.into_response(),
     };
     if version == Version::V2 && !response.headers().contains_key(SAMPLES_WRITTEN) {
@@ -112,7 +112,7 @@ async fn store(
     version: Version,
     headers: &HeaderMap,
     body: Body,
-) -> Result<(Outcome, &'static str), ApiError> {
+) -> Result<Outcome, ApiError> {
     let durability = asked_durability(headers)?;
     let config = app.config.load_full();
     let sender = caller.sender().to_owned();
@@ -129,11 +129,7 @@ async fn store(
             .left_out
             .fetch_add(outcome.dropped.total() as u64, Relaxed);
         tenant.charge(&config, &sender, outcome.written.total(), now_ms);
-        let stored = match outcome.report.durability {
-            Durability::Always => FSYNC,
-            Durability::Interval(_) | Durability::Never => OS,
-        };
-        Ok((outcome, stored))
+        Ok(outcome)
     })
     .await
 }
@@ -177,7 +173,16 @@ fn write_now(
     })
 }
 
-fn answer(version: Version, outcome: &Outcome, durability: &'static str) -> Response {
+/// Tells when what was written counted as stored.
+pub(super) fn tell_durability(headers: &mut HeaderMap, durability: Durability) {
+    let stored = match durability {
+        Durability::Always => FSYNC,
+        Durability::Interval(_) | Durability::Never => OS,
+    };
+    headers.insert(DURABILITY, HeaderValue::from_static(stored));
+}
+
+fn answer(version: Version, outcome: &Outcome) -> Response {
     let rejected = &outcome.report.rejected;
     let mut response = if rejected.is_empty() {
         StatusCode::NO_CONTENT.into_response()
@@ -186,7 +191,7 @@ fn answer(version: Version, outcome: &Outcome, durability: &'static str) -> Resp
         (StatusCode::BAD_REQUEST, text).into_response()
     };
     let headers = response.headers_mut();
-    headers.insert(DURABILITY, HeaderValue::from_static(durability));
+    tell_durability(headers, outcome.report.durability);
     if version == Version::V2 {
         tell_written(headers, outcome.written);
     }

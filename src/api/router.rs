@@ -3,7 +3,7 @@
 use super::error::ApiError;
 use super::self_metrics::RouteMetrics;
 use super::state::App;
-use super::{absent, admin, admin_tsdb, browser, native, notifications, openapi};
+use super::{absent, admin, admin_tsdb, browser, doors, native, notifications, openapi};
 use super::{exemplars, federate, listing, metadata, records, search};
 use super::{otlp, query, query_text, remote_read, remote_write, self_metrics, status};
 use crate::base::keyed;
@@ -86,6 +86,7 @@ pub(super) fn routes() -> Vec<Route> {
     all.extend(admin_tsdb::routes());
     all.extend(native::routes());
     all.extend(records::routes());
+    all.extend(doors::routes());
     all
 }
 
@@ -411,6 +412,8 @@ mod tests {
             "alerts",
             "notifications",
             "notifications/live",
+            "/ping",
+            "/query",
         ];
         let is_in = |names: &[&str], path: &str| {
             let is_one = |name: &&str| {

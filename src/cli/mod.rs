@@ -1,6 +1,7 @@
 //! The subcommands. They use the library's public face like any other program. Those that look into a folder only read,
 //! unless told to repair.
 
+mod access;
 mod cardinality;
 mod doctor;
 mod hash_password;
@@ -11,6 +12,7 @@ mod query;
 mod serve;
 mod stats;
 mod text;
+mod transfer;
 mod verify;
 
 use clap::{Parser, Subcommand};
@@ -48,6 +50,10 @@ enum Command {
     /// Asks a PromQL query of a running server, or of the folder of a database, and prints the answer as a table, as JSON,
     /// as CSV or as a chart.
     Query(query::Query),
+    /// Sends files in other systems' formats to a running server; exits with 1 if anything in them is refused.
+    Import(transfer::Import),
+    /// Prints the samples of a running server in a format that others read.
+    Export(transfer::Export),
     /// Reads a password from stdin and prints the hash that auth.users in the configuration needs.
     HashPassword,
     /// Reads every checksum and decodes every sample; names what is damaged, and exits with 1 if anything is.
@@ -109,6 +115,8 @@ pub(crate) enum Failure {
     #[error("{0}")]
     Query(String),
     #[error("{0}")]
+    Transfer(String),
+    #[error("{0}")]
     Password(#[source] io::Error),
 }
 
@@ -122,6 +130,8 @@ pub(crate) fn run(flags: &Flags, out: &mut impl Write) -> Result<bool, Failure> 
         Command::Serve(flags) => serve::run(flags, out),
         Command::Health { url } => health::run(url, out),
         Command::Query(query) => query::run(query, out),
+        Command::Import(import) => transfer::import(import, out),
+        Command::Export(export) => transfer::export(export, out),
         Command::HashPassword => hash_password::run(out),
         Command::Verify { dir } => verify::run(dir, out),
         Command::Doctor {

@@ -46,6 +46,8 @@ pub struct Sources {
 #[derive(Debug, Clone)]
 pub struct Config {
     pub(crate) listen: String,
+    /// Where Graphite's plaintext is taken.
+    pub(crate) graphite_listen: Option<String>,
     pub(crate) data: PathBuf,
     /// Where backups go in place of the data folder.
     pub(crate) backup_dir: Option<PathBuf>,

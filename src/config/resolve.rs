@@ -270,15 +270,11 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn listen(&mut self) -> String {
-        self.read("listen", |text| {
-            let (host, port) = text.rsplit_once(':').ok_or("no port, as in 127.0.0.1:6364")?;
-            port.parse::<u16>()
-                .map_err(|_| format!("`{port}` is not a port"))?;
-            Ok(match host {
-                "" => format!("0.0.0.0:{port}"),
-                _ => text.to_owned(),
-            })
+    /// An address to listen on, if there is one.
+    fn address(&mut self, key: &str) -> Option<String> {
+        self.read(key, |text| match text {
+            "" => Ok(None),
+            text => units::address(text).map(Some),
         })
     }
 
@@ -434,7 +430,8 @@ fn read_all(effective: &Effective, faults: &mut Vec<String>) -> Option<Config> {
     };
     let nonzero = |duration: Duration| Some(duration).filter(|duration| !duration.is_zero());
     let config = Config {
-        listen: reader.listen(),
+        listen: reader.read("listen", units::address),
+        graphite_listen: reader.address("graphite_listen"),
         data: reader.path("data").unwrap_or_default(),
         backup_dir: reader.path("backup_dir"),
         retention: nonzero(reader.duration("retention")),

@@ -103,6 +103,7 @@ impl Setting {
 pub(crate) const SETTINGS: &[Setting] = &[
     setting("listen", Kind::Text, "127.0.0.1:6364", "Address and port to listen on; `:6364` is every interface. The variable PORT replaces the port alone.")
         .alias("PORT"),
+    setting("graphite_listen", Kind::Text, "", "Address and port on which Graphite's plaintext is taken over TCP, as `127.0.0.1:2003`; empty takes none. Whoever reaches it can write to the tenant of requests without a header, and is not asked who they are."),
     setting("data", Kind::Path, "./narthex-data", "Folder of the database; created if need be. Where there is a folder `./tsdb_data`, that one is the default.").alias("DATA_DIR"),
     setting("backup_dir", Kind::Path, "", "Folder in which `POST /api/v1/admin/backup` makes a folder `backups` for a tenant's backups, as the data folder has one for its database; empty is the data folder itself. Another disk is better.").reloads(),
     setting("retention", Kind::Duration, "0", "Samples older than this are dropped; 0 keeps them forever."),

@@ -22,6 +22,17 @@ const SIZE_UNITS: &[(&str, u64)] = &[
     ("B", 1),
 ];
 
+/// An address and a port; without the address it is every interface.
+pub(super) fn address(text: &str) -> Result<String, String> {
+    let (host, port) = text.rsplit_once(':').ok_or("no port, as in 127.0.0.1:6364")?;
+    port.parse::<u16>()
+        .map_err(|_| format!("`{port}` is not a port"))?;
+    Ok(match host {
+        "" => format!("0.0.0.0:{port}"),
+        _ => text.to_owned(),
+    })
+}
+
 /// Splits `text` into its leading digits and what follows up to the next digit.
 fn number_and_unit(text: &str) -> Option<(u64, &str, &str)> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());

@@ -40,8 +40,13 @@ impl Batch {
     /// Adds a float.
     #[inline]
     pub fn push(&mut self, labels: &Labels, timestamp: i64, value: f64) {
+        self.push_ref(labels.as_ref(), timestamp, value);
+    }
+
+    #[inline]
+    pub(crate) fn push_ref(&mut self, labels: LabelsRef<'_>, timestamp: i64, value: f64) {
         self.stage
-            .push(labels.as_ref(), timestamp, 0, Payload::Float(value.to_bits()));
+            .push(labels, timestamp, 0, Payload::Float(value.to_bits()));
     }
 
     /// Adds a float of a series named by pairs in any order; pairs that make no label set are refused in the report.

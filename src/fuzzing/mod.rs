@@ -6,6 +6,8 @@
 
 mod decoders;
 mod files;
+#[cfg(feature = "server")]
+mod lines;
 mod queries;
 #[cfg(feature = "server")]
 mod requests;
@@ -19,6 +21,8 @@ pub use decoders::{
     sketch, time_columns, xor_chunk,
 };
 pub use files::{backup_list, checkpoint, manifest, replay, segment, wal};
+#[cfg(feature = "server")]
+pub use lines::lines;
 pub use queries::{query, series_description};
 #[cfg(feature = "server")]
 pub use requests::{otlp, read_request, write_v1, write_v2};
@@ -43,6 +47,8 @@ pub const TARGETS: &[Target] = &[
     target("histogram_chunk", histogram_chunk, seeds::histogram_chunk),
     target("histogram_column", histogram_column, seeds::histogram_column),
     target("index_sections", index_sections, seeds::index_sections),
+    #[cfg(feature = "server")]
+    target("lines", lines, lines::texts),
     target("manifest", manifest, seeds::manifest),
     target("matcher", matcher, seeds::matcher),
     #[cfg(feature = "server")]

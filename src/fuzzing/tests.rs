@@ -70,6 +70,7 @@ each_target! {
     histogram_chunk
     histogram_column
     index_sections
+    lines
     manifest
     matcher
     otlp

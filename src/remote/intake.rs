@@ -30,7 +30,7 @@ struct Decision {
 }
 
 /// What becomes of a series.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
     AsSent,
     /// It is not stored, as its sender wished or because another replica is; it counts as written.

@@ -15,6 +15,8 @@ mod damage;
 mod deleting;
 #[cfg(feature = "server")]
 mod demo;
+#[cfg(feature = "server")]
+mod doors;
 mod examples;
 mod faults;
 mod golden;

@@ -186,7 +186,7 @@ mod tests {
     use crate::labels;
 
     fn read(text: &str) -> Result<Point, serde_json::Value> {
-        Point::of_json(text.as_bytes(), None, 42).map_err(|refusal| refusal.as_item(0))
+        Point::of_json(text.as_bytes(), None, 42).map_err(|refusal| refusal.as_item("index", 0))
     }
 
     #[test]

@@ -408,7 +408,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Asked, Value> {
-        Asked::of_json(text.as_bytes(), 1_700_000_060_000).map_err(|refusal| refusal.as_item(0))
+        Asked::of_json(text.as_bytes(), 1_700_000_060_000).map_err(|refusal| refusal.as_item("index", 0))
     }
 
     #[test]

@@ -9,10 +9,10 @@ use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
 /// A failed request: `{"status":"error","errorType":...,"error":...,"reason":...,"field":...,"hint":...}`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::api) struct Refusal(Box<Parts>);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Parts {
     error: ApiError,
     details: Details,
@@ -21,7 +21,7 @@ struct Parts {
 }
 
 /// What is wrong with which field, and what would be right.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Details {
     /// A name for programs; the kind of the error without one.
     reason: &'static str,
@@ -64,15 +64,19 @@ impl Refusal {
         self
     }
 
+    pub(in crate::api) fn error(&self) -> &ApiError {
+        &self.0.error
+    }
+
     pub(in crate::api) fn with(mut self, name: &'static str, value: Value) -> Self {
         self.0.more.push((name, value));
         self
     }
 
-    /// As it stands in the list of errors of a batch.
-    pub(in crate::api) fn as_item(&self, index: u64) -> Value {
+    /// As it stands in the list of errors of a batch, with the number of its `place`.
+    pub(in crate::api) fn as_item(&self, place: &str, number: u64) -> Value {
         let mut item = serde_json::Map::new();
-        item.insert("index".to_owned(), index.into());
+        item.insert(place.to_owned(), number.into());
         for (name, value) in self.fields() {
             item.insert(name.to_owned(), value);
         }
@@ -138,12 +142,12 @@ mod tests {
     #[test]
     fn refusals_say_what_is_wrong_and_what_would_be_right() {
         let refusal = Refusal::field("bad_value", "value", "value is no number".to_owned(), "send 1.5");
-        let item = refusal.as_item(3);
+        let item = refusal.as_item("index", 3);
         assert_eq!(
             item,
             serde_json::json!({"index": 3, "error": "value is no number", "reason": "bad_value", "field": "value", "hint": "send 1.5"})
         );
         let refusal = Refusal::from(ApiError::not_found("no such point"));
-        assert_eq!(refusal.as_item(0)["reason"], "not_found");
+        assert_eq!(refusal.as_item("index", 0)["reason"], "not_found");
     }
 }

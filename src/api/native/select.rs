@@ -192,7 +192,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Selected, serde_json::Value> {
-        Selected::of("cpu".to_owned(), &Params::of_text(text)).map_err(|refusal| refusal.as_item(0))
+        Selected::of("cpu".to_owned(), &Params::of_text(text)).map_err(|refusal| refusal.as_item("index", 0))
     }
 
     #[test]

@@ -18,6 +18,10 @@ const TAGS: &[(&str, &str)] = &[
     ),
     ("records", "Logs, events and key-value columns."),
     ("remote", "Remote write and remote read."),
+    (
+        "doors",
+        "Other systems' text formats, in and out. Lines that are none are named, the others are stored.",
+    ),
     ("admin", "For operators; the scope admin is needed."),
 ];
 
@@ -125,7 +129,7 @@ fn operation(out: &mut String, path: &Path, method: &str, is_newer: bool) {
     );
     let in_path = in_path(path.path);
     // Bodies of the native API are JSON, so that parameters stand in the address.
-    let has_form = method != "get" && !matches!(path.tag, "native" | "records");
+    let has_form = method != "get" && !matches!(path.tag, "native" | "records" | "doors");
     let in_query: &[Parameter] = if has_form { &[] } else { path.params };
     if !in_path.is_empty() || !in_query.is_empty() {
         out.push_str("      parameters:\n");
@@ -157,6 +161,9 @@ fn operation(out: &mut String, path: &Path, method: &str, is_newer: bool) {
     } else if path.tag == "remote" && method == "post" {
         out.push_str("      requestBody:\n        required: true\n        content:\n");
         out.push_str("          application/x-protobuf: {schema: {type: string, format: binary}}\n");
+    } else if path.tag == "doors" && path.answer == Content::Nothing && method == "post" {
+        out.push_str("      requestBody:\n        required: true\n        content:\n");
+        out.push_str("          text/plain: {schema: {type: string}}\n");
     }
     answers(out, path, method, is_newer);
 }
@@ -276,6 +283,8 @@ fn answers(out: &mut String, path: &Path, method: &str, is_newer: bool) {
         Content::Object => &[("application/json", "{schema: {type: object}}")],
         Content::Lines => &[("application/x-ndjson", text)],
         Content::Text => &[("text/plain", text)],
+        Content::Samples => &[("application/x-ndjson", text), ("text/plain", text)],
+        Content::Csv => &[("text/csv", text)],
         Content::Yaml => &[("application/yaml", text)],
         Content::Protobuf => &[
             ("application/x-protobuf", binary),

@@ -69,6 +69,9 @@ enum Content {
     /// An object of its own for each line.
     Lines,
     Text,
+    /// Lines of JSON, or Prometheus' text format.
+    Samples,
+    Csv,
     Yaml,
     Protobuf,
     Events,

@@ -310,3 +310,71 @@ pub(super) const SNAPSHOT: &[Parameter] = &[parameter(
     Kind::Truth,
     "Accepted; what is in memory is in the snapshot all the same.",
 )];
+
+const EXTRA_LABEL: Parameter = parameter(
+    "extra_label",
+    Kind::Texts,
+    "name=value: a label of every sample, in place of its own.",
+);
+const TIMESTAMP: Parameter = parameter(
+    "timestamp",
+    Kind::Number,
+    "The time of samples without one, in milliseconds.",
+);
+
+pub(super) const IMPORT: &[Parameter] = &[EXTRA_LABEL];
+
+pub(super) const IMPORT_TEXT: &[Parameter] = &[TIMESTAMP, EXTRA_LABEL];
+
+pub(super) const IMPORT_CSV: &[Parameter] = &[
+    needed(
+        "format",
+        Kind::Text,
+        "What the columns have, as 2:metric:ask,1:label:ticker,3:time:unix_s.",
+    ),
+    TIMESTAMP,
+    EXTRA_LABEL,
+];
+
+pub(super) const EXPORT: &[Parameter] = &[
+    MATCH_NEEDED,
+    START,
+    END,
+    parameter(
+        "max_rows_per_line",
+        Kind::Number,
+        "The most samples of a line, 10000 at most.",
+    ),
+    parameter(
+        "format",
+        Kind::Text,
+        "prometheus for the text format; without it JSON lines.",
+    ),
+];
+
+pub(super) const EXPORT_CSV: &[Parameter] = &[
+    needed(
+        "format",
+        Kind::Text,
+        "The columns, as __name__,job,__value__,__timestamp__:unix_ms.",
+    ),
+    MATCH_NEEDED,
+    START,
+    END,
+];
+
+pub(super) const INFLUX: &[Parameter] = &[
+    parameter(
+        "precision",
+        Kind::Text,
+        "What times are counted in: ns, us, ms, s, m or h; without it, what their size suggests.",
+    ),
+    parameter(
+        "db",
+        Kind::Text,
+        "The label db of lines without a tag of that name.",
+    ),
+    EXTRA_LABEL,
+];
+
+pub(super) const INFLUX_QUERY: &[Parameter] = &[needed("q", Kind::Text, "The statement.")];

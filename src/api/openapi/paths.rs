@@ -30,12 +30,14 @@ const PUT_DELETE: &[&str] = &["put", "delete"];
 const GET_POST_PUT_DELETE: &[&str] = &["get", "post", "put", "delete"];
 const POST_PUT: &[&str] = &["post", "put"];
 
-use Content::{Annotations, Events, Json, Lines, Nothing, Object, Protobuf, Text, Value, Yaml};
+use Content::{Annotations, Csv, Events, Json, Lines, Nothing, Object, Protobuf, Samples, Text, Value, Yaml};
 
 pub(super) fn all() -> impl Iterator<Item = &'static Path> {
-    [QUERY, LABELS, NATIVE, RECORDS, STATUS, ABSENT, REMOTE, ADMIN]
-        .into_iter()
-        .flatten()
+    [
+        QUERY, LABELS, NATIVE, RECORDS, STATUS, ABSENT, REMOTE, DOORS, ADMIN,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 #[rustfmt::skip]
@@ -132,6 +134,21 @@ const REMOTE: &[Path] = &[
     path("remote", POST, "/api/v1/read", p::NONE, Protobuf, "Remote read."),
     path("remote", GET, "/api/v1/ingest/rejections", p::NONE, Json, "What was refused, and why."),
     path("remote", GET, "/api/v1/ingest/replicas", p::NONE, Json, "Which replicas are elected."),
+];
+
+#[rustfmt::skip]
+const DOORS: &[Path] = &[
+    path("doors", POST, "/api/v1/import", p::IMPORT, Nothing, "Stores JSON lines in VictoriaMetrics' shape."),
+    path("doors", POST, "/api/v1/import/prometheus", p::IMPORT_TEXT, Nothing, "Stores Prometheus' text format or OpenMetrics."),
+    path("doors", POST, "/api/v1/import/csv", p::IMPORT_CSV, Nothing, "Stores CSV by a map of its columns."),
+    path("doors", GET_POST, "/api/v1/export", p::EXPORT, Samples, "The samples of series in lines."),
+    path("doors", GET_POST, "/api/v1/export/csv", p::EXPORT_CSV, Csv, "The samples of series in columns."),
+    path("doors", POST, "/write", p::INFLUX, Nothing, "Stores InfluxDB's line protocol."),
+    path("doors", POST, "/api/v2/write", p::INFLUX, Nothing, "The same."),
+    path("doors", POST, "/influx/write", p::INFLUX, Nothing, "The same."),
+    path("doors", POST, "/influx/api/v2/write", p::INFLUX, Nothing, "The same."),
+    path("doors", GET, "/ping", p::NONE, Nothing, "That there is a server, for InfluxDB's clients."),
+    path("doors", GET_POST, "/query", p::INFLUX_QUERY, Object, "CREATE DATABASE and SHOW DATABASES, for InfluxDB's clients."),
 ];
 
 #[rustfmt::skip]

@@ -12,19 +12,17 @@ mod json;
 mod number;
 mod server;
 mod table;
-mod times;
+pub(super) mod times;
 
 use super::Failure;
+use super::access::{Access, DEFAULT_URL};
 use answer::{Answer, Value};
 use clap::{Args, ValueEnum};
 use narthex::{Clock as _, SystemClock};
-use server::Access;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use times::Moment;
 
-/// Where `narthex serve` is by default.
-const DEFAULT_URL: &str = "http://127.0.0.1:6364";
 /// Steps of a range when none is named: about as many as a terminal can draw.
 const STEPS: i64 = 250;
 const WIDTH: usize = 80;
@@ -64,7 +62,7 @@ pub(super) struct Query {
     #[arg(long, default_value = DEFAULT_URL)]
     url: String,
     /// Asks the folder of a database instead of a server.
-    #[arg(long, value_name = "DIR", conflicts_with = "url")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["url", "user", "bearer_file", "tenant"])]
     data: Option<PathBuf>,
     #[command(flatten)]
     access: Access,

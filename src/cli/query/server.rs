@@ -3,69 +3,14 @@
 use super::answer::Answer;
 use super::{When, fault, json};
 use crate::cli::Failure;
-use crate::cli::http::{self, Request, Target};
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use clap::Args;
+use crate::cli::access::{Access, UNAUTHORIZED, WHO};
+use crate::cli::http::{self, Request, Target, escaped};
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Longer than a server lets a query take by default.
 const PATIENCE: Duration = Duration::from_secs(150);
 const ANSWER_BYTES_MAX: u64 = 1 << 30;
-const UNAUTHORIZED: u16 = 401;
-
-/// By what right a server is asked.
-#[derive(Debug, Args)]
-pub(super) struct Access {
-    /// The user of basic authentication.
-    #[arg(
-        long,
-        value_name = "NAME",
-        requires = "password_file",
-        conflicts_with = "data"
-    )]
-    user: Option<String>,
-    /// The file with the password of the user.
-    #[arg(long, value_name = "FILE", requires = "user")]
-    password_file: Option<PathBuf>,
-    /// The file with a bearer token.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["user", "data"])]
-    bearer_file: Option<PathBuf>,
-    /// The tenant to ask, sent as X-Scope-OrgID.
-    #[arg(long, value_name = "NAME", conflicts_with = "data")]
-    tenant: Option<String>,
-}
-
-impl Access {
-    fn headers(&self) -> Result<Vec<(&'static str, String)>, Failure> {
-        let mut headers = Vec::new();
-        if let (Some(user), Some(file)) = (&self.user, &self.password_file) {
-            let encoded = BASE64_STANDARD.encode(format!("{user}:{}", secret(file)?));
-            headers.push(("Authorization", format!("Basic {encoded}")));
-        }
-        if let Some(file) = &self.bearer_file {
-            headers.push(("Authorization", format!("Bearer {}", secret(file)?)));
-        }
-        if let Some(tenant) = &self.tenant {
-            headers.push(("X-Scope-OrgID", tenant.clone()));
-        }
-        match headers.iter().find(|header| header.1.contains(char::is_control)) {
-            Some((name, _)) => Err(Failure::Query(format!(
-                "the header {name} would have more than one line"
-            ))),
-            None => Ok(headers),
-        }
-    }
-}
-
-/// What a file says, without the end of its line.
-fn secret(file: &Path) -> Result<String, Failure> {
-    let text = std::fs::read_to_string(file);
-    let text = text.map_err(|error| Failure::Query(format!("{}: {error}", file.display())))?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
-}
 
 pub(super) fn ask(
     url: &str,
@@ -81,10 +26,10 @@ pub(super) fn ask(
         // Writing to a string does not fail.
         let _ = write!(form, "&limit={limit}");
     }
-    let mut headers = access.headers()?;
+    let mut headers = access.headers().map_err(Failure::Query)?;
     headers.push(("Content-Type", "application/x-www-form-urlencoded".to_owned()));
     headers.push(("Accept", "application/json".to_owned()));
-    let path = format!("{}/api/v1/{endpoint}", target.path.trim_end_matches('/'));
+    let path = target.route(&format!("/api/v1/{endpoint}"));
     let request = Request {
         method: "POST",
         path: &path,
@@ -97,9 +42,7 @@ pub(super) fn ask(
     match json::read(&answer.body) {
         Ok(Ok(read)) => Ok(read),
         Ok(Err(refused)) => Err(Failure::Query(fault::shown(&refused, query))),
-        Err(_) if answer.status == UNAUTHORIZED => Err(failed(
-            &"it asks who you are: name a user (--user, --password-file) or a token (--bearer-file)",
-        )),
+        Err(_) if answer.status == UNAUTHORIZED => Err(failed(&WHO)),
         Err(what) => {
             let text = String::from_utf8_lossy(&answer.body);
             let line = text.lines().next().unwrap_or("").trim();
@@ -141,19 +84,6 @@ fn form(query: &str, when: When) -> (&'static str, String) {
             ("query_range", form)
         }
     }
-}
-
-/// Text for a form.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
 }
 
 #[cfg(test)]

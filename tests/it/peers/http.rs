@@ -65,15 +65,7 @@ fn read(mut stream: BufReader<TcpStream>) -> std::io::Result<Answer> {
         headers: Vec::new(),
         body: Vec::new(),
     };
-    loop {
-        let text = line(&mut stream)?;
-        let Some((name, value)) = text.split_once(':') else {
-            break;
-        };
-        answer
-            .headers
-            .push((name.to_ascii_lowercase(), value.trim().to_owned()));
-    }
+    read_headers(&mut stream, &mut answer)?;
     if answer
         .header("transfer-encoding")
         .is_some_and(|value| value.contains("chunked"))
@@ -81,12 +73,14 @@ fn read(mut stream: BufReader<TcpStream>) -> std::io::Result<Answer> {
         loop {
             let length = usize::from_str_radix(&line(&mut stream)?, 16).map_err(|_| bad("chunk length"))?;
             let mut chunk = vec![0; length];
+            if length == 0 {
+                // Trailers, if there are any.
+                read_headers(&mut stream, &mut answer)?;
+                return Ok(answer);
+            }
             stream.read_exact(&mut chunk)?;
             answer.body.append(&mut chunk);
             line(&mut stream)?;
-            if length == 0 {
-                return Ok(answer);
-            }
         }
     }
     match answer
@@ -101,6 +95,14 @@ fn read(mut stream: BufReader<TcpStream>) -> std::io::Result<Answer> {
         None => drop(stream.read_to_end(&mut answer.body)?),
     }
     Ok(answer)
+}
+
+fn read_headers(stream: &mut BufReader<TcpStream>, answer: &mut Answer) -> std::io::Result<()> {
+    while let Some((name, value)) = line(stream)?.split_once(':') {
+        let name = name.to_ascii_lowercase();
+        answer.headers.push((name, value.trim().to_owned()));
+    }
+    Ok(())
 }
 
 fn line(stream: &mut BufReader<TcpStream>) -> std::io::Result<String> {

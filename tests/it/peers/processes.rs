@@ -200,6 +200,34 @@ impl Prometheus {
     }
 }
 
+/// VictoriaMetrics with a folder of its own.
+#[derive(Debug)]
+pub(crate) struct Victoria {
+    _process: Process,
+    pub(crate) port: u16,
+}
+
+impl Victoria {
+    pub(crate) fn start(folder: &Path) -> Self {
+        let port = free_port();
+        let mut command = Command::new(peer("victoria-metrics"));
+        command
+            .arg(format!("-httpListenAddr=127.0.0.1:{port}"))
+            .arg(format!("-storageDataPath={}", folder.join("victoria").display()))
+            .args([
+                "-retentionPeriod=100y",
+                "-memory.allowedBytes=200MB",
+                "-search.latencyOffset=0",
+            ]);
+        let mut process = Process::start(command, &folder.join("victoria.log"));
+        process.wait_until_ready(port, "/health");
+        Self {
+            _process: process,
+            port,
+        }
+    }
+}
+
 /// node_exporter, for ordinary metrics that move.
 #[derive(Debug)]
 pub(crate) struct NodeExporter {

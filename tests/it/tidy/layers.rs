@@ -16,7 +16,7 @@ const RANKS: &[&[&str]] = &[
     &["rollup"],
     &["engine", "records", "promql"],
     &["db"],
-    &["remote", "config"],
+    &["remote", "config", "doors"],
     &["api"],
     &["cli"],
     &["fuzzing"],

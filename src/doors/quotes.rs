@@ -1,0 +1,30 @@
+//! Lines of formats in which a text in quotes may have line feeds.
+
+/// Text in quotes is no longer; what is, has a quote that does not end.
+const QUOTED_BYTES_MAX: usize = 64 << 10;
+
+/// What is known of a line so far.
+pub(super) trait Quotes: Default {
+    fn feed(&mut self, byte: u8);
+
+    /// Whether what comes next stands in quotes.
+    fn is_open(&self) -> bool;
+}
+
+/// Where a line ends: at the first line feed that does not stand in quotes, or at the first of all if the quotes never end.
+pub(super) fn line_end<Q: Quotes>(text: &[u8], is_end: bool) -> Option<usize> {
+    let first = memchr::memchr(b'\n', text)?;
+    if memchr::memchr(b'"', text.get(..first).unwrap_or_default()).is_none() {
+        return Some(first);
+    }
+    let mut quotes = Q::default();
+    let near = text.get(..QUOTED_BYTES_MAX).unwrap_or(text);
+    for (at, byte) in near.iter().enumerate() {
+        if *byte == b'\n' && !quotes.is_open() {
+            return Some(at);
+        }
+        quotes.feed(*byte);
+    }
+    let is_unclosed = near.len() < text.len() || is_end && quotes.is_open();
+    is_unclosed.then_some(first)
+}
