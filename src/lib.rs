@@ -24,6 +24,7 @@
 #[cfg(feature = "server")]
 pub(crate) mod api;
 pub(crate) mod base;
+pub(crate) mod blocks;
 pub(crate) mod chunk;
 pub(crate) mod column;
 #[cfg(feature = "server")]
@@ -54,6 +55,7 @@ pub use base::clock::{Clock, ManualClock, SystemClock};
 pub use chunk::Encoding;
 pub use db::{AggregatedPoint, Aggregation, MetricPoint, TimeSeriesQuery, TimeSeriesStore};
 pub use db::{Batch, ColumnBatch, Columns, Db, Events, Logs};
+pub use db::{BlockExport, BlockImport, BlockImportOptions, BlockProgress, RefusedSamples};
 pub use engine::RecoveryReport;
 pub use engine::attach::AttachReport;
 pub use engine::backup::BackupReport;

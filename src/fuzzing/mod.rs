@@ -4,6 +4,7 @@
 //! length of the input explains. What the bytes mean does not matter. [`TARGETS`] names the functions with valid inputs
 //! to start from; `fuzz/` runs them under libFuzzer, and a test here runs them on some hundred mutations of each.
 
+mod blocks;
 mod decoders;
 mod files;
 mod queries;
@@ -14,6 +15,7 @@ mod seeds;
 #[cfg(test)]
 mod tests;
 
+pub use blocks::{block_index, block_meta, block_series, block_tombstones, log_pages, log_record};
 pub use decoders::{
     batch_payload, column_group, histogram_chunk, histogram_column, index_sections, matcher, series_state,
     sketch, time_columns, xor_chunk,
@@ -38,11 +40,17 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     target("backup_list", backup_list, seeds::backup_list),
     target("batch_payload", batch_payload, seeds::batch_payload),
+    target("block_index", block_index, blocks::indexes),
+    target("block_meta", block_meta, blocks::metas),
+    target("block_series", block_series, blocks::series),
+    target("block_tombstones", block_tombstones, blocks::tombstones),
     target("checkpoint", checkpoint, seeds::checkpoint),
     target("column_group", column_group, seeds::column_group),
     target("histogram_chunk", histogram_chunk, seeds::histogram_chunk),
     target("histogram_column", histogram_column, seeds::histogram_column),
     target("index_sections", index_sections, seeds::index_sections),
+    target("log_pages", log_pages, blocks::logs),
+    target("log_record", log_record, blocks::records),
     target("manifest", manifest, seeds::manifest),
     target("matcher", matcher, seeds::matcher),
     target("query", query, queries::queries),
