@@ -94,6 +94,7 @@ pub use promql::durations::parse_duration_ms;
 pub use promql::error::{ParseError, QueryFault};
 pub use promql::eval::budget::{CancelFlag, QueryMemory};
 pub use promql::eval::error::EvalError;
+pub use promql::parse::parse_selector;
 pub use promql::query::{QueryAnswer, QueryError, QueryOptions};
 pub use promql::source::SourceError;
 pub use promql::value::{QueryPoint, QuerySample, QuerySeries, QueryValue};

@@ -3,10 +3,13 @@
 
 mod cardinality;
 mod doctor;
+mod export;
 mod hash_password;
 mod health;
 mod http;
+mod import;
 mod json;
+mod progress;
 mod query;
 mod serve;
 mod stats;
@@ -48,6 +51,12 @@ enum Command {
     /// Asks a PromQL query of a running server, or of the folder of a database, and prints the answer as a table, as JSON,
     /// as CSV or as a chart.
     Query(query::Query),
+    /// Takes in what other systems have stored.
+    #[command(subcommand)]
+    Import(import::Import),
+    /// Writes a database in the form of other systems.
+    #[command(subcommand)]
+    Export(export::Export),
     /// Reads a password from stdin and prints the hash that auth.users in the configuration needs.
     HashPassword,
     /// Reads every checksum and decodes every sample; names what is damaged, and exits with 1 if anything is.
@@ -122,6 +131,8 @@ pub(crate) fn run(flags: &Flags, out: &mut impl Write) -> Result<bool, Failure> 
         Command::Serve(flags) => serve::run(flags, out),
         Command::Health { url } => health::run(url, out),
         Command::Query(query) => query::run(query, out),
+        Command::Import(import) => import::run(import, out),
+        Command::Export(export) => export::run(export, out),
         Command::HashPassword => hash_password::run(out),
         Command::Verify { dir } => verify::run(dir, out),
         Command::Doctor {

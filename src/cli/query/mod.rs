@@ -12,7 +12,7 @@ mod json;
 mod number;
 mod server;
 mod table;
-mod times;
+pub(super) mod times;
 
 use super::Failure;
 use answer::{Answer, Value};

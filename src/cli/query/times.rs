@@ -9,13 +9,13 @@ pub(super) const SECONDS_MAX: f64 = 9e12;
 
 /// A moment that was asked for, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Moment {
+pub(in crate::cli) enum Moment {
     At(i64),
     FromNow(i64),
 }
 
 impl Moment {
-    pub(super) fn at_ms(self, now_ms: i64) -> i64 {
+    pub(in crate::cli) fn at_ms(self, now_ms: i64) -> i64 {
         match self {
             Self::At(at_ms) => at_ms,
             Self::FromNow(ms) => now_ms.saturating_add(ms),
@@ -24,7 +24,7 @@ impl Moment {
 }
 
 /// Reads RFC 3339, seconds since 1970, `now`, `-1h` or `now-30m`.
-pub(super) fn moment(text: &str) -> Result<Moment, String> {
+pub(in crate::cli) fn moment(text: &str) -> Result<Moment, String> {
     if text == "now" {
         return Ok(Moment::FromNow(0));
     }

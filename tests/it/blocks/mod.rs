@@ -1,5 +1,7 @@
 //! Blocks of Prometheus out of one database and into another: bit for bit, after kills, and with damage in between.
 
+#[cfg(feature = "server")]
+mod command;
 mod damage;
 mod killed;
 
