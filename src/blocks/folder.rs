@@ -3,11 +3,14 @@
 use super::BlockError;
 use super::meta::{BlockMeta, META_NAME, Ulid};
 use super::wal_read::Log;
-use crate::io::Fs;
+use crate::io::{Fs, FsError, LockGuard};
 use crate::segment::reader::CorruptFile;
 use std::collections::HashSet;
+use std::io::{Error as IoError, ErrorKind};
 use std::path::{Path, PathBuf};
 
+/// Locked by a Prometheus as long as it runs.
+const LOCK: &str = "lock";
 const LOG: &str = "wal";
 const LATE_LOG: &str = "wbl";
 
@@ -19,6 +22,8 @@ pub(crate) struct DataFolder {
     /// Blocks whose description cannot be read.
     pub(crate) faults: Vec<CorruptFile>,
     pub(crate) logs: Vec<FolderLogs>,
+    /// Held as long as the folders are read, so that no Prometheus begins to write to them.
+    locks: Vec<Box<dyn LockGuard>>,
 }
 
 /// The logs of a data folder.
@@ -45,6 +50,7 @@ impl DataFolder {
             self.add_block(fs, dir)?;
             return Ok(true);
         }
+        self.lock(fs, dir)?;
         let mut is_any = false;
         for name in fs.list(dir)? {
             let path = dir.join(&name);
@@ -59,6 +65,25 @@ impl DataFolder {
         let dir = dir.to_owned();
         self.logs.push(FolderLogs { dir, log, late });
         Ok(is_any)
+    }
+
+    /// Refuses a folder that a Prometheus writes to. Where its lock may not be opened, as in a copy that may only be read,
+    /// there is none.
+    fn lock(&mut self, fs: &dyn Fs, dir: &Path) -> Result<(), BlockError> {
+        let path = dir.join(LOCK);
+        if !fs.exists(&path)? {
+            return Ok(());
+        }
+        match fs.try_lock(&path) {
+            Ok(guard) => self.locks.push(guard),
+            Err(error) if error.source.kind() == ErrorKind::WouldBlock => {
+                let what = "a Prometheus runs on this folder: stop it, or take a snapshot by its admin API";
+                let source = IoError::new(ErrorKind::WouldBlock, what);
+                return Err(FsError::new("lock", path, source).into());
+            }
+            Err(_) => {}
+        }
+        Ok(())
     }
 
     /// Leaves out blocks that were merged into others, which Prometheus removes when it is next to it.
