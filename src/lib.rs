@@ -55,7 +55,9 @@ pub use base::clock::{Clock, ManualClock, SystemClock};
 pub use chunk::Encoding;
 pub use db::{AggregatedPoint, Aggregation, MetricPoint, TimeSeriesQuery, TimeSeriesStore};
 pub use db::{Batch, ColumnBatch, Columns, Db, Events, Logs};
-pub use db::{BlockExport, BlockImport, BlockImportOptions, BlockProgress, RefusedSamples};
+pub use db::{
+    BlockExport, BlockExportOptions, BlockImport, BlockImportOptions, BlockProgress, RefusedSamples,
+};
 pub use engine::RecoveryReport;
 pub use engine::attach::AttachReport;
 pub use engine::backup::BackupReport;

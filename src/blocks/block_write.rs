@@ -32,7 +32,7 @@ pub(crate) struct BlockWriter {
     out: PathBuf,
     meta: BlockMeta,
     is_finished: bool,
-    /// Gone when the block is finished.
+    /// Gone when the block is complete.
     parts: Option<(Spill, ChunkWriter)>,
     metas: Vec<ChunkMeta>,
     scratch: Vec<u8>,
@@ -127,10 +127,10 @@ impl BlockWriter {
         self.meta.samples
     }
 
-    /// Writes the index, makes everything durable and gives the block its name.
-    pub(crate) fn finish(mut self) -> Result<BlockMeta, BlockError> {
+    /// Writes the index and makes everything durable, in the folder that is returned.
+    pub(crate) fn complete(&mut self) -> Result<PathBuf, BlockError> {
         let dir = unfinished(&self.out, self.meta.ulid);
-        let (spill, chunks) = self.parts.take().expect("BUG: a block finishes once");
+        let (spill, chunks) = self.parts.take().expect("BUG: a block is completed once");
         chunks.finish()?;
         self.meta.series = spill.series();
         let mut spilled = spill.finish(&*self.fs)?;
@@ -139,6 +139,16 @@ impl BlockWriter {
         Tombstones::write_none(&self.fs, &dir)?;
         self.meta.write(&self.fs, &dir)?;
         self.fs.sync_dir(&dir)?;
+        Ok(dir)
+    }
+
+    /// Gives a block that is complete its name.
+    pub(crate) fn finish(mut self) -> Result<BlockMeta, BlockError> {
+        let dir = unfinished(&self.out, self.meta.ulid);
+        assert!(
+            self.parts.is_none(),
+            "BUG: a block is completed before it is finished"
+        );
         self.fs.rename(&dir, &self.out.join(self.meta.ulid.to_string()))?;
         self.is_finished = true;
         self.fs.sync_dir(&self.out)?;

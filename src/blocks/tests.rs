@@ -97,6 +97,7 @@ fn write(fs: &Arc<dyn Fs>, series: usize, chunk_file_bytes_max: u64) -> Vec<(Lab
         writer.add(labels(number).as_ref(), chunks).unwrap();
         written.push((labels(number), samples));
     }
+    writer.complete().unwrap();
     let meta = writer.finish().unwrap();
     assert_eq!((meta.series, meta.chunks), (series as u64, series as u64 * 2));
     assert_eq!(meta.samples, series as u64 * 102);

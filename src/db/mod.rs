@@ -12,7 +12,9 @@ mod records;
 mod virtual_series;
 
 pub use batch::Batch;
-pub use blocks::{BlockExport, BlockImport, BlockImportOptions, BlockProgress, RefusedSamples};
+pub use blocks::{
+    BlockExport, BlockExportOptions, BlockImport, BlockImportOptions, BlockProgress, RefusedSamples,
+};
 pub use columns::{ColumnBatch, Columns};
 pub use iot::{AggregatedPoint, Aggregation, MetricPoint, TimeSeriesQuery};
 pub use iot_store::TimeSeriesStore;
@@ -46,7 +48,7 @@ use crate::engine::verify::VerifyReport;
 use crate::head::HeadMemory;
 use crate::head::report::{CommitReport, Durability};
 use crate::head::stage::{Incoming, LabelSource, Stage};
-use crate::io::{DiskFs, Fs, FsError};
+use crate::io::FsError;
 use crate::model::deletion::Selector;
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::Labels;
@@ -130,14 +132,6 @@ impl Db {
 
     fn engine(&self) -> &Arc<Engine> {
         &self.shared.engine
-    }
-
-    /// The file system for files that are not the database's: its own, or the system's when it is in memory.
-    fn fs_of_others(&self) -> Arc<dyn Fs> {
-        match &self.engine().options.dir {
-            Some(_) => self.engine().options.fs.clone(),
-            None => Arc::new(DiskFs),
-        }
     }
 
     /// Whether it may have threads of its own.

@@ -37,6 +37,7 @@ fn block() -> (Arc<dyn Fs>, PathBuf) {
             };
             writer.add(labels.as_ref(), [chunk])?;
         }
+        writer.complete()?;
         writer.finish().map(|_| ())
     };
     write().expect("BUG: a disk in memory takes a block");

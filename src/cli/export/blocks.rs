@@ -3,7 +3,7 @@
 use crate::cli::query::times::{self, Moment};
 use crate::cli::{Failure, open, progress::Progress, text};
 use clap::Args;
-use narthex::{Clock as _, Matcher, SystemClock, parse_duration_ms, parse_selector};
+use narthex::{BlockExportOptions, Clock as _, Matcher, SystemClock, parse_duration_ms, parse_selector};
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -29,6 +29,9 @@ pub(in crate::cli) struct Blocks {
     /// The time of a block at most, at whose multiples blocks are cut. Prometheus begins with 2h and merges them itself.
     #[arg(long, value_parser = duration, default_value = "24h")]
     block_duration: Duration,
+    /// Does not read each block back and compare it with the database.
+    #[arg(long)]
+    no_verify: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -54,8 +57,11 @@ pub(super) fn run(blocks: &Blocks, out: &mut impl Write) -> Result<bool, Failure
     let range = at(blocks.start, i64::MIN)..=at(blocks.end, i64::MAX);
     let matchers = blocks.series.as_ref().map_or(&[][..], |series| &series.0);
     let mut progress = Progress::start();
-    let report = db.export_blocks(&blocks.out, matchers, range, blocks.block_duration, &mut |done| {
-        progress.tell(done);
+    let options = BlockExportOptions::default()
+        .span(blocks.block_duration)
+        .verify(!blocks.no_verify);
+    let report = db.export_blocks(&blocks.out, matchers, range, &options, &mut |done| {
+        progress.tell(done)
     });
     progress.end();
     let report = report?;

@@ -4,8 +4,9 @@
 //! only since they are whole, and goes on behind them.
 
 use super::BlockProgress;
+use super::verify::{self, Compared};
 use crate::base::hash;
-use crate::blocks::{self, BlockMeta, BlockWriter, ChunkBytes, Ulid};
+use crate::blocks::{self, Block, BlockMeta, BlockWriter, ChunkBytes, Ulid};
 use crate::db::Db;
 use crate::engine::error::Error;
 use crate::engine::options::Precision;
@@ -19,6 +20,39 @@ use std::time::Duration;
 /// Series between two reports of progress.
 const SERIES_PER_REPORT: u64 = 1_000;
 
+/// How blocks are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BlockExportOptions {
+    span: Duration,
+    verify: bool,
+}
+
+impl Default for BlockExportOptions {
+    fn default() -> Self {
+        Self {
+            span: Duration::from_secs(24 * 3600),
+            verify: true,
+        }
+    }
+}
+
+impl BlockExportOptions {
+    /// The time of a block at most, at whose multiples blocks are cut. Default 24 hours.
+    #[must_use]
+    pub fn span(mut self, span: Duration) -> Self {
+        self.span = span;
+        self
+    }
+
+    /// Whether each block is read back and compared with the database before it gets its name. Default yes.
+    #[must_use]
+    pub fn verify(mut self, is_wanted: bool) -> Self {
+        self.verify = is_wanted;
+        self
+    }
+}
+
 /// What an export wrote.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -31,7 +65,8 @@ pub struct BlockExport {
     pub series: u64,
     /// Samples that were written.
     pub samples: u64,
-    /// Blocks that were left out since a part of their samples cannot be read, and what is wrong with it.
+    /// Blocks that were left out, since a part of their samples cannot be read or since they were not as the database when
+    /// they were read back, and what is wrong.
     pub faults: Vec<String>,
 }
 
@@ -44,26 +79,27 @@ struct Export<'a> {
     /// First and last millisecond.
     wanted: (i64, i64),
     span_ms: i64,
+    verify: bool,
     report: BlockExport,
     progress: &'a mut dyn FnMut(&BlockProgress),
 }
 
 impl Db {
-    /// Writes the matching series' samples in `range` to the folder `out` as blocks of Prometheus' own database, each of the
-    /// time `span` at most and cut at its multiples. Blocks are durable when they have their names; one that an earlier
-    /// export of the same database, matchers and times has written is kept.
+    /// Writes the matching series' samples in `range` to the folder `out` as blocks of Prometheus' own database. Blocks are
+    /// durable and compared when they have their names; one that an earlier export of the same database, matchers and times
+    /// has written is kept.
     ///
-    /// Start timestamps, exemplars and metadata are no part of blocks. Timestamps must be milliseconds.
+    /// What is changed or deleted meanwhile may make a block differ; it is then left out and named. Start timestamps, exemplars and metadata are no part of blocks. Timestamps must be milliseconds.
     pub fn export_blocks(
         &self,
         out: impl AsRef<Path>,
         matchers: &[Matcher],
         range: impl RangeBounds<i64>,
-        span: Duration,
+        options: &BlockExportOptions,
         progress: &mut dyn FnMut(&BlockProgress),
     ) -> Result<BlockExport, Error> {
         check_precision(self)?;
-        let span_ms = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+        let span_ms = i64::try_from(options.span.as_millis()).unwrap_or(i64::MAX);
         if span_ms < 60_000 {
             return Err(Error::InvalidOptions("a block is of a minute at least".into()));
         }
@@ -76,6 +112,7 @@ impl Db {
             matchers,
             wanted: bounds(&range),
             span_ms,
+            verify: options.verify,
             report: BlockExport::default(),
             progress,
         };
@@ -178,17 +215,44 @@ impl Export<'_> {
                 self.tell(samples, part_done);
             }
         }
-        if !cursor.warnings().is_empty() {
-            let lost = cursor.warnings().iter().map(|warning| match &warning.file {
-                Some(file) => format!("{}: {}", file.display(), warning.reason),
-                None => warning.reason.clone(),
-            });
-            self.report.faults.extend(lost);
-            return Ok(());
+        let lost = cursor.warnings().iter().map(|warning| match &warning.file {
+            Some(file) => format!("{}: {}", file.display(), warning.reason),
+            None => warning.reason.clone(),
+        });
+        let lost: Vec<String> = lost.collect();
+        drop(cursor);
+        match writer {
+            Some(writer) if lost.is_empty() => self.finish(writer, (first, last)),
+            _ => {
+                self.report.faults.extend(lost);
+                Ok(())
+            }
         }
-        if let Some(writer) = writer {
-            self.count(&writer.finish()?);
+    }
+
+    /// Gives a block its name, if it is read back as it should be.
+    fn finish(&mut self, mut writer: BlockWriter, bounds: (i64, i64)) -> Result<(), Error> {
+        let dir = writer.complete()?;
+        if self.verify {
+            let with = Compared {
+                db: self.db,
+                matchers: self.matchers,
+                bounds,
+                to_the_end: true,
+            };
+            let verified = verify::compare(with, &mut Block::open(&*self.fs, &dir)?)?;
+            let samples = writer.samples();
+            if verified.same != samples || verified.held != samples {
+                let held = verified.held;
+                let example = verified
+                    .example
+                    .unwrap_or_else(|| format!("{held} are in the database"));
+                let fault = format!("{}: of {samples} samples, {example}", dir.display());
+                self.report.faults.push(fault);
+                return Ok(());
+            }
         }
+        self.count(&writer.finish()?);
         Ok(())
     }
 

@@ -3,9 +3,10 @@
 //! A block is looked through before anything of it is written. What is written of it is durable, and compared, before the
 //! journal names it. A run that ends early leaves nothing wrong: what it wrote is found to be there by the next one.
 
+use super::BlockProgress;
 use super::export::check_precision;
 use super::journal::Journal;
-use super::{BlockProgress, verify};
+use super::verify::{self, Compared};
 use crate::blocks::{Block, BlockSeries, DataFolder, find};
 use crate::db::{Batch, Db};
 use crate::engine::error::Error;
@@ -217,7 +218,13 @@ impl Import<'_> {
         if let Some(bounds) = bounds
             && self.options.verify
         {
-            let verified = verify::compare(self.db, &mut block, bounds)?;
+            let with = Compared {
+                db: self.db,
+                matchers: &[],
+                bounds,
+                to_the_end: false,
+            };
+            let verified = verify::compare(with, &mut block)?;
             self.report.verified += verified.same;
             self.report.different += verified.different;
             let example = verified

@@ -31,6 +31,7 @@ fn data(log: &[Vec<u8>], late: &[Vec<u8>]) -> Arc<dyn Fs> {
         bytes: chunk.complete(),
     };
     writer.add(labels("a").as_ref(), [chunk]).unwrap();
+    writer.complete().unwrap();
     writer.finish().unwrap();
     put(
         &*fs,

@@ -5,6 +5,7 @@ use crate::db::Db;
 use crate::engine::error::Error;
 use crate::engine::series::Series;
 use crate::model::labels::Labels;
+use crate::model::matcher::Matcher;
 
 /// What a comparison found.
 #[derive(Debug, Default)]
@@ -15,26 +16,47 @@ pub(super) struct Verified {
     pub(super) different: u64,
     /// The first of these, in words.
     pub(super) example: Option<String>,
+    /// Samples that the database has, of series up to the last one of the block, or of all.
+    pub(super) held: u64,
 }
 
-/// Reads the block again, and what the database has between `first` and `last`, its first and last sample.
-pub(super) fn compare(db: &Db, block: &mut Block, (first, last): (i64, i64)) -> Result<Verified, Error> {
+/// What a block is compared with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Compared<'a> {
+    pub(super) db: &'a Db,
+    pub(super) matchers: &'a [Matcher],
+    /// First and last timestamp.
+    pub(super) bounds: (i64, i64),
+    /// Whether series behind the last one of the block are read as well.
+    pub(super) to_the_end: bool,
+}
+
+/// Reads the block again, and what the database has in its place.
+pub(super) fn compare(with: Compared<'_>, block: &mut Block) -> Result<Verified, Error> {
     let mut verified = Verified::default();
-    let mut cursor = db.select(&[], first..=last)?;
+    let mut cursor = with.db.select(with.matchers, with.bounds.0..=with.bounds.1)?;
     let mut found = Series::default();
-    let mut is_there = cursor.next_into(&mut found)?;
+    let mut next = |found: &mut Series, held: &mut u64| -> Result<bool, Error> {
+        let is_there = cursor.next_into(found)?;
+        *held += if is_there { found.len() as u64 } else { 0 };
+        Ok(is_there)
+    };
+    let mut is_there = next(&mut found, &mut verified.held)?;
     let mut series = BlockSeries::default();
     block.rewind();
     while block.next_into(&mut series)? {
         let Ok(labels) = &series.labels else { continue };
         while is_there && found.labels() < labels {
-            is_there = cursor.next_into(&mut found)?;
+            is_there = next(&mut found, &mut verified.held)?;
         }
         if is_there && found.labels() == labels {
             verified.compare_series(labels, &series, &found);
         } else {
             verified.compare_series(labels, &series, &Series::default());
         }
+    }
+    while with.to_the_end && is_there {
+        is_there = next(&mut found, &mut verified.held)?;
     }
     Ok(verified)
 }

@@ -8,18 +8,16 @@ mod killed;
 use crate::world::{self, Rng, float, random_float, random_labels};
 use narthex::testing::SimFs;
 use narthex::{
-    BlockExport, BlockImport, BlockImportOptions, Counts, Db, Durability, Histogram, Labels, Matcher,
-    Options, Precision, ResetHint, Sample, Span, Value, stale_nan,
+    BlockExport, BlockExportOptions, BlockImport, BlockImportOptions, Counts, Db, Durability, Histogram,
+    Labels, Matcher, Options, Precision, ResetHint, Sample, Span, Value, stale_nan,
 };
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 const HOUR: i64 = 3_600_000;
-/// Blocks of four hours in 13 hours, the first and last of which are not whole.
 const START: i64 = 1_700_000_000_000;
 const TICKS: i64 = 13 * 60;
-const SPAN: Duration = Duration::from_secs(4 * 3600);
 const OUT: &str = "out";
 
 fn open(fs: &SimFs, name: &str) -> Db {
@@ -30,8 +28,12 @@ fn open(fs: &SimFs, name: &str) -> Db {
     Db::open(options).expect("a database")
 }
 
+fn span() -> BlockExportOptions {
+    BlockExportOptions::default().span(Duration::from_secs(4 * 3600))
+}
+
 fn export(db: &Db) -> BlockExport {
-    db.export_blocks(OUT, &[], .., SPAN, &mut |_| {})
+    db.export_blocks(OUT, &[], .., &span(), &mut |_| {})
         .expect("an export")
 }
 
@@ -147,7 +149,7 @@ fn all_kinds_go_out_and_come_in() {
     // Blocks made of what came from blocks are the same, but for their names.
     other.flush().expect("a flush");
     other
-        .export_blocks("again", &[], .., SPAN, &mut |_| {})
+        .export_blocks("again", &[], .., &span(), &mut |_| {})
         .expect("an export");
     let third = open(&fs, "third");
     import(&third, "again");
@@ -184,7 +186,7 @@ fn series_and_times_are_chosen() {
     fill(&db);
     let matchers = [Matcher::eq("__name__", "up")];
     let range = START + 3 * HOUR..START + 4 * HOUR;
-    db.export_blocks(OUT, &matchers, range.clone(), SPAN, &mut |_| {})
+    db.export_blocks(OUT, &matchers, range.clone(), &span(), &mut |_| {})
         .expect("an export");
     import(&other, OUT);
     let wanted = world::answer(&db, &matchers, range);
@@ -224,7 +226,7 @@ fn what_blocks_cannot_hold_is_refused() {
         .precision(Precision::Seconds);
     let db = Db::open(options).expect("a database");
     let refused = db
-        .export_blocks(OUT, &[], .., SPAN, &mut |_| {})
+        .export_blocks(OUT, &[], .., &span(), &mut |_| {})
         .expect_err("seconds");
     assert!(refused.to_string().contains("milliseconds"), "{refused}");
     let options = BlockImportOptions::default();
@@ -238,8 +240,8 @@ fn what_blocks_cannot_hold_is_refused() {
         .import_blocks(&["empty"], &options, &mut |_| {})
         .expect_err("nothing");
     assert!(refused.to_string().contains("empty"), "{refused}");
-    let short = Duration::from_secs(1);
-    assert!(db.export_blocks(OUT, &[], .., short, &mut |_| {}).is_err());
+    let short = BlockExportOptions::default().span(Duration::from_secs(1));
+    assert!(db.export_blocks(OUT, &[], .., &short, &mut |_| {}).is_err());
 }
 
 #[test]
@@ -249,7 +251,7 @@ fn progress_is_told_and_ends() {
     fill(&db);
     let mut parts = Vec::new();
     let mut tell = |done: &narthex::BlockProgress| parts.push((done.blocks, done.part_done));
-    db.export_blocks(OUT, &[], .., SPAN, &mut tell)
+    db.export_blocks(OUT, &[], .., &span(), &mut tell)
         .expect("an export");
     assert_eq!(parts.last(), Some(&(4, 1.0)));
     assert!(parts.is_sorted_by(|a, b| a.1 <= b.1), "{parts:?}");

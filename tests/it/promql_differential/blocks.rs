@@ -11,7 +11,7 @@ use super::data::{BASE_MS, Data, INTERVAL_MS, SCRAPES};
 use super::{CONFIG, SEED, Sides, database, grammar, http, known, setting, times};
 use crate::peers::processes::{Prometheus, peer};
 use crate::random::Random;
-use narthex::{BlockImportOptions, Db, Labels, Options, Sample, Value};
+use narthex::{BlockExportOptions, BlockImportOptions, Db, Labels, Options, Sample, Value};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,8 +24,6 @@ const FLAGS: [&str; 3] = [
     "--enable-feature=native-histograms,promql-experimental-functions",
     "--storage.tsdb.retention.time=100y",
 ];
-/// Blocks of ten minutes, so that there are some.
-const SPAN: Duration = Duration::from_secs(600);
 const OLD_SAMPLES: i64 = 500;
 
 fn promtool(arguments: &[&str]) -> String {
@@ -97,9 +95,10 @@ fn what_is_exported_is_read_by_promtool_and_prometheus() {
     let data = Data::make();
     let db = database::filled(&folder.path().join("narthex"), &data);
     let out = folder.path().join("oracle");
-    let report = db
-        .export_blocks(&out, &[], .., SPAN, &mut |_| {})
-        .expect("an export");
+    // Of ten minutes, so that there are some.
+    let options = BlockExportOptions::default().span(Duration::from_secs(600));
+    let report = db.export_blocks(&out, &[], .., &options, &mut |_| {});
+    let report = report.expect("an export");
     let written = all(&db);
     let samples: usize = written.iter().map(|series| series.1.len()).sum();
     assert_eq!(report.samples, samples as u64);
@@ -218,6 +217,92 @@ fn what_a_killed_prometheus_has_is_taken_in() {
     assert_same_answers(&sides);
 }
 
+/// The metrics of what is compared, whole: every sample of every series.
+const METRICS: [&str; 8] = [
+    "requests_total",
+    "up",
+    "rpc_seconds",
+    "sizes_bytes",
+    "temperature",
+    "queue_depth",
+    "mixed",
+    "latency_seconds_bucket",
+];
+
+fn assert_same_series(sides: &Sides) {
+    let when = super::When::Instant(BASE_MS + SCRAPES * INTERVAL_MS + 10_000);
+    for metric in METRICS {
+        let expression = format!("{metric}[1h]");
+        let ours = sides.ours(super::Ours::Folder, &expression, when);
+        let difference = ours.difference(&sides.theirs(&expression, when), known::exactness(&expression));
+        assert_eq!(difference, None, "{expression}");
+    }
+}
+
+/// A Prometheus that has made blocks of its head and cut its log, with deletions in both.
+#[test]
+fn what_was_compacted_and_deleted_is_taken_in() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let own = [
+        "--storage.tsdb.min-block-duration=5m",
+        "--storage.tsdb.max-block-duration=10m",
+        "--storage.tsdb.wal-compression-type=zstd",
+        "--web.enable-admin-api",
+    ];
+    let flags = [&FLAGS[..], &own[..]].concat();
+    let data = Data::make();
+    let prometheus = Prometheus::start(folder.path(), "origin", CONFIG, &flags);
+    for body in data.slices(8) {
+        send(&prometheus, &body);
+        // It cuts its log when it has made a block, each time by a file, and makes a checkpoint of some files.
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    let made = |prometheus: &Prometheus| prometheus.metric("prometheus_tsdb_checkpoint_creations_total");
+    http::wait_until("the log is cut", Duration::from_secs(120), || {
+        made(&prometheus).is_some_and(|count| count > 0.0)
+    });
+    let deleted = [
+        "temperature{room=\"attic\"}&start=0".to_owned(),
+        format!(
+            "up{{job=\"api\"}}&start={}&end={}",
+            BASE_MS / 1000 + 100,
+            BASE_MS / 1000 + 1_200
+        ),
+        format!("rpc_seconds&start={}", BASE_MS / 1000 + 2_000),
+    ];
+    for deleted in deleted {
+        let (selector, range) = deleted.split_once('&').expect("a range");
+        let path = format!(
+            "/api/v1/admin/tsdb/delete_series?match[]={}&{range}",
+            http::escape(selector)
+        );
+        let answer = http::send(prometheus.port, "POST", &path, "", &[]).expect("an answer");
+        assert_eq!(answer.status, 204, "{}", answer.text());
+    }
+    let source = folder.path().join("origin");
+    let refused = Db::open(Options::in_memory()).expect("a database").import_blocks(
+        &[&source],
+        &BlockImportOptions::default(),
+        &mut |_| {},
+    );
+    let refused = refused.expect_err("it runs").to_string();
+    assert!(refused.contains("stop it"), "{refused}");
+    drop(prometheus);
+    let (db, report) = imported(&source, &folder.path().join("narthex"));
+    assert!(
+        report.blocks > 2 && report.deleted > 300 && report.log_samples > 0,
+        "{report:?}"
+    );
+    let sides = Sides {
+        prometheus: Prometheus::start(folder.path(), "origin", CONFIG, &flags),
+        data,
+        db,
+        _folder: folder,
+    };
+    assert_same_series(&sides);
+    assert_same_answers(&sides);
+}
+
 /// Samples out of order stand in a log of their own and, when the head is compacted, in blocks of their own.
 #[test]
 fn what_came_out_of_order_is_taken_in() {
@@ -225,7 +310,7 @@ fn what_came_out_of_order_is_taken_in() {
     let config = format!("{CONFIG}storage: {{tsdb: {{out_of_order_time_window: 24h}}}}\n");
     let data = Data::make();
     let prometheus = Prometheus::start(folder.path(), "origin", &config, &FLAGS);
-    let mut bodies = data.halves();
+    let mut bodies = data.slices(2);
     bodies.reverse();
     bodies.iter().for_each(|body| send(&prometheus, body));
     drop(prometheus);

@@ -254,12 +254,18 @@ impl Data {
         self.requests_of(|_| true)
     }
 
-    /// The same with the first half of the time, then the second one.
-    pub(super) fn halves(&self) -> Vec<Vec<u8>> {
-        let middle_ms = BASE_MS + SCRAPES / 2 * INTERVAL_MS;
-        let mut requests = self.requests_of(|timestamp_ms| timestamp_ms < middle_ms);
-        requests.extend(self.requests_of(|timestamp_ms| timestamp_ms >= middle_ms));
-        requests
+    /// The same in so many slices of time, one after the other.
+    pub(super) fn slices(&self, count: i64) -> Vec<Vec<u8>> {
+        let start_ms = |slice: i64| BASE_MS + SCRAPES * slice / count * INTERVAL_MS;
+        let slice = |slice: i64| {
+            let end_ms = if slice + 1 == count {
+                i64::MAX
+            } else {
+                start_ms(slice + 1)
+            };
+            self.requests_of(|timestamp_ms| (start_ms(slice)..end_ms).contains(&timestamp_ms))
+        };
+        (0..count).flat_map(slice).collect()
     }
 
     fn requests_of(&self, is_in: impl Fn(i64) -> bool) -> Vec<Vec<u8>> {
