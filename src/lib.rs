@@ -24,6 +24,7 @@
 #[cfg(feature = "server")]
 pub(crate) mod api;
 pub(crate) mod base;
+pub(crate) mod blocks;
 pub(crate) mod chunk;
 pub(crate) mod column;
 #[cfg(feature = "server")]
@@ -56,6 +57,9 @@ pub use base::clock::{Clock, ManualClock, SystemClock};
 pub use chunk::Encoding;
 pub use db::{AggregatedPoint, Aggregation, MetricPoint, TimeSeriesQuery, TimeSeriesStore};
 pub use db::{Batch, ColumnBatch, Columns, Db, Events, Logs};
+pub use db::{
+    BlockExport, BlockExportOptions, BlockImport, BlockImportOptions, BlockProgress, RefusedSamples,
+};
 pub use engine::RecoveryReport;
 pub use engine::attach::AttachReport;
 pub use engine::backup::BackupReport;
@@ -94,6 +98,7 @@ pub use promql::durations::parse_duration_ms;
 pub use promql::error::{ParseError, QueryFault};
 pub use promql::eval::budget::{CancelFlag, QueryMemory};
 pub use promql::eval::error::EvalError;
+pub use promql::parse::parse_selector;
 pub use promql::query::{QueryAnswer, QueryError, QueryOptions};
 pub use promql::source::SourceError;
 pub use promql::value::{QueryPoint, QuerySample, QuerySeries, QueryValue};

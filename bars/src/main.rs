@@ -20,6 +20,7 @@
 //! cargo run --release -p narthex-bars -- logs
 //! cargo run --release -p narthex-bars -- formats --realdata DIR
 //! cargo run --release -p narthex-bars -- remote-read [--prometheus BINARY]
+//! cargo run --release -p narthex-bars -- blocks [--promtool BINARY] [--vmctl BINARY --victoria BINARY]
 //! cargo run --release -p narthex-bars -- soak [--minutes 60] [--curves FILE.svg]
 //! cargo run --release -p narthex-bars -- oracle-long
 //! cargo run --release -p narthex-bars -- all --small
@@ -63,9 +64,9 @@ mod year;
 
 use anyhow::Result;
 use bar::{
-    Scale, backfill, busy, cardinality, compacted, disk, formats, http, ingest, k8s, large, latency, logs, memory,
-    native, oracle, parser, queries, query_limits, read, remote_read, remote_read_http, restart, simulation,
-    soak,
+    Scale, backfill, blocks, busy, cardinality, compacted, disk, formats, http, ingest, k8s, large, latency,
+    logs, memory, native, oracle, parser, queries, query_limits, read, remote_read, remote_read_http,
+    restart, simulation, soak,
 };
 use clap::{Args, Parser, Subcommand};
 use std::path::{Path, PathBuf};
@@ -215,6 +216,15 @@ enum Command {
         #[arg(long, env = "NARTHEX_BINARY")]
         narthex: Option<PathBuf>,
     },
+    /// Samples per CPU second of blocks of Prometheus, out and in, beside promtool and vmctl.
+    Blocks {
+        #[arg(long, env = "NARTHEX_PROMTOOL")]
+        promtool: Option<PathBuf>,
+        #[arg(long, env = "NARTHEX_VMCTL", requires = "victoria")]
+        vmctl: Option<PathBuf>,
+        #[arg(long, env = "NARTHEX_VICTORIA")]
+        victoria: Option<PathBuf>,
+    },
     /// A million lines of logs over HTTP, and searches in them.
     Logs {
         /// The server; by default the one beside this program.
@@ -326,7 +336,21 @@ fn run(scale: &Scale, command: Command) -> Result<bool> {
         Command::Http { loads, servers } => http::run(scale, &loads, &servers.into()),
         Command::Native { narthex } => native::run(scale, narthex.as_deref()),
         Command::Logs { narthex } => logs::run(scale, narthex.as_deref()),
-        Command::Formats { realdata, narthex } => formats::run(scale, realdata.as_deref(), narthex.as_deref()),
+        Command::Formats { realdata, narthex } => {
+            formats::run(scale, realdata.as_deref(), narthex.as_deref())
+        }
+        Command::Blocks {
+            promtool,
+            vmctl,
+            victoria,
+        } => {
+            let peers = blocks::Peers {
+                promtool,
+                vmctl,
+                victoria,
+            };
+            blocks::run(scale, &peers)
+        }
         Command::QueryLimits { narthex } => query_limits::run(scale, narthex.as_deref()),
         Command::Queries { sizes, only, servers } => queries::run(scale, &sizes, &only, &servers.into()),
         Command::OracleLong { operations } => oracle::run(operations),
@@ -376,6 +400,7 @@ fn all(scale: &Scale, given: &Given) -> Result<bool> {
     if given.realdata.is_some() {
         good &= formats::run(scale, given.realdata.as_deref(), None)?;
     }
+    good &= blocks::run(scale, &blocks::Peers::default())?;
     good &= queries::run(scale, &[queries::Size::A], &[], &binaries)?;
     good &= query_limits::run(scale, None)?;
     good &= cardinality::run(scale)?;

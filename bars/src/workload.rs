@@ -88,11 +88,10 @@ impl Expected {
     }
 
     /// Shows every series with its samples, until that fails.
-    pub fn each_series(
-        &self,
-        visit: &mut dyn FnMut(&Labels, &[(i64, Value)]) -> Result<()>,
-    ) -> Result<()> {
-        self.series.iter().try_for_each(|(labels, samples)| visit(labels, samples))
+    pub fn each_series(&self, visit: &mut dyn FnMut(&Labels, &[(i64, Value)]) -> Result<()>) -> Result<()> {
+        self.series
+            .iter()
+            .try_for_each(|(labels, samples)| visit(labels, samples))
     }
 
     pub fn samples(&self) -> u64 {

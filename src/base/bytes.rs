@@ -98,6 +98,18 @@ impl<'a> Cursor<'a> {
         Ok(i64::from_le_bytes(self.array(what)?))
     }
 
+    pub(crate) fn u16_be(&mut self, what: &'static str) -> Result<u16, Corrupt> {
+        Ok(u16::from_be_bytes(self.array(what)?))
+    }
+
+    pub(crate) fn u32_be(&mut self, what: &'static str) -> Result<u32, Corrupt> {
+        Ok(u32::from_be_bytes(self.array(what)?))
+    }
+
+    pub(crate) fn u64_be(&mut self, what: &'static str) -> Result<u64, Corrupt> {
+        Ok(u64::from_be_bytes(self.array(what)?))
+    }
+
     pub(crate) fn u128(&mut self, what: &'static str) -> Result<u128, Corrupt> {
         Ok(u128::from_le_bytes(self.array(what)?))
     }

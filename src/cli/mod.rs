@@ -4,10 +4,13 @@
 mod access;
 mod cardinality;
 mod doctor;
+mod export;
 mod hash_password;
 mod health;
 mod http;
+mod import;
 mod json;
+mod progress;
 mod query;
 mod serve;
 mod stats;
@@ -50,10 +53,12 @@ enum Command {
     /// Asks a PromQL query of a running server, or of the folder of a database, and prints the answer as a table, as JSON,
     /// as CSV or as a chart.
     Query(query::Query),
-    /// Sends files in other systems' formats to a running server; exits with 1 if anything in them is refused.
-    Import(transfer::Import),
-    /// Prints the samples of a running server in a format that others read.
-    Export(transfer::Export),
+    /// Takes in what other systems have stored: blocks of Prometheus into a folder, files into a running server.
+    #[command(subcommand)]
+    Import(import::Import),
+    /// Writes samples in the forms of other systems: a folder as blocks of Prometheus, those of a running server as text.
+    #[command(subcommand)]
+    Export(export::Export),
     /// Reads a password from stdin and prints the hash that auth.users in the configuration needs.
     HashPassword,
     /// Reads every checksum and decodes every sample; names what is damaged, and exits with 1 if anything is.
@@ -130,8 +135,8 @@ pub(crate) fn run(flags: &Flags, out: &mut impl Write) -> Result<bool, Failure> 
         Command::Serve(flags) => serve::run(flags, out),
         Command::Health { url } => health::run(url, out),
         Command::Query(query) => query::run(query, out),
-        Command::Import(import) => transfer::import(import, out),
-        Command::Export(export) => transfer::export(export, out),
+        Command::Import(import) => import::run(import, out),
+        Command::Export(export) => export::run(export, out),
         Command::HashPassword => hash_password::run(out),
         Command::Verify { dir } => verify::run(dir, out),
         Command::Doctor {

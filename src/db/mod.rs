@@ -3,6 +3,7 @@
 mod ahead;
 mod batch;
 mod beside;
+mod blocks;
 mod columns;
 mod iot;
 mod iot_store;
@@ -11,6 +12,9 @@ mod records;
 mod virtual_series;
 
 pub use batch::Batch;
+pub use blocks::{
+    BlockExport, BlockExportOptions, BlockImport, BlockImportOptions, BlockProgress, RefusedSamples,
+};
 pub use columns::{ColumnBatch, Columns};
 pub use iot::{AggregatedPoint, Aggregation, MetricPoint, TimeSeriesQuery};
 pub use iot_store::TimeSeriesStore;

@@ -191,6 +191,11 @@ impl Engine {
         error
     }
 
+    /// What tells this database from others.
+    pub(crate) fn database_id(&self) -> u128 {
+        self.lock_manifest().database_id
+    }
+
     fn lock_manifest(&self) -> MutexGuard<'_, Manifest> {
         self.manifest.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -4,6 +4,7 @@
 //! length of the input explains. What the bytes mean does not matter. [`TARGETS`] names the functions with valid inputs
 //! to start from; `fuzz/` runs them under libFuzzer, and a test here runs them on some hundred mutations of each.
 
+mod blocks;
 mod decoders;
 mod files;
 #[cfg(feature = "server")]
@@ -16,6 +17,7 @@ mod seeds;
 #[cfg(test)]
 mod tests;
 
+pub use blocks::{block_index, block_meta, block_series, block_tombstones, log_pages, log_record};
 pub use decoders::{
     batch_payload, column_group, histogram_chunk, histogram_column, index_sections, matcher, series_state,
     sketch, time_columns, xor_chunk,
@@ -42,6 +44,10 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     target("backup_list", backup_list, seeds::backup_list),
     target("batch_payload", batch_payload, seeds::batch_payload),
+    target("block_index", block_index, blocks::indexes),
+    target("block_meta", block_meta, blocks::metas),
+    target("block_series", block_series, blocks::series),
+    target("block_tombstones", block_tombstones, blocks::tombstones),
     target("checkpoint", checkpoint, seeds::checkpoint),
     target("column_group", column_group, seeds::column_group),
     target("histogram_chunk", histogram_chunk, seeds::histogram_chunk),
@@ -49,6 +55,8 @@ pub const TARGETS: &[Target] = &[
     target("index_sections", index_sections, seeds::index_sections),
     #[cfg(feature = "server")]
     target("lines", lines, lines::texts),
+    target("log_pages", log_pages, blocks::logs),
+    target("log_record", log_record, blocks::records),
     target("manifest", manifest, seeds::manifest),
     target("matcher", matcher, seeds::matcher),
     #[cfg(feature = "server")]

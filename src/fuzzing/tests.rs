@@ -65,12 +65,18 @@ macro_rules! each_target {
 each_target! {
     backup_list
     batch_payload
+    block_index
+    block_meta
+    block_series
+    block_tombstones
     checkpoint
     column_group
     histogram_chunk
     histogram_column
     index_sections
     lines
+    log_pages
+    log_record
     manifest
     matcher
     otlp

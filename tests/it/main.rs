@@ -5,6 +5,7 @@ mod backfill;
 mod backup;
 mod basics;
 mod benches;
+mod blocks;
 mod cardinality;
 mod cli;
 mod cli_query;

@@ -71,7 +71,9 @@ const FORMATS: [Format; 4] = [
 
 pub fn run(scale: &Scale, realdata: Option<&Path>, binary: Option<&Path>) -> Result<bool> {
     let binary = narthex(binary)?;
-    let recording = Arc::new(Recording::load(realdata.context("recorded data is needed: --realdata DIR")?)?);
+    let recording = Arc::new(Recording::load(
+        realdata.context("recorded data is needed: --realdata DIR")?,
+    )?);
     let pace = Pace {
         decimate: 15,
         jitter: true,
@@ -89,7 +91,11 @@ pub fn run(scale: &Scale, realdata: Option<&Path>, binary: Option<&Path>) -> Res
 
 fn serve(scale: &Scale, binary: &Path, settings: &[&str]) -> Result<Served> {
     let own = ["--retention", "0", "--durability", "interval"];
-    let settings: Vec<String> = own.iter().chain(settings).map(|word| (*word).to_owned()).collect();
+    let settings: Vec<String> = own
+        .iter()
+        .chain(settings)
+        .map(|word| (*word).to_owned())
+        .collect();
     Served::start_with(Kind::Narthex, binary, scale.folder()?, &settings, None)
 }
 
@@ -123,18 +129,44 @@ fn in_and_out(
     send(&mut body)?;
     let name = format.name;
     let cpu_s = served.cpu_s()? - before_s;
-    report.figure(format!("{name}, in"), said.samples() as f64 / cpu_s, "samples/CPU-s");
-    report.figure(format!("{name}, a sample"), body_bytes as f64 / said.samples() as f64, "bytes");
-    report.note(format!("{name}: {} of {} series can be said", said.series(), all.series()));
-    report.check(said.series() * 10 > all.series() * 9, format!("{name} says a tenth less than there is"));
+    report.figure(
+        format!("{name}, in"),
+        said.samples() as f64 / cpu_s,
+        "samples/CPU-s",
+    );
+    report.figure(
+        format!("{name}, a sample"),
+        body_bytes as f64 / said.samples() as f64,
+        "bytes",
+    );
+    report.note(format!(
+        "{name}: {} of {} series can be said",
+        said.series(),
+        all.series()
+    ));
+    report.check(
+        said.series() * 10 > all.series() * 9,
+        format!("{name} says a tenth less than there is"),
+    );
     let exported = match format.export {
-        Some(path) => Some(export(&served, path, &format!("{name}, out"), said.samples(), report)?),
+        Some(path) => Some(export(
+            &served,
+            path,
+            &format!("{name}, out"),
+            said.samples(),
+            report,
+        )?),
         None => None,
     };
     compare(served, &said, report)?;
     if let Some(exported) = exported {
         let served = serve(scale, binary, format.settings)?;
-        post(&mut Client::connect(served.port)?, format.path, format.headers, &mut exported.clone())?;
+        post(
+            &mut Client::connect(served.port)?,
+            format.path,
+            format.headers,
+            &mut exported.clone(),
+        )?;
         compare(served, &said, report)?;
     }
     Ok(())
@@ -169,7 +201,10 @@ fn csv_in_and_out(scale: &Scale, binary: &Path, all: &Expected, report: &mut Rep
     report.figure("CSV, in", all.samples() as f64 / cpu_s, "samples/CPU-s");
     let union: BTreeSet<String> = names.into_iter().flatten().collect();
     let union: Vec<String> = union.into_iter().collect();
-    let path = format!("/api/v1/export/csv?format={},__value__,__timestamp__:unix_ms", union.join(","));
+    let path = format!(
+        "/api/v1/export/csv?format={},__value__,__timestamp__:unix_ms",
+        union.join(",")
+    );
     let mut exported = export(&served, &path, "CSV, out", all.samples(), report)?;
     compare(served, all, report)?;
     let served = serve(scale, binary, &[])?;
@@ -183,7 +218,11 @@ fn post(client: &mut Client, path: &str, headers: &str, body: &mut Vec<u8>) -> R
     if !body.is_empty() {
         let answer = client.send("POST", path, headers, body)?;
         let text = String::from_utf8_lossy(&answer.body);
-        ensure!(answer.status / 100 == 2 && !text.contains("partial"), "{path}: {} {text}", answer.status);
+        ensure!(
+            answer.status / 100 == 2 && !text.contains("partial"),
+            "{path}: {} {text}",
+            answer.status
+        );
         body.clear();
     }
     Ok(())
@@ -194,7 +233,11 @@ fn export(served: &Served, path: &str, name: &str, samples: u64, report: &mut Re
     let separator = if path.contains('?') { '&' } else { '?' };
     let path = format!("{path}{separator}match%5B%5D=%7B__name__!%3D%22%22%7D");
     let answer = Client::connect(served.port)?.send("GET", &path, "", &[])?;
-    ensure!(answer.status == 200, "{path}: {}", String::from_utf8_lossy(&answer.body));
+    ensure!(
+        answer.status == 200,
+        "{path}: {}",
+        String::from_utf8_lossy(&answer.body)
+    );
     let cpu_s = served.cpu_s()? - before_s;
     report.figure(name, samples as f64 / cpu_s, "samples/CPU-s");
     Ok(answer.body)
@@ -235,7 +278,10 @@ fn is_plain_nan(value: f64) -> bool {
 
 /// A text within double quotes, of JSON and of Prometheus alike.
 fn quoted(text: &str) -> String {
-    let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    let text = text
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n");
     format!("\"{text}\"")
 }
 
@@ -260,7 +306,9 @@ fn json_line(out: &mut Vec<u8>, labels: &Labels, samples: &[(i64, f64)]) -> bool
 
 fn prometheus_lines(out: &mut Vec<u8>, labels: &Labels, samples: &[(i64, f64)]) -> bool {
     let pairs = labels.iter().filter(|pair| pair.0 != "__name__");
-    let pairs: Vec<String> = pairs.map(|(name, value)| format!("{name}={}", quoted(value))).collect();
+    let pairs: Vec<String> = pairs
+        .map(|(name, value)| format!("{name}={}", quoted(value)))
+        .collect();
     let series = format!("{}{{{}}}", labels.metric_name(), pairs.join(","));
     let mut lines = String::new();
     for (time_ms, value) in samples {
@@ -328,7 +376,9 @@ fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
 /// The map of columns with these labels, then a value and a time.
 fn columns_in(names: &[String]) -> String {
     let labels = names.iter().zip(1..);
-    let mut columns: Vec<String> = labels.map(|(name, number)| format!("{number}:label:{name}")).collect();
+    let mut columns: Vec<String> = labels
+        .map(|(name, number)| format!("{number}:label:{name}"))
+        .collect();
     let value = names.len() + 1;
     columns.push(format!("{value}:metric:value"));
     columns.push(format!("{}:time:unix_ms", value + 1));

@@ -1,6 +1,7 @@
 //! The bars, a file each, and what they share: the scale and the ways to write a fleet.
 
 pub mod backfill;
+pub mod blocks;
 pub mod busy;
 pub mod cardinality;
 pub mod compacted;

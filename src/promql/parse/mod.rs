@@ -32,8 +32,8 @@ pub(crate) fn parse(text: &str, options: ParseOptions) -> Result<Expr, ParseErro
     Ok(expr)
 }
 
-/// Parses a selector of series, as in `match[]`.
-pub(crate) fn parse_selector(text: &str) -> Result<Vec<Matcher>, ParseError> {
+/// Parses a selector of series, as in `match[]`: `metric{label="value"}`.
+pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, ParseError> {
     run(text, ParseOptions::default(), |parser| {
         parser.vector_selector().map(|selector| selector.matchers)
     })

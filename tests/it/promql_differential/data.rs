@@ -251,10 +251,29 @@ impl Data {
     /// All of it as requests of remote write 1.0. Prometheus stores the floats of a request before its histograms: a series
     /// that changes between them has one run of either in each request.
     pub(super) fn write_requests(&self) -> Vec<Vec<u8>> {
+        self.requests_of(|_| true)
+    }
+
+    /// The same in so many slices of time, one after the other.
+    pub(super) fn slices(&self, count: i64) -> Vec<Vec<u8>> {
+        let start_ms = |slice: i64| BASE_MS + SCRAPES * slice / count * INTERVAL_MS;
+        let slice = |slice: i64| {
+            let end_ms = if slice + 1 == count {
+                i64::MAX
+            } else {
+                start_ms(slice + 1)
+            };
+            self.requests_of(|timestamp_ms| (start_ms(slice)..end_ms).contains(&timestamp_ms))
+        };
+        (0..count).flat_map(slice).collect()
+    }
+
+    fn requests_of(&self, is_in: impl Fn(i64) -> bool) -> Vec<Vec<u8>> {
         let mut requests: Vec<wire::WriteRequest> = Vec::new();
         for (labels, samples) in &self.series {
             let is_float = |sample: &(i64, Value)| matches!(sample.1, Value::Float(_));
-            let runs = samples.chunk_by(|a, b| is_float(a) == is_float(b));
+            let wanted: Samples = samples.iter().filter(|sample| is_in(sample.0)).cloned().collect();
+            let runs = wanted.chunk_by(|a, b| is_float(a) == is_float(b));
             for (number, run) in runs.enumerate() {
                 if requests.len() == number {
                     requests.push(wire::WriteRequest::default());

@@ -5,6 +5,7 @@
 //! `NARTHEX_DIFFERENTIAL` is the number of random expressions, `NARTHEX_SEED` the seed, which each run prints.
 
 mod answer;
+mod blocks;
 mod dashboards;
 mod data;
 mod database;

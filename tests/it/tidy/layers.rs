@@ -14,7 +14,7 @@ const RANKS: &[&[&str]] = &[
     &["sketch"],
     &["segment", "head"],
     &["rollup"],
-    &["engine", "records", "promql"],
+    &["blocks", "engine", "records", "promql"],
     &["db"],
     &["remote", "config", "doors"],
     &["api"],

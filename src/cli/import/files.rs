@@ -1,13 +1,13 @@
 //! Files go to a server, each in one request of any length.
 
-use super::progress::Progress;
 use super::source::Source;
-use super::{ANSWER_BYTES_MAX, PATIENCE, refusal, unreached};
 use crate::cli::Failure;
 use crate::cli::access::{Access, DEFAULT_URL, UNAUTHORIZED, WHO};
 use crate::cli::http::{self, Answer, Request, Target, escaped};
+use crate::cli::progress::Transfer;
 use crate::cli::text::count;
-use clap::{Args, ValueEnum};
+use crate::cli::transfer::{ANSWER_BYTES_MAX, PATIENCE, refusal, unreached};
+use clap::Args;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -16,26 +16,9 @@ const PIECE_BYTES: u64 = 256 << 10;
 /// Refusals that are shown of a file.
 const SHOWN: usize = 10;
 
-/// What files are written in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// JSON lines in VictoriaMetrics' shape.
-    Jsonl,
-    /// Prometheus' text format, with times in milliseconds.
-    Prometheus,
-    /// OpenMetrics, with times in seconds.
-    Openmetrics,
-    /// InfluxDB's line protocol.
-    Influx,
-    /// CSV; --columns says what its columns have.
-    Csv,
-}
-
 /// What to send where.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Import {
-    #[arg(value_enum)]
-    format: Format,
+pub(in crate::cli) struct Files {
     /// The files; `-` is stdin. What ends in .gz or .zst is decompressed.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -47,58 +30,100 @@ pub(in crate::cli) struct Import {
     /// A label of every sample, in place of its own; may be given several times.
     #[arg(long = "extra-label", value_name = "NAME=VALUE")]
     extra_labels: Vec<String>,
-    /// What the columns of CSV have, as 2:metric:ask,1:label:ticker,3:time:unix_s.
-    #[arg(long, value_name = "MAP", required_if_eq("format", "csv"))]
-    columns: Option<String>,
-    /// What times of line protocol are counted in (ns, us, ms, s, m, h). Default: what their size suggests.
+}
+
+/// Files of line protocol.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Influx {
+    #[command(flatten)]
+    files: Files,
+    /// What times are counted in (ns, us, ms, s, m, h). Default: what their size suggests.
     #[arg(long, value_name = "UNIT")]
     precision: Option<String>,
-    /// The value of the label db of lines of line protocol that have none.
+    /// The value of the label db of lines that have none.
     #[arg(long, value_name = "NAME")]
     db: Option<String>,
 }
 
-impl Import {
-    fn path(&self, target: &Target) -> String {
-        let route = match self.format {
-            Format::Jsonl => "/api/v1/import",
-            Format::Prometheus | Format::Openmetrics => "/api/v1/import/prometheus",
-            Format::Influx => "/write",
-            Format::Csv => "/api/v1/import/csv",
-        };
-        let named = [
-            ("format", &self.columns),
-            ("precision", &self.precision),
-            ("db", &self.db),
-        ];
-        let named = named
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value.as_ref()?)));
-        let extra = self.extra_labels.iter().map(|label| ("extra_label", label));
-        let params: Vec<String> = named
-            .chain(extra)
-            .map(|(name, value)| format!("{name}={}", escaped(value)))
-            .collect();
-        target.route(&format!("{route}?{}", params.join("&")))
+/// Files with columns.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Csv {
+    #[command(flatten)]
+    files: Files,
+    /// What the columns have, as 2:metric:ask,1:label:ticker,3:time:unix_s.
+    #[arg(long, value_name = "MAP")]
+    columns: String,
+}
+
+/// How a server is told what files have.
+pub(super) struct Sending<'a> {
+    files: &'a Files,
+    route: &'static str,
+    content_type: &'static str,
+    params: Vec<(&'static str, &'a str)>,
+}
+
+impl<'a> Sending<'a> {
+    pub(super) fn plain(files: &'a Files, route: &'static str) -> Self {
+        Self {
+            files,
+            route,
+            content_type: "text/plain; charset=utf-8",
+            params: Vec::new(),
+        }
     }
 
-    fn content_type(&self) -> &'static str {
-        match self.format {
-            Format::Openmetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
-            _ => "text/plain; charset=utf-8",
+    pub(super) fn openmetrics(files: &'a Files) -> Self {
+        Self {
+            content_type: "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            ..Self::plain(files, "/api/v1/import/prometheus")
         }
+    }
+
+    pub(super) fn influx(influx: &'a Influx) -> Self {
+        let named = [("precision", &influx.precision), ("db", &influx.db)];
+        let given = named
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value.as_deref()?)));
+        Self {
+            params: given.collect(),
+            ..Self::plain(&influx.files, "/write")
+        }
+    }
+
+    pub(super) fn csv(csv: &'a Csv) -> Self {
+        Self {
+            params: vec![("format", &csv.columns)],
+            ..Self::plain(&csv.files, "/api/v1/import/csv")
+        }
+    }
+
+    fn path(&self, target: &Target) -> String {
+        let extra = self
+            .files
+            .extra_labels
+            .iter()
+            .map(|label| ("extra_label", label.as_str()));
+        let params = self.params.iter().copied().chain(extra);
+        let params: Vec<String> = params
+            .map(|(name, value)| format!("{name}={}", escaped(value)))
+            .collect();
+        target.route(&format!("{}?{}", self.route, params.join("&")))
     }
 }
 
 /// Sends the files one after the other; whether all of their samples are stored.
-pub(in crate::cli) fn run(import: &Import, out: &mut impl Write) -> Result<bool, Failure> {
+pub(super) fn run(sending: &Sending<'_>, out: &mut impl Write) -> Result<bool, Failure> {
     let failed = |what: String| Failure::Transfer(what);
-    let target = Target::parse(&import.url).map_err(|what| failed(format!("{}: {what}", import.url)))?;
-    let mut headers = import.access.headers().map_err(failed)?;
-    headers.push(("Content-Type", import.content_type().to_owned()));
+    let Files {
+        files, url, access, ..
+    } = sending.files;
+    let target = Target::parse(url).map_err(|what| failed(format!("{url}: {what}")))?;
+    let mut headers = access.headers().map_err(failed)?;
+    headers.push(("Content-Type", sending.content_type.to_owned()));
     let mut is_well = true;
-    for file in &import.files {
-        let path = import.path(&target);
+    for file in files {
+        let path = sending.path(&target);
         let request = Request {
             method: "POST",
             path: &path,
@@ -107,17 +132,17 @@ pub(in crate::cli) fn run(import: &Import, out: &mut impl Write) -> Result<bool,
             patience: PATIENCE,
             answer_bytes_max: ANSWER_BYTES_MAX,
         };
-        let answer = send(import, &target, &request, file)?;
-        is_well &= tell(import, file, &answer, out)?;
+        let answer = send(url, &target, &request, file)?;
+        is_well &= tell(url, file, &answer, out)?;
     }
     Ok(is_well)
 }
 
-fn send(import: &Import, target: &Target, request: &Request<'_>, file: &Path) -> Result<Answer, Failure> {
+fn send(url: &str, target: &Target, request: &Request<'_>, file: &Path) -> Result<Answer, Failure> {
     let name = file.display();
     let unread = |error: &io::Error| Failure::Transfer(format!("{name}: {error}"));
     let mut source = Source::open(file).map_err(|error| unread(&error))?;
-    let mut progress = Progress::begin(&name.to_string(), source.bytes_total);
+    let mut progress = Transfer::begin(&name.to_string(), source.bytes_total);
     let (mut lines, mut fault) = (0, None);
     let mut piece = |buffer: &mut Vec<u8>| {
         let read = source.read(buffer, PIECE_BYTES);
@@ -130,13 +155,13 @@ fn send(import: &Import, target: &Target, request: &Request<'_>, file: &Path) ->
     if let Some(fault) = fault {
         return Err(fault);
     }
-    let answer = sent.map_err(|error| Failure::Transfer(unreached(&import.url, &error)))?;
+    let answer = sent.map_err(|error| Failure::Transfer(unreached(url, &error)))?;
     progress.end(source.bytes(), lines, "");
     Ok(answer)
 }
 
 /// Says what became of a file; whether all is well.
-fn tell(import: &Import, file: &Path, answer: &Answer, out: &mut impl Write) -> Result<bool, Failure> {
+fn tell(url: &str, file: &Path, answer: &Answer, out: &mut impl Write) -> Result<bool, Failure> {
     let name = file.display();
     let number = |header: &str| answer.header(header).and_then(|text| text.parse::<u64>().ok());
     if answer.status == 204 {
@@ -160,7 +185,7 @@ fn tell(import: &Import, file: &Path, answer: &Answer, out: &mut impl Write) -> 
         let stored = json["stored"]
             .as_u64()
             .map(|stored| format!(" after {} samples", count(stored)));
-        let what = format!("{}: {name}{}: {what}", import.url, stored.unwrap_or_default());
+        let what = format!("{url}: {name}{}: {what}", stored.unwrap_or_default());
         return Err(Failure::Transfer(what));
     };
     let [stored, failed] = ["stored", "failed"].map(|field| json["data"][field].as_u64().unwrap_or(0));

@@ -1,24 +1,16 @@
-//! `narthex import` and `narthex export`: files in other systems' formats to a running server, and samples of one to a file.
-
-mod export;
-mod import;
-mod progress;
-mod source;
-
-pub(super) use export::{Export, run as export};
-pub(super) use import::{Import, run as import};
+//! What sending files to a running server and writing its samples to one have in common.
 
 use super::http::Answer;
 use std::fmt::Display;
 use std::time::Duration;
 
 /// Longer than a server lets a client wait.
-const PATIENCE: Duration = Duration::from_secs(150);
+pub(super) const PATIENCE: Duration = Duration::from_secs(150);
 /// More than any refusal has.
-const ANSWER_BYTES_MAX: u64 = 16 << 20;
+pub(super) const ANSWER_BYTES_MAX: u64 = 16 << 20;
 
 /// Why a server that was reached did not do it.
-fn refusal(answer: &Answer) -> String {
+pub(super) fn refusal(answer: &Answer) -> String {
     let text = String::from_utf8_lossy(&answer.body);
     let json: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let error = json["error"]
@@ -34,6 +26,6 @@ fn refusal(answer: &Answer) -> String {
 }
 
 /// Why it was not reached.
-fn unreached(url: &str, error: &dyn Display) -> String {
+pub(super) fn unreached(url: &str, error: &dyn Display) -> String {
     format!("{url}: {error}\nIs the server running? `narthex serve` starts one, --url names another.")
 }

@@ -1,32 +1,19 @@
 //! Samples of a server go to stdout as they come.
 
-use super::progress::Progress;
-use super::{ANSWER_BYTES_MAX, PATIENCE, refusal, unreached};
 use crate::cli::Failure;
 use crate::cli::access::{Access, DEFAULT_URL, UNAUTHORIZED, WHO};
 use crate::cli::http::{self, Request, Target, escaped};
+use crate::cli::progress::Transfer;
 use crate::cli::query::times::{self, Moment};
 use crate::cli::text::count;
-use clap::{Args, ValueEnum};
+use crate::cli::transfer::{ANSWER_BYTES_MAX, PATIENCE, refusal, unreached};
+use clap::Args;
 use narthex::{Clock as _, SystemClock};
 use std::io::{self, Write};
 
-/// What samples are written in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// JSON lines in VictoriaMetrics' shape, which `narthex import jsonl` reads back to the bit.
-    Jsonl,
-    /// CSV; --columns says what stands in its columns.
-    Csv,
-    /// Prometheus' text format.
-    Prometheus,
-}
-
 /// What to ask for.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Export {
-    #[arg(value_enum)]
-    format: Format,
+pub(in crate::cli) struct Wanted {
     /// A selector of series, as up{job="a"}; may be given several times. Default: all series.
     #[arg(long = "match", value_name = "SELECTOR", default_value = "{__name__!=\"\"}")]
     matchers: Vec<String>,
@@ -36,9 +23,6 @@ pub(in crate::cli) struct Export {
     /// Samples up to here.
     #[arg(long, value_parser = times::moment, allow_hyphen_values = true)]
     end: Option<Moment>,
-    /// The columns of CSV.
-    #[arg(long, value_name = "LIST", required_if_eq("format", "csv"))]
-    columns: Option<String>,
     /// The server, over plain HTTP.
     #[arg(long, default_value = DEFAULT_URL)]
     url: String,
@@ -46,11 +30,44 @@ pub(in crate::cli) struct Export {
     access: Access,
 }
 
-impl Export {
-    fn route(&self) -> &'static str {
-        match self.format {
-            Format::Csv => "/api/v1/export/csv",
-            Format::Jsonl | Format::Prometheus => "/api/v1/export",
+/// The same with columns.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Csv {
+    #[command(flatten)]
+    wanted: Wanted,
+    /// The columns, as __name__,job,__value__,__timestamp__:unix_ms.
+    #[arg(long, value_name = "LIST")]
+    columns: String,
+}
+
+/// How a server is told what to write.
+pub(super) struct Asking<'a> {
+    wanted: &'a Wanted,
+    route: &'static str,
+    format: Option<&'a str>,
+}
+
+impl<'a> Asking<'a> {
+    pub(super) fn lines(wanted: &'a Wanted) -> Self {
+        Self {
+            wanted,
+            route: "/api/v1/export",
+            format: None,
+        }
+    }
+
+    pub(super) fn prometheus(wanted: &'a Wanted) -> Self {
+        Self {
+            format: Some("prometheus"),
+            ..Self::lines(wanted)
+        }
+    }
+
+    pub(super) fn csv(csv: &'a Csv) -> Self {
+        Self {
+            wanted: &csv.wanted,
+            route: "/api/v1/export/csv",
+            format: Some(&csv.columns),
         }
     }
 
@@ -62,18 +79,14 @@ impl Export {
             let size = ms.unsigned_abs();
             Some(format!("{sign}{}.{:03}", size / 1000, size % 1000))
         };
-        let format = match self.format {
-            Format::Jsonl => None,
-            Format::Csv => self.columns.clone(),
-            Format::Prometheus => Some("prometheus".to_owned()),
-        };
         let named = [
-            ("format", format),
-            ("start", seconds(self.start)),
-            ("end", seconds(self.end)),
+            ("format", self.format.map(str::to_owned)),
+            ("start", seconds(self.wanted.start)),
+            ("end", seconds(self.wanted.end)),
         ];
         let named = named.into_iter().filter_map(|(name, value)| Some((name, value?)));
         let matchers = self
+            .wanted
             .matchers
             .iter()
             .map(|matcher| ("match%5B%5D", matcher.clone()));
@@ -88,7 +101,7 @@ impl Export {
 /// Passes on what comes, and counts it.
 struct Passed<'a, W> {
     out: &'a mut W,
-    progress: Progress,
+    progress: Transfer,
     bytes: u64,
     lines: u64,
 }
@@ -109,15 +122,15 @@ impl<W: Write> Write for Passed<'_, W> {
 }
 
 /// Writes what the server sends; an export that breaks off is a failure.
-pub(in crate::cli) fn run(export: &Export, out: &mut impl Write) -> Result<bool, Failure> {
+pub(super) fn run(asking: &Asking<'_>, out: &mut impl Write) -> Result<bool, Failure> {
     let failed = |what: String| Failure::Transfer(what);
-    let url = &export.url;
+    let url = &asking.wanted.url;
     let target = Target::parse(url).map_err(|what| failed(format!("{url}: {what}")))?;
-    let mut headers = export.access.headers().map_err(failed)?;
+    let mut headers = asking.wanted.access.headers().map_err(failed)?;
     headers.push(("Content-Type", "application/x-www-form-urlencoded".to_owned()));
     headers.push(("TE", "trailers".to_owned()));
-    let form = export.form();
-    let path = target.route(export.route());
+    let form = asking.form();
+    let path = target.route(asking.route);
     let request = Request {
         method: "POST",
         path: &path,
@@ -128,7 +141,7 @@ pub(in crate::cli) fn run(export: &Export, out: &mut impl Write) -> Result<bool,
     };
     let mut passed = Passed {
         out,
-        progress: Progress::begin("export", None),
+        progress: Transfer::begin("export", None),
         bytes: 0,
         lines: 0,
     };

@@ -1,0 +1,5 @@
+//! See `narthex::fuzzing::block_meta`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| narthex::fuzzing::block_meta(bytes));

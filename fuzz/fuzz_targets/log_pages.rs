@@ -1,0 +1,5 @@
+//! See `narthex::fuzzing::log_pages`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| narthex::fuzzing::log_pages(bytes));
