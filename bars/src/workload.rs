@@ -51,6 +51,9 @@ fn play_batch(workload: &dyn Workload, store: &Store) -> Result<(u64, i64)> {
     Ok((pushed as u64, newest_ms))
 }
 
+/// Is shown a series with its samples.
+pub type VisitSeries<'v> = dyn FnMut(&Labels, &[(i64, Value)]) -> Result<()> + 'v;
+
 /// Everything a workload contains, by series.
 #[derive(Default, PartialEq)]
 pub struct Expected {
@@ -88,7 +91,7 @@ impl Expected {
     }
 
     /// Shows every series with its samples, until that fails.
-    pub fn each_series(&self, visit: &mut dyn FnMut(&Labels, &[(i64, Value)]) -> Result<()>) -> Result<()> {
+    pub fn each_series(&self, visit: &mut VisitSeries<'_>) -> Result<()> {
         self.series
             .iter()
             .try_for_each(|(labels, samples)| visit(labels, samples))

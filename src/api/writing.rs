@@ -16,6 +16,7 @@ use crate::head::report::{CommitReport, Durability, Reject};
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::{Labels, LabelsRef};
 use crate::model::metadata::MetadataRef;
+use crate::model::sample::Sample;
 use crate::remote::intake::{Intake, Verdict};
 use axum::http::{HeaderMap, StatusCode};
 use serde_json::Value;
@@ -224,6 +225,22 @@ impl Piece<'_> {
             Verdict::Changed(labels) => self.batch.push_ref(LabelsRef::new(&labels), time_ms, value),
             Verdict::Dropped => return self.tally.dropped += 1,
         }
+        self.note_staged(before);
+    }
+
+    /// A sample of any kind, with its start.
+    pub(super) fn whole_sample(&mut self, labels: &Labels, sample: &Sample) {
+        let before = self.batch.len();
+        match self.verdict(labels.as_ref()) {
+            Verdict::AsSent => self.batch.push_sample(labels, sample),
+            Verdict::Changed(labels) => self.batch.push_sample(&Labels::from_canonical(&*labels), sample),
+            Verdict::Dropped => return self.tally.dropped += 1,
+        }
+        self.note_staged(before);
+    }
+
+    /// Whose the entry is that the batch took, if it took one.
+    fn note_staged(&mut self, before: usize) {
         match self.batch.len() > before {
             true => self.numbers.push(self.number()),
             // Its labels are too long for any batch.

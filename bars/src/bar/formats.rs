@@ -22,14 +22,16 @@ use std::sync::Arc;
 const BODY_BYTES: usize = 4 << 20;
 const OTLP: &[&str] = &["--otlp-translation-strategy", "NoTranslation"];
 
+/// Writes a series behind what there is; `false` when the format has no words for it.
+type WriteSeries = fn(&mut Vec<u8>, &Labels, &[(i64, f64)]) -> bool;
+
 /// A way in.
 struct Format {
     name: &'static str,
     path: &'static str,
     headers: &'static str,
     settings: &'static [&'static str],
-    /// Writes a series behind what there is; `false` when the format has no words for it.
-    write: fn(&mut Vec<u8>, &Labels, &[(i64, f64)]) -> bool,
+    write: WriteSeries,
     /// The way out, if there is one.
     export: Option<&'static str>,
 }
