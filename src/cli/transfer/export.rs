@@ -1,5 +1,6 @@
 //! Samples of a server go to stdout as they come.
 
+use super::count::Counter;
 use super::progress::Progress;
 use super::{ANSWER_BYTES_MAX, PATIENCE, refusal, unreached};
 use crate::cli::Failure;
@@ -90,7 +91,7 @@ struct Passed<'a, W> {
     out: &'a mut W,
     progress: Progress,
     bytes: u64,
-    lines: u64,
+    counter: Counter,
 }
 
 impl<W: Write> Write for Passed<'_, W> {
@@ -98,8 +99,8 @@ impl<W: Write> Write for Passed<'_, W> {
         let written = self.out.write(bytes)?;
         let passed = bytes.get(..written).unwrap_or_default();
         self.bytes += written as u64;
-        self.lines += passed.iter().filter(|byte| **byte == b'\n').count() as u64;
-        self.progress.show(self.bytes, self.lines);
+        self.counter.feed(passed);
+        self.progress.show(self.bytes, &self.counter);
         Ok(written)
     }
 
@@ -130,7 +131,7 @@ pub(in crate::cli) fn run(export: &Export, out: &mut impl Write) -> Result<bool,
         out,
         progress: Progress::begin("export", None),
         bytes: 0,
-        lines: 0,
+        counter: Counter::new(export.format == Format::Jsonl),
     };
     let answer = http::download(&target.host, &request, &mut passed);
     let answer = answer.map_err(|error| match error.kind() {
@@ -152,7 +153,7 @@ pub(in crate::cli) fn run(export: &Export, out: &mut impl Write) -> Result<bool,
         let what = "native histograms or stale markers that the format has no words for";
         format!("; left out {} {what}", count(left_out))
     });
-    let (bytes, lines) = (passed.bytes, passed.lines);
-    passed.progress.end(bytes, lines, &told.unwrap_or_default());
+    let told = told.unwrap_or_default();
+    passed.progress.end(passed.bytes, &passed.counter, &told);
     Ok(true)
 }

@@ -1,5 +1,6 @@
 //! Files go to a server, each in one request of any length.
 
+use super::count::Counter;
 use super::progress::Progress;
 use super::source::Source;
 use super::{ANSWER_BYTES_MAX, PATIENCE, refusal, unreached};
@@ -118,12 +119,11 @@ fn send(import: &Import, target: &Target, request: &Request<'_>, file: &Path) ->
     let unread = |error: &io::Error| Failure::Transfer(format!("{name}: {error}"));
     let mut source = Source::open(file).map_err(|error| unread(&error))?;
     let mut progress = Progress::begin(&name.to_string(), source.bytes_total);
-    let (mut lines, mut fault) = (0, None);
+    let (mut passed, mut fault) = (Counter::new(import.format == Format::Jsonl), None);
     let mut piece = |buffer: &mut Vec<u8>| {
         let read = source.read(buffer, PIECE_BYTES);
-        let ends = buffer.iter().filter(|byte| **byte == b'\n').count();
-        lines += ends as u64;
-        progress.show(source.bytes(), lines);
+        passed.feed(buffer);
+        progress.show(source.bytes(), &passed);
         read.map(drop).inspect_err(|error| fault = Some(unread(error)))
     };
     let sent = http::upload(&target.host, request, &mut piece);
@@ -131,7 +131,7 @@ fn send(import: &Import, target: &Target, request: &Request<'_>, file: &Path) ->
         return Err(fault);
     }
     let answer = sent.map_err(|error| Failure::Transfer(unreached(&import.url, &error)))?;
-    progress.end(source.bytes(), lines, "");
+    progress.end(source.bytes(), &passed, "");
     Ok(answer)
 }
 

@@ -1,5 +1,6 @@
 //! `narthex import` and `narthex export`: files in other systems' formats to a running server, and samples of one to a file.
 
+mod count;
 mod export;
 mod import;
 mod progress;

@@ -1,5 +1,6 @@
 //! How far a transfer is, on stderr: one line that changes where stderr is a terminal, else a line now and then.
 
+use super::count::Counter;
 use crate::cli::text::count;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
@@ -29,7 +30,7 @@ impl Progress {
     }
 
     /// Shows how far it is, if it was not shown lately. Nobody is left to tell when stderr is gone.
-    pub(super) fn show(&mut self, bytes: u64, lines: u64) {
+    pub(super) fn show(&mut self, bytes: u64, passed: &Counter) {
         let every = if self.is_terminal {
             TERMINAL_EVERY
         } else {
@@ -39,7 +40,7 @@ impl Progress {
             return;
         }
         self.shown = Instant::now();
-        let line = self.line(bytes, lines, self.begun.elapsed());
+        let line = self.line(bytes, passed, self.begun.elapsed());
         let _ = match self.is_terminal {
             true => write!(io::stderr(), "\r\x1b[K{line}"),
             false => writeln!(io::stderr(), "{line}"),
@@ -47,21 +48,21 @@ impl Progress {
     }
 
     /// Says the last word.
-    pub(super) fn end(&self, bytes: u64, lines: u64, what: &str) {
-        let line = self.line(bytes, lines, self.begun.elapsed());
+    pub(super) fn end(&self, bytes: u64, passed: &Counter, what: &str) {
+        let line = self.line(bytes, passed, self.begun.elapsed());
         let clear = if self.is_terminal { "\r\x1b[K" } else { "" };
         let _ = writeln!(io::stderr(), "{clear}{line}{what}");
     }
 
-    fn line(&self, bytes: u64, lines: u64, took: Duration) -> String {
+    fn line(&self, bytes: u64, passed: &Counter, took: Duration) -> String {
         let seconds = took.as_secs_f64();
         let mut line = format!("{}: {}", self.name, size(bytes));
         if let Some(total) = self.bytes_total.filter(|total| *total > 0) {
             line += &format!(" of {} ({} %)", size(total), 100 * bytes.min(total) / total);
         }
-        line += &format!(", {} lines", count(lines));
+        line += &format!(", {} {}", count(passed.count), passed.unit());
         if seconds > 0.0 {
-            line += &format!(", {}/s", count((lines as f64 / seconds) as u64));
+            line += &format!(", {}/s", count((passed.count as f64 / seconds) as u64));
         }
         let left = self.bytes_total.and_then(|total| total.checked_sub(bytes));
         if let Some(left) = left.filter(|left| *left > 0 && bytes > 0) {
@@ -95,7 +96,9 @@ mod tests {
     fn lines_say_how_far_it_is() {
         let mut progress = Progress::begin("a.jsonl", Some(8 << 20));
         let at = |progress: &Progress, bytes, lines, seconds| {
-            progress.line(bytes, lines, Duration::from_secs(seconds))
+            let mut passed = Counter::new(false);
+            passed.count = lines;
+            progress.line(bytes, &passed, Duration::from_secs(seconds))
         };
         assert_eq!(
             at(&progress, 2 << 20, 30_000, 10),
