@@ -3,6 +3,7 @@
 
 mod access;
 mod cardinality;
+mod count;
 mod doctor;
 mod export;
 mod hash_password;

@@ -1,6 +1,7 @@
 //! How far a long piece of work is, on stderr: a line that is written over in a terminal, plain lines elsewhere. Nobody is left to
 //! tell when stderr is gone.
 
+use super::count::Counter;
 use super::text::count;
 use narthex::BlockProgress;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -101,18 +102,18 @@ impl Transfer {
     }
 
     /// Shows how far it is, if it was not shown lately.
-    pub(super) fn show(&mut self, bytes: u64, lines: u64) {
+    pub(super) fn show(&mut self, bytes: u64, passed: &Counter) {
         let Self {
             name,
             bytes_total,
             line,
         } = self;
-        line.tell(|took| transfer_line(name, *bytes_total, (bytes, lines), took));
+        line.tell(|took| transfer_line(name, *bytes_total, (bytes, passed), took));
     }
 
     /// Says the last word.
-    pub(super) fn end(&self, bytes: u64, lines: u64, what: &str) {
-        let whole = |took| transfer_line(&self.name, self.bytes_total, (bytes, lines), took) + what;
+    pub(super) fn end(&self, bytes: u64, passed: &Counter, what: &str) {
+        let whole = |took| transfer_line(&self.name, self.bytes_total, (bytes, passed), took) + what;
         self.line.last(whole);
     }
 }
@@ -146,15 +147,20 @@ fn duration(left: Duration) -> String {
     }
 }
 
-fn transfer_line(name: &str, bytes_total: Option<u64>, (bytes, lines): (u64, u64), took: Duration) -> String {
+fn transfer_line(
+    name: &str,
+    bytes_total: Option<u64>,
+    (bytes, passed): (u64, &Counter),
+    took: Duration,
+) -> String {
     let seconds = took.as_secs_f64();
     let mut line = format!("{}: {}", name, size(bytes));
     if let Some(total) = bytes_total.filter(|total| *total > 0) {
         line += &format!(" of {} ({} %)", size(total), 100 * bytes.min(total) / total);
     }
-    line += &format!(", {} lines", count(lines));
+    line += &format!(", {} {}", count(passed.count), passed.unit());
     if seconds > 0.0 {
-        line += &format!(", {}/s", count((lines as f64 / seconds) as u64));
+        line += &format!(", {}/s", count((passed.count as f64 / seconds) as u64));
     }
     let left = bytes_total.and_then(|total| total.checked_sub(bytes));
     if let Some(left) = left.filter(|left| *left > 0 && bytes > 0) {
@@ -209,7 +215,9 @@ mod tests {
     fn a_transfers_line_says_the_same() {
         let total = Some(8 << 20);
         let at = |total, bytes, lines, seconds| {
-            transfer_line("a.jsonl", total, (bytes, lines), Duration::from_secs(seconds))
+            let mut passed = Counter::new(false);
+            passed.count = lines;
+            transfer_line("a.jsonl", total, (bytes, &passed), Duration::from_secs(seconds))
         };
         assert_eq!(
             at(total, 2 << 20, 30_000, 10),

@@ -233,37 +233,41 @@ fn unescaped_end(text: &str, ends: &[u8]) -> usize {
 
 /// The place of the blank behind the fields: none that stands in quotes or behind a backslash.
 fn fields_end(text: &str) -> usize {
-    let (mut is_escaped, mut is_quoted) = (false, false);
+    let mut quotes = FieldQuotes {
+        is_field: true,
+        ..FieldQuotes::default()
+    };
     for (at, byte) in text.bytes().enumerate() {
-        match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' => is_escaped = true,
-            b'"' => is_quoted = !is_quoted,
-            b' ' if !is_quoted => return at,
-            _ => {}
+        if byte == b' ' && !quotes.is_quoted && !quotes.is_escaped {
+            return at;
         }
+        quotes.feed(byte);
     }
     text.len()
 }
 
-/// Only fields have quotes; elsewhere they are letters.
+/// Only values of fields stand in quotes, which follow the equals sign; elsewhere quotes are letters.
 #[derive(Default)]
 struct FieldQuotes {
     has_begun: bool,
     is_comment: bool,
     is_escaped: bool,
     is_field: bool,
+    is_value: bool,
     is_quoted: bool,
 }
 
 impl Quotes for FieldQuotes {
     fn feed(&mut self, byte: u8) {
+        let was_value = std::mem::take(&mut self.is_value);
         match byte {
-            b' ' if !self.has_begun => return,
-            b'#' if !self.has_begun => self.is_comment = true,
+            b' ' if !self.has_begun && !self.is_field => return,
+            b'#' if !self.has_begun && !self.is_field => self.is_comment = true,
             _ if self.is_escaped => self.is_escaped = false,
             b'\\' => self.is_escaped = true,
-            b'"' if self.is_field && !self.is_comment => self.is_quoted = !self.is_quoted,
+            b'"' if self.is_quoted => self.is_quoted = false,
+            b'"' => self.is_quoted = was_value,
+            b'=' => self.is_value = self.is_field && !self.is_quoted && !self.is_comment,
             b' ' => self.is_field = true,
             _ => {}
         }

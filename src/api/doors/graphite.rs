@@ -10,7 +10,7 @@ use crate::api::state::App;
 use crate::api::writing::{Tally, Writer};
 use crate::config::credentials::Scope;
 use crate::doors::graphite::Graphite;
-use axum::http::{HeaderMap, Method};
+use axum::http::{HeaderMap, Method, StatusCode};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -92,7 +92,10 @@ impl Connection {
             };
             Arc::make_mut(&mut self.text).extend_from_slice(chunk.get(..bytes).unwrap_or_default());
             while let Err(error) = self.store(bytes == 0).await {
-                tracing::warn!(peer = %self.peer, error = %error.message, "samples of Graphite's wait to be stored");
+                tracing::warn!(peer = %self.peer, error = %error.message, "samples of Graphite's are not stored");
+                if !may_heal(&error) {
+                    return;
+                }
                 tokio::select! {
                     _ = stopped.changed() => return,
                     () = sleep(PAUSE) => {}
@@ -141,6 +144,14 @@ impl Connection {
         Arc::make_mut(&mut self.text).drain(..read);
         Ok(())
     }
+}
+
+/// Whether the same may be stored later; else the connection is closed.
+fn may_heal(error: &ApiError) -> bool {
+    matches!(
+        error.status,
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
+    )
 }
 
 /// Reads what is there; nothing at the end.

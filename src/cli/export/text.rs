@@ -2,6 +2,7 @@
 
 use crate::cli::Failure;
 use crate::cli::access::{Access, DEFAULT_URL, UNAUTHORIZED, WHO};
+use crate::cli::count::Counter;
 use crate::cli::http::{self, Request, Target, escaped};
 use crate::cli::progress::Transfer;
 use crate::cli::query::times::{self, Moment};
@@ -71,6 +72,10 @@ impl<'a> Asking<'a> {
         }
     }
 
+    fn has_json(&self) -> bool {
+        self.format.is_none()
+    }
+
     fn form(&self) -> String {
         let now_ms = SystemClock.now_ms();
         let seconds = |moment: Option<Moment>| {
@@ -103,7 +108,7 @@ struct Passed<'a, W> {
     out: &'a mut W,
     progress: Transfer,
     bytes: u64,
-    lines: u64,
+    counter: Counter,
 }
 
 impl<W: Write> Write for Passed<'_, W> {
@@ -111,8 +116,8 @@ impl<W: Write> Write for Passed<'_, W> {
         let written = self.out.write(bytes)?;
         let passed = bytes.get(..written).unwrap_or_default();
         self.bytes += written as u64;
-        self.lines += passed.iter().filter(|byte| **byte == b'\n').count() as u64;
-        self.progress.show(self.bytes, self.lines);
+        self.counter.feed(passed);
+        self.progress.show(self.bytes, &self.counter);
         Ok(written)
     }
 
@@ -143,7 +148,7 @@ pub(super) fn run(asking: &Asking<'_>, out: &mut impl Write) -> Result<bool, Fai
         out,
         progress: Transfer::begin("export", None),
         bytes: 0,
-        lines: 0,
+        counter: Counter::new(asking.has_json()),
     };
     let answer = http::download(&target.host, &request, &mut passed);
     let answer = answer.map_err(|error| match error.kind() {
@@ -165,7 +170,7 @@ pub(super) fn run(asking: &Asking<'_>, out: &mut impl Write) -> Result<bool, Fai
         let what = "native histograms or stale markers that the format has no words for";
         format!("; left out {} {what}", count(left_out))
     });
-    let (bytes, lines) = (passed.bytes, passed.lines);
-    passed.progress.end(bytes, lines, &told.unwrap_or_default());
+    let told = told.unwrap_or_default();
+    passed.progress.end(passed.bytes, &passed.counter, &told);
     Ok(true)
 }

@@ -3,6 +3,7 @@
 use super::source::Source;
 use crate::cli::Failure;
 use crate::cli::access::{Access, DEFAULT_URL, UNAUTHORIZED, WHO};
+use crate::cli::count::Counter;
 use crate::cli::http::{self, Answer, Request, Target, escaped};
 use crate::cli::progress::Transfer;
 use crate::cli::text::count;
@@ -15,6 +16,9 @@ use std::path::{Path, PathBuf};
 const PIECE_BYTES: u64 = 256 << 10;
 /// Refusals that are shown of a file.
 const SHOWN: usize = 10;
+
+/// Where JSON lines go.
+pub(super) const LINES: &str = "/api/v1/import";
 
 /// What to send where.
 #[derive(Debug, Args)]
@@ -98,6 +102,10 @@ impl<'a> Sending<'a> {
         }
     }
 
+    fn has_json(&self) -> bool {
+        self.route == LINES
+    }
+
     fn path(&self, target: &Target) -> String {
         let extra = self
             .files
@@ -132,23 +140,27 @@ pub(super) fn run(sending: &Sending<'_>, out: &mut impl Write) -> Result<bool, F
             patience: PATIENCE,
             answer_bytes_max: ANSWER_BYTES_MAX,
         };
-        let answer = send(url, &target, &request, file)?;
+        let answer = send((url, sending.has_json()), &target, &request, file)?;
         is_well &= tell(url, file, &answer, out)?;
     }
     Ok(is_well)
 }
 
-fn send(url: &str, target: &Target, request: &Request<'_>, file: &Path) -> Result<Answer, Failure> {
+fn send(
+    (url, is_json): (&str, bool),
+    target: &Target,
+    request: &Request<'_>,
+    file: &Path,
+) -> Result<Answer, Failure> {
     let name = file.display();
     let unread = |error: &io::Error| Failure::Transfer(format!("{name}: {error}"));
     let mut source = Source::open(file).map_err(|error| unread(&error))?;
     let mut progress = Transfer::begin(&name.to_string(), source.bytes_total);
-    let (mut lines, mut fault) = (0, None);
+    let (mut passed, mut fault) = (Counter::new(is_json), None);
     let mut piece = |buffer: &mut Vec<u8>| {
         let read = source.read(buffer, PIECE_BYTES);
-        let ends = buffer.iter().filter(|byte| **byte == b'\n').count();
-        lines += ends as u64;
-        progress.show(source.bytes(), lines);
+        passed.feed(buffer);
+        progress.show(source.bytes(), &passed);
         read.map(drop).inspect_err(|error| fault = Some(unread(error)))
     };
     let sent = http::upload(&target.host, request, &mut piece);
@@ -156,7 +168,7 @@ fn send(url: &str, target: &Target, request: &Request<'_>, file: &Path) -> Resul
         return Err(fault);
     }
     let answer = sent.map_err(|error| Failure::Transfer(unreached(url, &error)))?;
-    progress.end(source.bytes(), lines, "");
+    progress.end(source.bytes(), &passed, "");
     Ok(answer)
 }
 

@@ -32,7 +32,7 @@ pub(super) enum Import {
 pub(super) fn run(import: &Import, out: &mut impl Write) -> Result<bool, Failure> {
     let sending = match import {
         Import::Blocks(blocks) => return blocks::run(blocks, out),
-        Import::Jsonl(files) => Sending::plain(files, "/api/v1/import"),
+        Import::Jsonl(files) => Sending::plain(files, files::LINES),
         Import::Prometheus(files) => Sending::plain(files, "/api/v1/import/prometheus"),
         Import::Openmetrics(files) => Sending::openmetrics(files),
         Import::Influx(influx) => Sending::influx(influx),

@@ -48,6 +48,7 @@ fn names_are_those_of_victoriametrics() {
         ("a,q=\"x v=-.5 5", "a_v{q=\"\\\"x\"} -0.5 5000"),
         ("  a v=1   5  ", "a_v 1 5000"),
         ("a v=-Inf 5", "a_v -inf 5000"),
+        ("a v\"=1 5", "a_v\" 1 5000"),
     ] {
         let found = read(line);
         assert_eq!(

@@ -1,9 +1,10 @@
 //! Beside the real VictoriaMetrics: what it exports is imported, what it imports is exported, and the same bodies make the same series.
 
-use super::{BASE_MS, Exported, export_text, exported, send};
+use super::{BASE_MS, Exported, chance, export_text, exported, send};
 use crate::http::served::Served;
 use crate::peers::http::{escape, wait_until};
 use crate::peers::processes::Victoria;
+use crate::random::Random;
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -114,6 +115,30 @@ fn text_and_columns_make_the_same_series() {
         rows
     };
     assert_eq!(rows(served.address.port()), rows(victoria.port));
+}
+
+#[test]
+fn random_lines_make_the_same_series() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (victoria, served) = (Victoria::start(folder.path()), Served::new("").ready());
+    let mut random = Random::new(1);
+    for (path, body) in [
+        ("/write?db=q", chance::influx(&mut random)),
+        ("/api/v1/import/prometheus", chance::prometheus(&mut random)),
+        (
+            "/api/v1/import/csv?format=1:label:l,2:metric:c,4:time:unix_ms",
+            chance::csv(&mut random),
+        ),
+    ] {
+        send_both(&victoria, &served, path, &body);
+    }
+    let ours = exported(served.address.port(), ALL);
+    assert!(ours.len() > 2 * chance::LINES, "{} series only", ours.len());
+    let theirs = shown(&victoria, ours.len());
+    for (series, samples) in &ours {
+        assert_eq!(theirs.get(series), Some(samples), "{series}");
+    }
+    assert_eq!(theirs.len(), ours.len());
 }
 
 /// Our lines go into VictoriaMetrics, and what it makes of them comes back as what is there.

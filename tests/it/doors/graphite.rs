@@ -80,6 +80,24 @@ fn who_sends_too_much_waits() {
     wait_until("all is stored", PATIENCE, || samples() == 5_000);
 }
 
+/// Whom samples are of is said by nobody here, so that there must be a tenant of requests without a header.
+#[test]
+fn connections_are_closed_where_nothing_can_be_stored() {
+    let (_served, port) = with_graphite("[tenants]\nenabled = true\ndefault = \"\"\n");
+    let mut stream = connect(port);
+    stream.write_all(b"a 1 1700000000\n").expect("it reads");
+    assert!(is_closed(stream));
+    let (served, port) = with_graphite("[tenants]\nenabled = true\ndefault = \"team\"\n");
+    connect(port).write_all(b"a 1 1700000000\n").expect("it reads");
+    let samples = || {
+        let path = format!("/api/v1/export?match[]={}", crate::peers::http::escape(ALL));
+        let header = "X-Scope-OrgID: team\r\n";
+        let answer = crate::peers::http::send(served.address.port(), "GET", &path, header, b"");
+        answer.expect("an answer").text()
+    };
+    wait_until("it is stored", PATIENCE, || samples().contains("[1700000000000]"));
+}
+
 #[test]
 fn many_lines_are_stored_and_none_has_no_end() {
     let (served, port) = with_graphite("");

@@ -1,5 +1,6 @@
 //! Other systems' formats over HTTP: what is stored, what is refused, what comes out again, and the same beside VictoriaMetrics.
 
+mod chance;
 mod cli;
 mod exchange;
 mod graphite;

@@ -95,11 +95,8 @@ impl Drop for Served {
 fn write_config(path: &Path, folder: &Path, settings: &str) {
     let data = folder.join("data");
     // What has a `listen` of its own keeps it; keys without a table come first.
-    let listen = if settings.contains("listen =") {
-        ""
-    } else {
-        "listen = \"127.0.0.1:0\"\n"
-    };
+    let has_own = settings.lines().any(|line| line.starts_with("listen ="));
+    let listen = if has_own { "" } else { "listen = \"127.0.0.1:0\"\n" };
     let text = format!("{listen}data = {data:?}\n{settings}\n");
     fs::write(path, text).expect("the configuration is written");
 }
