@@ -118,6 +118,8 @@ pub(crate) enum Failure {
     #[error("{0}")]
     Query(String),
     #[error("{0}")]
+    Import(String),
+    #[error("{0}")]
     Password(#[source] io::Error),
 }
 
