@@ -273,3 +273,21 @@ fn progress_is_told_and_ends() {
         .expect("an import");
     assert_eq!(parts.last(), Some(&(4, 1.0)));
 }
+
+#[test]
+fn databases_in_memory_use_the_disk() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (db, other) = (Options::in_memory(), Options::in_memory());
+    let [db, other] = [db, other].map(|options| Db::open(options).expect("a database"));
+    fill(&db);
+    let options = span();
+    let report = db.export_blocks(folder.path(), &[], .., &options, &mut |_| {});
+    assert_eq!(report.expect("an export").blocks.len(), 4);
+    // The blocks of another database are never taken for those of this one.
+    let report = other.export_blocks(folder.path(), &[], .., &options, &mut |_| {});
+    assert_eq!(report.expect("an export").blocks_known, 0);
+    let options = BlockImportOptions::default();
+    let report = other.import_blocks(&[folder.path()], &options, &mut |_| {});
+    assert!(report.expect("an import").is_whole());
+    assert_same_bits(&all(&other), &all(&db));
+}
