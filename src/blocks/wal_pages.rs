@@ -15,6 +15,11 @@ use std::path::Path;
 
 const PAGE_BYTES: u64 = 32 << 10;
 const HEADER_BYTES: u64 = 7;
+/// The part of a type that says which part of a record it is.
+const KIND: u8 = 7;
+const WHOLE: u8 = 1;
+const FIRST: u8 = 2;
+const LAST: u8 = 4;
 const SNAPPY: u8 = 8;
 const ZSTD: u8 = 16;
 /// A byte of snappy never becomes more.
@@ -41,6 +46,16 @@ pub(super) enum Next<'f> {
     End,
 }
 
+/// What is at an offset.
+enum Fragment {
+    /// A fragment of this type.
+    Whole(u8),
+    /// The beginning of one; the file ends in it.
+    Torn,
+    /// The end of the file.
+    None,
+}
+
 impl LogFile {
     pub(super) fn open(fs: &dyn Fs, path: &Path) -> Result<Self, FsError> {
         Ok(Self {
@@ -59,65 +74,72 @@ impl LogFile {
         self.packed.clear();
         let mut start = None;
         loop {
+            let at = self.skip_empty()?;
+            let begun = start.unwrap_or(at);
+            let flags = match self.fragment(at)? {
+                Fragment::Whole(flags) => flags,
+                Fragment::None if start.is_none() => return Ok(Next::End),
+                Fragment::None | Fragment::Torn => return Ok(Next::Torn(begun)),
+            };
+            let is_first = matches!(flags & KIND, WHOLE | FIRST);
+            if is_first != start.is_none() {
+                return Err(self.file.corrupt(at, "order of fragments of the log").into());
+            }
+            start = Some(begun);
+            if matches!(flags & KIND, WHOLE | LAST) {
+                return self.unpack(flags, begun);
+            }
+        }
+    }
+
+    /// Goes to where the next fragment begins: a page ends where none fits, or where its type is 0.
+    fn skip_empty(&mut self) -> Result<u64, BlockError> {
+        loop {
             let left = PAGE_BYTES - self.offset % PAGE_BYTES;
             if left < HEADER_BYTES {
                 self.offset += left;
             }
             let at = self.offset;
-            let begun = start.unwrap_or(at);
-            let file_left = self.file.file_bytes().saturating_sub(at);
-            if file_left == 0 {
-                return Ok(if start.is_some() {
-                    Next::Torn(begun)
-                } else {
-                    Next::End
-                });
+            let is_empty =
+                at < self.file.file_bytes() && self.file.bytes(at, 1, "type of a fragment")? == [0];
+            if !is_empty {
+                return Ok(at);
             }
-            let header = self.file.up_to(at, HEADER_BYTES, "a fragment of the log")?;
-            let Some(&flags) = header.first() else {
-                return Ok(Next::End);
-            };
-            if flags == 0 {
-                self.skip_page(at)?;
-                continue;
-            }
-            if header.len() < HEADER_BYTES as usize {
-                return Ok(Next::Torn(begun));
-            }
-            let mut cursor = Cursor::new(header);
-            cursor.u8("type").unwrap_or(0);
-            let length = u64::from(cursor.u16_be("length").unwrap_or(0));
-            let checksum = cursor.u32_be("checksum").unwrap_or(0);
-            if flags & !(7 | SNAPPY | ZSTD) != 0 || flags & 7 > 4 || flags & 7 == 0 {
-                return Err(self.file.corrupt(at, "type of a fragment of the log").into());
-            }
-            let page_left = PAGE_BYTES - at % PAGE_BYTES - HEADER_BYTES;
-            if length > page_left {
-                return Err(self
-                    .file
-                    .corrupt(at, "a fragment of the log that is longer than its page")
-                    .into());
-            }
-            if HEADER_BYTES + length > file_left {
-                return Ok(Next::Torn(begun));
-            }
-            let bytes = self
-                .file
-                .bytes(at + HEADER_BYTES, length, "a fragment of the log")?;
-            if crc32c::crc32c(bytes) != checksum {
-                return Err(self.file.corrupt(at, "checksum of a fragment of the log").into());
-            }
-            let is_first = matches!(flags & 7, 1 | 2);
-            if is_first != start.is_none() {
-                return Err(self.file.corrupt(at, "order of fragments of the log").into());
-            }
-            self.packed.extend_from_slice(bytes);
-            self.offset = at + HEADER_BYTES + length;
-            start = Some(begun);
-            if matches!(flags & 7, 1 | 4) {
-                return self.unpack(flags, begun);
-            }
+            self.skip_page(at)?;
         }
+    }
+
+    /// Reads the fragment at an offset, adds its bytes to the record, and returns its type.
+    fn fragment(&mut self, at: u64) -> Result<Fragment, BlockError> {
+        let file_left = self.file.file_bytes().saturating_sub(at);
+        if file_left == 0 {
+            return Ok(Fragment::None);
+        }
+        if file_left < HEADER_BYTES {
+            return Ok(Fragment::Torn);
+        }
+        let what = "a fragment of the log";
+        let mut cursor = Cursor::new(self.file.bytes(at, HEADER_BYTES, what)?);
+        let flags = cursor.u8(what).unwrap_or(0);
+        let length = u64::from(cursor.u16_be(what).unwrap_or(0));
+        let checksum = cursor.u32_be(what).unwrap_or(0);
+        if flags & !(KIND | SNAPPY | ZSTD) != 0 || !(WHOLE..=LAST).contains(&(flags & KIND)) {
+            return Err(self.file.corrupt(at, "type of a fragment of the log").into());
+        }
+        if length > PAGE_BYTES - at % PAGE_BYTES - HEADER_BYTES {
+            let what = "a fragment of the log that is longer than its page";
+            return Err(self.file.corrupt(at, what).into());
+        }
+        if HEADER_BYTES + length > file_left {
+            return Ok(Fragment::Torn);
+        }
+        let bytes = self.file.bytes(at + HEADER_BYTES, length, what)?;
+        if crc32c::crc32c(bytes) != checksum {
+            return Err(self.file.corrupt(at, "checksum of a fragment of the log").into());
+        }
+        self.packed.extend_from_slice(bytes);
+        self.offset = at + HEADER_BYTES + length;
+        Ok(Fragment::Whole(flags))
     }
 
     /// The rest of a page, which must be empty.

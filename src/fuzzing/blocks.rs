@@ -46,6 +46,17 @@ fn block() -> (Arc<dyn Fs>, PathBuf) {
 
 /// An index beside sound chunks: opened, checked and read.
 pub fn block_index(bytes: &[u8]) {
+    read_index(bytes);
+    let mut resealed = bytes.to_vec();
+    if let Some((content, checksum)) = resealed.split_last_chunk_mut::<4>()
+        && let Some(contents) = content.last_chunk::<48>()
+    {
+        *checksum = crc32c::crc32c(contents).to_be_bytes();
+        read_index(&resealed);
+    }
+}
+
+fn read_index(bytes: &[u8]) {
     let (fs, dir) = block();
     let path = dir.join("index");
     if fs.remove(&path).is_err() || put(&*fs, &path, bytes).is_err() {

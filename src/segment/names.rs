@@ -21,6 +21,9 @@ pub(crate) const BACKUPS: &str = "backups";
 pub(crate) const RECORDS: &str = "records";
 pub(crate) const RECORDS_UNFINISHED: &str = "records.new";
 
+/// The blocks of Prometheus that were taken in.
+pub(crate) const IMPORTED_BLOCKS: &str = "imported-blocks";
+
 /// Logs, events and columns in a backup.
 pub(crate) const RECORDS_DUMP: &str = "RECORDS";
 

@@ -27,6 +27,10 @@ pub(in crate::cli) struct Blocks {
 }
 
 pub(super) fn run(blocks: &Blocks, out: &mut impl Write) -> Result<bool, Failure> {
+    // Before a database is made for nothing.
+    if let Some(missing) = blocks.folders.iter().find(|folder| !folder.is_dir()) {
+        return Err(Failure::Transfer(format!("{} is no folder", missing.display())));
+    }
     let db = Db::open(Options::new(&blocks.data).head_bytes_max(HEAD_BYTES_MAX))?;
     let options = BlockImportOptions::default()
         .verify(!blocks.no_verify)

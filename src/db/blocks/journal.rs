@@ -5,11 +5,10 @@ use crate::blocks::{BlockMeta, Ulid};
 use crate::db::Db;
 use crate::engine::error::Error;
 use crate::io::{Fs, write_file};
+use crate::segment::names;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-
-const NAME: &str = "imported-blocks";
 
 /// The blocks that are in the database, verified or accepted without a refusal.
 #[derive(Debug)]
@@ -25,7 +24,7 @@ impl Journal {
         let options = &db.engine().options;
         let mut journal = Self {
             fs: options.fs.clone(),
-            path: options.dir.as_ref().map(|dir| dir.join(NAME)),
+            path: options.dir.as_ref().map(|dir| dir.join(names::IMPORTED_BLOCKS)),
             blocks: BTreeMap::new(),
         };
         if let Some(path) = &journal.path

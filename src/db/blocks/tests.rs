@@ -18,10 +18,9 @@ fn labels(name: &str) -> Labels {
     Labels::from_pairs([("__name__", name)]).unwrap()
 }
 
-/// A data folder: a block of `a` up to 10,000 and these records.
-fn data(log: &[Vec<u8>], late: &[Vec<u8>]) -> Arc<dyn Fs> {
-    let fs: Arc<dyn Fs> = Arc::new(SimFs::new());
-    let mut writer = BlockWriter::create(&fs, Path::new("data"), Ulid(1), (0, 10_001)).unwrap();
+/// A block of `a` with a sample each second up to 10,000.
+fn put_block(fs: &Arc<dyn Fs>, ulid: Ulid) {
+    let mut writer = BlockWriter::create(fs, Path::new("data"), ulid, (0, 10_001)).unwrap();
     let mut chunk = XorAppender::default();
     (0..=10).for_each(|tick| chunk.append(tick * 1_000, f64::to_bits(1.0)));
     let chunk = ChunkBytes {
@@ -33,6 +32,12 @@ fn data(log: &[Vec<u8>], late: &[Vec<u8>]) -> Arc<dyn Fs> {
     writer.add(labels("a").as_ref(), [chunk]).unwrap();
     writer.complete().unwrap();
     writer.finish().unwrap();
+}
+
+/// A data folder: a block and these records.
+fn data(log: &[Vec<u8>], late: &[Vec<u8>]) -> Arc<dyn Fs> {
+    let fs: Arc<dyn Fs> = Arc::new(SimFs::new());
+    put_block(&fs, Ulid(1));
     put(
         &*fs,
         Path::new("data/wal/00000000"),
@@ -160,4 +165,48 @@ fn a_log_may_end_torn_and_not_be_damaged() {
     let options = BlockImportOptions::default().skip_damaged(true);
     let passed = db.import_blocks(&["data"], &options, &mut |_| {}).unwrap();
     assert_eq!((passed.blocks_known, passed.faults.len()), (1, 1), "{passed:?}");
+}
+
+#[test]
+fn blocks_that_were_merged_into_others_are_left_out() {
+    let fs = data(&[series_record(1, &[("__name__", "a")])], &[]);
+    put_block(&fs, Ulid(2));
+    let path = Path::new("data").join(Ulid(2).to_string()).join("meta.json");
+    let (child, parent) = (Ulid(2), Ulid(1));
+    let meta = format!(
+        r#"{{"ulid": "{child}", "minTime": 0, "maxTime": 10001, "stats": {{"numSamples": 11}}, "version": 1,
+        "compaction": {{"level": 2, "parents": [{{"ulid": "{parent}", "minTime": 0, "maxTime": 10001}}]}}}}"#
+    );
+    fs.remove(&path).unwrap();
+    put(&*fs, &path, meta.as_bytes()).unwrap();
+    let (_, report) = import(&fs);
+    assert_eq!((report.blocks, report.samples), (1, 11));
+}
+
+/// What one Prometheus has in blocks says nothing of the log of another.
+#[test]
+fn each_log_counts_from_the_blocks_of_its_own_folder_on() {
+    let fs = data(
+        &[
+            series_record(1, &[("__name__", "a")]),
+            floats_record(&[(1, 500, 1.0)]),
+        ],
+        &[],
+    );
+    let other = [
+        series_record(1, &[("__name__", "other")]),
+        floats_record(&[(1, 500, 1.0)]),
+    ];
+    put(
+        &*fs,
+        Path::new("other/wal/00000000"),
+        &log_file(&other, Packing::Plain),
+    )
+    .unwrap();
+    let db = Db::open(Options::new("db").fs(fs).background(false)).unwrap();
+    let options = BlockImportOptions::default();
+    let report = db
+        .import_blocks(&["data", "other"], &options, &mut |_| {})
+        .unwrap();
+    assert_eq!((report.log_samples, report.dropped), (1, 1));
 }

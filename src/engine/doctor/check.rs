@@ -146,6 +146,7 @@ impl Diagnosis {
                 names::BACKUPS,
                 names::RECORDS,
                 names::RECORDS_UNFINISHED,
+                names::IMPORTED_BLOCKS,
                 io::LOCK_NAME,
             ];
             let known = known.contains(&name.as_str());

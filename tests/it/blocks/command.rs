@@ -59,6 +59,8 @@ fn the_command_moves_blocks_out_and_in() {
         said.contains("6,000 samples read back, 0 of them different"),
         "{said}"
     );
+    let (code, said, _) = narthex(&["doctor", text(&other)]);
+    assert!(code == 0 && !said.contains("note:"), "{said}");
     let db = Db::open_read_only(&other).expect("a database");
     assert_eq!(world::answer(&db, &[], ..), wanted);
     drop(db);
@@ -80,6 +82,10 @@ fn the_command_moves_blocks_out_and_in() {
         "{said}"
     );
 
+    let new = folder.path().join("new");
+    let (code, _, err) = narthex(&["import", "blocks", "--data", text(&new), "nowhere"]);
+    assert!(code == 1 && err.contains("nowhere is no folder"), "{err}");
+    assert!(!new.exists());
     let (code, _, err) = narthex(&["import", "blocks", "--data", text(&other), text(&data)]);
     assert_eq!(code, 1);
     assert!(err.contains("neither blocks nor a log"), "{err}");

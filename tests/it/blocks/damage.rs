@@ -3,7 +3,7 @@
 use super::{OUT, all, assert_same_bits, export, fill, open};
 use crate::world;
 use narthex::testing::SimFs;
-use narthex::{BlockImportOptions, Error, Fs};
+use narthex::{BlockImportOptions, Error, Fs, labels};
 use std::path::PathBuf;
 
 fn import(fs: &SimFs, name: &str, skip: bool) -> Result<narthex::BlockImport, Error> {
@@ -59,4 +59,51 @@ fn damage_is_named_and_ends_the_import_before_its_block() {
     let until = until.expect("the first block");
     assert!(first.contains(&until));
     assert_same_bits(&stopped, &world::answer(&db, &[], ..=until));
+}
+
+/// Blocks that would lack samples of a damaged segment are left out; the others are written.
+#[test]
+fn what_cannot_be_read_is_not_exported_in_part() {
+    let fs = SimFs::new();
+    let db = open(&fs, "db");
+    fill(&db);
+    db.flush().expect("a flush");
+    let segment = db.segments()[0].file.clone();
+    let later = super::START + 48 * super::HOUR;
+    let mut batch = db.batch();
+    for tick in 0..100 {
+        batch.push(
+            &labels! { "__name__" => "later" },
+            later + tick * 60_000,
+            tick as f64,
+        );
+    }
+    batch.commit().expect("a commit");
+    db.flush().expect("a flush");
+    let wanted = world::answer(&db, &[], later..);
+    drop(db);
+    let length = fs.file_len(&segment).expect("a length");
+    let mut left_out = 0;
+    for part in 1..10 {
+        let offset = length * part / 10;
+        fs.flip(&segment, offset, 0x08).expect("a flip");
+        let out = format!("out-{part}");
+        let report = open(&fs, "db").export_blocks(&out, &[], .., &super::span(), &mut |_| {});
+        fs.flip(&segment, offset, 0x08).expect("a flip");
+        let Ok(report) = report else { continue };
+        assert!(report.blocks.len() == 1 || report.blocks.len() == 5, "{report:?}");
+        let name = segment
+            .file_name()
+            .and_then(|name| name.to_str())
+            .expect("a name");
+        let is_named = report.faults.iter().any(|fault| fault.contains(name));
+        assert_eq!(is_named, report.blocks.len() == 1, "{report:?}");
+        if is_named {
+            left_out += 1;
+            let other = open(&fs, &format!("other-{part}"));
+            super::import(&other, &out);
+            assert_same_bits(&all(&other), &wanted);
+        }
+    }
+    assert!(left_out > 2, "{left_out}");
 }

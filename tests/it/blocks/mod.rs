@@ -148,12 +148,22 @@ fn all_kinds_go_out_and_come_in() {
     assert_same_bits(&all(&other), &written);
     // Blocks made of what came from blocks are the same, but for their names.
     other.flush().expect("a flush");
-    other
-        .export_blocks("again", &[], .., &span(), &mut |_| {})
-        .expect("an export");
-    let third = open(&fs, "third");
-    import(&third, "again");
-    assert_same_bits(&all(&third), &written);
+    let again = other.export_blocks("again", &[], .., &span(), &mut |_| {});
+    let again = again.expect("an export");
+    for (one, another) in exported.blocks.iter().zip(&again.blocks) {
+        for name in ["index", "chunks/000001"] {
+            let same = content(&fs, &one.join(name)) == content(&fs, &another.join(name));
+            assert!(same, "{name} of {}", one.display());
+        }
+    }
+    assert_eq!(again.samples, exported.samples);
+}
+
+fn content(fs: &SimFs, path: &Path) -> Vec<u8> {
+    let file = narthex::Fs::open_read(fs, path).expect("a file");
+    let mut bytes = vec![0; file.size().expect("a length") as usize];
+    file.read_at(0, &mut bytes).expect("a read");
+    bytes
 }
 
 #[test]
@@ -262,4 +272,22 @@ fn progress_is_told_and_ends() {
         .import_blocks(&[OUT], &options, &mut tell)
         .expect("an import");
     assert_eq!(parts.last(), Some(&(4, 1.0)));
+}
+
+#[test]
+fn databases_in_memory_use_the_disk() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (db, other) = (Options::in_memory(), Options::in_memory());
+    let [db, other] = [db, other].map(|options| Db::open(options).expect("a database"));
+    fill(&db);
+    let options = span();
+    let report = db.export_blocks(folder.path(), &[], .., &options, &mut |_| {});
+    assert_eq!(report.expect("an export").blocks.len(), 4);
+    // The blocks of another database are never taken for those of this one.
+    let report = other.export_blocks(folder.path(), &[], .., &options, &mut |_| {});
+    assert_eq!(report.expect("an export").blocks_known, 0);
+    let options = BlockImportOptions::default();
+    let report = other.import_blocks(&[folder.path()], &options, &mut |_| {});
+    assert!(report.expect("an import").is_whole());
+    assert_same_bits(&all(&other), &all(&db));
 }

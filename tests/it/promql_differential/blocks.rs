@@ -320,3 +320,42 @@ fn what_came_out_of_order_is_taken_in() {
     assert_same_samples(&all(&db), &written);
     assert!(report.dropped > 0, "late samples stand in both logs: {report:?}");
 }
+
+/// Late samples become blocks in the time of others, which are merged with these, while the log goes on.
+#[test]
+fn blocks_of_late_samples_are_taken_in() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let source = folder.path().join("origin");
+    let config = format!("{CONFIG}storage: {{tsdb: {{out_of_order_time_window: 24h}}}}\n");
+    let own = [
+        "--storage.tsdb.min-block-duration=5m",
+        "--storage.tsdb.max-block-duration=10m",
+    ];
+    let flags = [&FLAGS[..], &own[..]].concat();
+    let data = Data::make();
+    let prometheus = Prometheus::start(folder.path(), "origin", &config, &flags);
+    for slices in [[0, 2], [1, 4], [3, 6], [5, 7]] {
+        for slice in slices {
+            data.slice(slice, 8)
+                .iter()
+                .for_each(|body| send(&prometheus, body));
+        }
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    http::wait_until("blocks are merged", Duration::from_secs(60), || {
+        let merged = prometheus.metric("prometheus_tsdb_vertical_compactions_total");
+        merged.is_some_and(|count| count > 0.0)
+    });
+    drop(prometheus);
+    let (db, report) = imported(&source, &folder.path().join("narthex"));
+    assert!(report.blocks > 2 && report.log_samples > 0, "{report:?}");
+    let written = all(&database::filled(&folder.path().join("wanted"), &data));
+    assert_same_samples(&all(&db), &written);
+    let sides = Sides {
+        prometheus: Prometheus::start(folder.path(), "origin", &config, &flags),
+        data,
+        db,
+        _folder: folder,
+    };
+    assert_same_series(&sides);
+}

@@ -256,16 +256,15 @@ impl Data {
 
     /// The same in so many slices of time, one after the other.
     pub(super) fn slices(&self, count: i64) -> Vec<Vec<u8>> {
+        (0..count).flat_map(|slice| self.slice(slice, count)).collect()
+    }
+
+    /// One of these slices.
+    pub(super) fn slice(&self, slice: i64, count: i64) -> Vec<Vec<u8>> {
         let start_ms = |slice: i64| BASE_MS + SCRAPES * slice / count * INTERVAL_MS;
-        let slice = |slice: i64| {
-            let end_ms = if slice + 1 == count {
-                i64::MAX
-            } else {
-                start_ms(slice + 1)
-            };
-            self.requests_of(|timestamp_ms| (start_ms(slice)..end_ms).contains(&timestamp_ms))
-        };
-        (0..count).flat_map(slice).collect()
+        let is_last = slice + 1 == count;
+        let end_ms = if is_last { i64::MAX } else { start_ms(slice + 1) };
+        self.requests_of(|timestamp_ms| (start_ms(slice)..end_ms).contains(&timestamp_ms))
     }
 
     fn requests_of(&self, is_in: impl Fn(i64) -> bool) -> Vec<Vec<u8>> {
