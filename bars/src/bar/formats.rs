@@ -5,6 +5,7 @@
 use super::Scale;
 use super::http::narthex;
 use crate::adapter::Store;
+use crate::measure::Stopwatch;
 use crate::peer::http::Client;
 use crate::peer::served::{Kind, Served};
 use crate::realdata::{Pace, Recording, Replay};
@@ -12,7 +13,7 @@ use crate::report::Report;
 use crate::steps;
 use crate::workload::Expected;
 use anyhow::{Context, Result, ensure};
-use narthex::{Labels, Value};
+use narthex::{BlockExportOptions, BlockImportOptions, Db, Durability, Labels, Options, Value};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -88,6 +89,7 @@ pub fn run(scale: &Scale, realdata: Option<&Path>, binary: Option<&Path>) -> Res
         in_and_out(scale, &binary, format, &all, &mut report)?;
     }
     csv_in_and_out(scale, &binary, &all, &mut report)?;
+    blocks_out_and_in(scale, &all, &mut report)?;
     Ok(report.print())
 }
 
@@ -213,6 +215,45 @@ fn csv_in_and_out(scale: &Scale, binary: &Path, all: &Expected, report: &mut Rep
     let path = format!("/api/v1/import/csv?format={}", columns_in(&union));
     post(&mut Client::connect(served.port)?, &path, "", &mut exported)?;
     compare(served, all, report)
+}
+
+/// The same as blocks of Prometheus, without a server.
+fn blocks_out_and_in(scale: &Scale, all: &Expected, report: &mut Report) -> Result<()> {
+    let folder = scale.folder()?;
+    let path = |name: &str| folder.path().join(name);
+    let (db, other) = (open(&path("db"))?, open(&path("other"))?);
+    all.each_series(&mut |labels, samples| {
+        let mut batch = db.batch();
+        floats(samples)
+            .iter()
+            .for_each(|(time_ms, value)| batch.push(labels, *time_ms, *value));
+        ensure!(batch.commit()?.rejected.is_empty(), "samples were refused");
+        Ok(())
+    })?;
+    let rate = |watch: &Stopwatch| all.samples() as f64 / watch.cpu_s();
+    let watch = Stopwatch::start();
+    let written = db.export_blocks(
+        &path("blocks"),
+        &[],
+        ..,
+        &BlockExportOptions::default(),
+        &mut |_| {},
+    )?;
+    report.figure("blocks, out and verified", rate(&watch), "samples/CPU-s");
+    report.check(written.faults.is_empty(), "blocks are left out");
+    let watch = Stopwatch::start();
+    let read = other.import_blocks(&[&path("blocks")], &BlockImportOptions::default(), &mut |_| {})?;
+    report.figure("blocks, in and verified", rate(&watch), "samples/CPU-s");
+    report.check(read.is_whole(), "blocks are not read whole");
+    db.close()?;
+    other.close()?;
+    let store = Store::open(&steps::setup(&path("other")))?;
+    all.compare(&store, report)?;
+    store.close()
+}
+
+fn open(dir: &Path) -> Result<Db> {
+    Ok(Db::open(Options::new(dir).durability(Durability::Never))?)
 }
 
 /// Sends what there is, and leaves nothing.
