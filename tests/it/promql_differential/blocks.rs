@@ -10,8 +10,13 @@ use super::answer::Answer;
 use super::data::{BASE_MS, Data, INTERVAL_MS, SCRAPES};
 use super::{CONFIG, SEED, Sides, database, grammar, http, known, setting, times};
 use crate::peers::processes::{Prometheus, peer};
+use crate::peers::wire;
 use crate::random::Random;
-use narthex::{BlockExportOptions, BlockImportOptions, Db, Labels, Options, Sample, Value};
+use narthex::{
+    BlockExportOptions, BlockImportOptions, Counts, Db, Histogram, Labels, Options, ResetHint, Sample, Span,
+    Value, labels,
+};
+use prost::Message as _;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -358,4 +363,119 @@ fn blocks_of_late_samples_are_taken_in() {
         _folder: folder,
     };
     assert_same_series(&sides);
+}
+
+/// A histogram of integers that grows, falls back now and then, and has one more bucket from some time on.
+fn integers(tick: i64) -> Histogram {
+    let step = tick % 40;
+    let positive = if tick < 30 {
+        vec![1 + step, 2]
+    } else {
+        vec![1 + step, 2, -3]
+    };
+    let counts: Vec<i64> = positive
+        .iter()
+        .scan(0, |sum, delta| {
+            *sum += delta;
+            Some(*sum)
+        })
+        .collect();
+    let length = positive.len() as u32;
+    Histogram {
+        reset_hint: ResetHint::Unknown,
+        schema: 2,
+        zero_threshold: 0.001,
+        sum: step as f64 * 1.25,
+        positive_spans: vec![Span { offset: -2, length }],
+        negative_spans: vec![Span { offset: 3, length: 1 }],
+        custom_values: Vec::new(),
+        counts: Counts::Int {
+            count: (counts.iter().sum::<i64>() + 5 + 2) as u64,
+            zero_count: 2,
+            positive,
+            negative: vec![5],
+        },
+    }
+}
+
+fn in_wire(histogram: &Histogram, timestamp: i64) -> wire::Histogram {
+    let spans = |spans: &[Span]| {
+        let spans = spans.iter();
+        spans
+            .map(|span| wire::BucketSpan {
+                offset: span.offset,
+                length: span.length,
+            })
+            .collect()
+    };
+    let Counts::Int {
+        count,
+        zero_count,
+        positive,
+        negative,
+    } = &histogram.counts
+    else {
+        panic!("floats");
+    };
+    wire::Histogram {
+        sum: histogram.sum,
+        schema: histogram.schema,
+        zero_threshold: histogram.zero_threshold,
+        positive_spans: spans(&histogram.positive_spans),
+        negative_spans: spans(&histogram.negative_spans),
+        positive_deltas: positive.clone(),
+        negative_deltas: negative.clone(),
+        count: Some(wire::histogram::Count::CountInt(*count)),
+        zero_count: Some(wire::histogram::ZeroCount::ZeroCountInt(*zero_count)),
+        timestamp,
+        ..Default::default()
+    }
+}
+
+#[test]
+fn integers_and_exemplars_come_from_the_log() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let features = "--enable-feature=native-histograms,exemplar-storage";
+    let flags = [FLAGS[0], features, FLAGS[2]];
+    let prometheus = Prometheus::start(folder.path(), "origin", CONFIG, &flags);
+    let label = |name: &str, value: &str| wire::Label {
+        name: name.into(),
+        value: value.into(),
+    };
+    let exemplar = wire::Exemplar {
+        labels: vec![label("trace", "x")],
+        value: 2.5,
+        timestamp: BASE_MS,
+    };
+    // Prometheus takes exemplars of series that it has already.
+    for (ticks, exemplars) in [(0..100, vec![]), (100..200, vec![exemplar])] {
+        let histograms = ticks.map(|tick| in_wire(&integers(tick), BASE_MS + tick * 1_000));
+        let series = wire::TimeSeries {
+            labels: vec![label("__name__", "integers")],
+            histograms: histograms.collect(),
+            exemplars,
+            ..Default::default()
+        };
+        let request = wire::WriteRequest {
+            timeseries: vec![series],
+            ..Default::default()
+        };
+        let body = snap::raw::Encoder::new().compress_vec(&request.encode_to_vec());
+        send(&prometheus, &body.expect("a block"));
+    }
+    drop(prometheus);
+    let (db, report) = imported(&folder.path().join("origin"), &folder.path().join("narthex"));
+    assert_eq!((report.log_samples, report.exemplars), (200, 1), "{report:?}");
+    let found = all(&db);
+    let wanted = (0..200).map(|tick| Sample {
+        timestamp: BASE_MS + tick * 1_000,
+        value: Value::Histogram(integers(tick).into()),
+        start_timestamp: 0,
+    });
+    assert_same_samples(
+        &found,
+        &[(labels! { "__name__" => "integers" }, wanted.collect())],
+    );
+    let exemplars = db.exemplars(&[], ..).expect("exemplars");
+    assert_eq!(exemplars[0].1[0].labels, labels! { "trace" => "x" });
 }
