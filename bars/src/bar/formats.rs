@@ -233,7 +233,7 @@ fn blocks_out_and_in(scale: &Scale, all: &Expected, report: &mut Report) -> Resu
     let rate = |watch: &Stopwatch| all.samples() as f64 / watch.cpu_s();
     let watch = Stopwatch::start();
     let written = db.export_blocks(
-        &path("blocks"),
+        path("blocks"),
         &[],
         ..,
         &BlockExportOptions::default(),
@@ -242,7 +242,7 @@ fn blocks_out_and_in(scale: &Scale, all: &Expected, report: &mut Report) -> Resu
     report.figure("blocks, out and verified", rate(&watch), "samples/CPU-s");
     report.check(written.faults.is_empty(), "blocks are left out");
     let watch = Stopwatch::start();
-    let read = other.import_blocks(&[&path("blocks")], &BlockImportOptions::default(), &mut |_| {})?;
+    let read = other.import_blocks(&[path("blocks")], &BlockImportOptions::default(), &mut |_| {})?;
     report.figure("blocks, in and verified", rate(&watch), "samples/CPU-s");
     report.check(read.is_whole(), "blocks are not read whole");
     db.close()?;
