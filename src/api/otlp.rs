@@ -16,6 +16,7 @@ use crate::model::exemplar::Exemplar;
 use crate::model::labels::Labels;
 use crate::model::metadata::Metadata;
 use crate::model::sample::Sample;
+use crate::remote::otlp::delta::Adding;
 use crate::remote::otlp::translate::Sink;
 use crate::remote::otlp::{self, Encoding};
 use axum::Extension;
@@ -23,7 +24,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 /// JSON takes many times its size while it is read.
 const JSON_BYTES_MAX: usize = 8 << 20;
@@ -102,17 +103,20 @@ impl Sink for Gathered<'_, '_> {
 fn store(writer: &Writer, encoding: Encoding, body: &[u8]) -> Result<Tally, ApiError> {
     let mut tally = Tally::default();
     let mut piece = writer.begin(&mut tally)?;
-    {
-        let mut deltas = writer
-            .tenant
-            .deltas
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let (options, mut sink) = (&writer.config.otlp, Gathered(&mut piece));
-        otlp::read(encoding, body, options, &mut deltas, &mut sink).map_err(ApiError::bad_data)?;
+    let (options, now_ms) = (&writer.config.otlp, piece.now_ms);
+    let limit_ms = writer.config.future_limit.map(|limit| limit.as_millis() as i64);
+    let time_ms_max = limit_ms.map_or(i64::MAX, |limit_ms| now_ms.saturating_add(limit_ms));
+    let mut deltas = Adding::new(&writer.tenant.deltas, now_ms);
+    let mut sink = Gathered(&mut piece);
+    let read = otlp::read(encoding, body, options, time_ms_max, &mut deltas, &mut sink);
+    // What was added up must not count when the sender tries again.
+    match read.map_err(ApiError::bad_data).and_then(|()| piece.commit()) {
+        Ok(()) => Ok(tally),
+        Err(error) => {
+            deltas.undo();
+            Err(error)
+        }
     }
-    piece.commit()?;
-    Ok(tally)
 }
 
 fn answer(encoding: Encoding, mut tally: Tally) -> Response {

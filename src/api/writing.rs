@@ -11,12 +11,12 @@ use super::remote_write::asked_durability;
 use super::state::App;
 use super::tenant::Tenant;
 use crate::config::{Config, Http};
-use crate::db::Batch;
+use crate::db::{Batch, Db};
 use crate::head::report::{CommitReport, Durability, Reject};
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::{Labels, LabelsRef};
 use crate::model::metadata::MetadataRef;
-use crate::model::sample::Sample;
+use crate::model::sample::{self, Sample};
 use crate::remote::intake::{Intake, Verdict};
 use axum::http::{HeaderMap, StatusCode};
 use serde_json::Value;
@@ -25,6 +25,12 @@ use std::sync::atomic::Ordering::Relaxed;
 
 /// Lines are stored as soon as there are so many bytes of them.
 const PIECE_BYTES: usize = 1 << 20;
+/// A batch is stored when it takes about so much: a short text can say long labels many times.
+const BATCH_BYTES: usize = 32 << 20;
+/// About what a sample takes in a batch besides.
+const ENTRY_BYTES: usize = 96;
+/// About what a bucket of a histogram takes.
+const BUCKET_BYTES: usize = 16;
 /// Refusals that are told one by one.
 const REFUSALS_SHOWN: usize = 100;
 
@@ -123,21 +129,27 @@ impl Writer {
     /// Begins to store a piece of what is sent.
     pub(super) fn begin<'w>(&'w self, tally: &'w mut Tally) -> Result<Piece<'w>, ApiError> {
         let db = self.tenant.db()?;
-        let mut batch = db.batch();
-        if let Some(durability) = self.durability {
-            batch.durability(durability);
-        }
         Ok(Piece {
             now_ms: db.now_ms(),
             intake: self.tenant.intake.load_full(),
             writer: self,
-            batch,
+            batch: self.batch(db),
             numbers: Vec::new(),
             last: (Vec::new(), Verdict::AsSent),
             unstaged: 0,
             dropped_before: tally.dropped,
+            staged_bytes: 0,
+            fault: None,
             tally,
         })
+    }
+
+    fn batch(&self, db: &Db) -> Batch {
+        let mut batch = db.batch();
+        if let Some(durability) = self.durability {
+            batch.durability(durability);
+        }
+        batch
     }
 
     /// Stores a body as it arrives, of which `text` is there already, with whether this is all. No line has more than
@@ -195,6 +207,10 @@ pub(super) struct Piece<'w> {
     /// Entries that no batch takes.
     unstaged: usize,
     dropped_before: u64,
+    /// About what the batch takes.
+    staged_bytes: usize,
+    /// Why a part of it could not be stored; nothing more is then.
+    fault: Option<ApiError>,
 }
 
 impl Piece<'_> {
@@ -219,28 +235,38 @@ impl Piece<'_> {
     }
 
     pub(super) fn sample(&mut self, labels: LabelsRef<'_>, time_ms: i64, value: f64) {
+        if self.fault.is_some() {
+            return;
+        }
         let before = self.batch.len();
         match self.verdict(labels) {
             Verdict::AsSent => self.batch.push_ref(labels, time_ms, value),
             Verdict::Changed(labels) => self.batch.push_ref(LabelsRef::new(&labels), time_ms, value),
             Verdict::Dropped => return self.tally.dropped += 1,
         }
-        self.note_staged(before);
+        self.note_staged(before, labels.as_bytes().len());
     }
 
     /// A sample of any kind, with its start.
     pub(super) fn whole_sample(&mut self, labels: &Labels, sample: &Sample) {
+        if self.fault.is_some() {
+            return;
+        }
         let before = self.batch.len();
         match self.verdict(labels.as_ref()) {
             Verdict::AsSent => self.batch.push_sample(labels, sample),
             Verdict::Changed(labels) => self.batch.push_sample(&Labels::from_canonical(&*labels), sample),
             Verdict::Dropped => return self.tally.dropped += 1,
         }
-        self.note_staged(before);
+        let value_bytes = match &sample.value {
+            sample::Value::Float(_) => 0,
+            sample::Value::Histogram(histogram) => BUCKET_BYTES * histogram.bucket_count(),
+        };
+        self.note_staged(before, labels.as_bytes().len() + value_bytes);
     }
 
     /// Whose the entry is that the batch took, if it took one.
-    fn note_staged(&mut self, before: usize) {
+    fn note_staged(&mut self, before: usize, bytes: usize) {
         match self.batch.len() > before {
             true => self.numbers.push(self.number()),
             // Its labels are too long for any batch.
@@ -249,6 +275,10 @@ impl Piece<'_> {
                 let number = self.number();
                 self.tally.reject(number, Reject::InvalidLabels);
             }
+        }
+        self.staged_bytes += bytes + ENTRY_BYTES;
+        if self.staged_bytes > BATCH_BYTES && self.fault.is_none() {
+            self.fault = self.flush().err();
         }
     }
 
@@ -290,8 +320,16 @@ impl Piece<'_> {
     }
 
     /// Stores what is there.
-    pub(super) fn commit(self) -> Result<(), ApiError> {
-        let report = self.batch.commit()?;
+    pub(super) fn commit(mut self) -> Result<(), ApiError> {
+        match self.fault.take() {
+            Some(fault) => Err(fault),
+            None => self.flush(),
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), ApiError> {
+        let empty = self.writer.batch(self.writer.tenant.db()?);
+        let report = std::mem::replace(&mut self.batch, empty).commit()?;
         let Writer {
             app,
             tenant,
@@ -304,6 +342,9 @@ impl Piece<'_> {
         tenant.journal.note(sender, &report.rejected, self.now_ms);
         tenant.charge(config, sender, report.accepted, self.now_ms);
         self.tally.note(&report, &self.numbers, self.unstaged);
+        self.numbers.clear();
+        (self.unstaged, self.staged_bytes) = (0, 0);
+        self.dropped_before = self.tally.dropped;
         Ok(())
     }
 }

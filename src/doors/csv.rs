@@ -5,8 +5,8 @@
 
 use super::line_labels::LineLabels;
 use super::number::{float, seconds_ms, write_float, write_rfc3339, write_seconds, write_whole};
-use super::quotes::{self, Quotes};
-use super::{Fault, Reader, Sink};
+use super::quotes::{self, Plain, Quotes};
+use super::{Fault, Reader, SERIES_BYTES_MAX, Sink};
 use crate::base::civil::rfc3339_ms;
 use crate::model::labels::{Labels, METRIC_NAME};
 use crate::model::sample::STALE_NAN_BITS;
@@ -14,6 +14,10 @@ use std::borrow::Cow;
 
 /// More columns have no names.
 const COLUMNS_MAX: usize = 10_000;
+/// About what a number takes.
+const NUMBER_BYTES: usize = 20;
+/// Columns that are written.
+const WRITTEN_MAX: usize = 1_000;
 
 /// How a column has times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,6 +137,7 @@ pub(crate) struct Csv {
     /// Metrics of a line with their values, by column.
     values: Vec<(usize, f64)>,
     is_first: bool,
+    plain: Plain,
 }
 
 impl Csv {
@@ -142,6 +147,7 @@ impl Csv {
             labels: LineLabels::new(extra),
             values: Vec::new(),
             is_first: true,
+            plain: Plain::default(),
         }
     }
 
@@ -211,7 +217,7 @@ impl Csv {
 impl Reader for Csv {
     /// A cell in quotes may have line feeds.
     fn line_end(&self, text: &[u8], is_end: bool) -> Option<usize> {
-        quotes::line_end::<CellQuotes>(text, is_end)
+        quotes::line_end::<CellQuotes>(text, is_end, &self.plain)
     }
 
     fn line(&mut self, line: &str, sink: &mut dyn Sink) -> Result<(), Fault> {
@@ -225,6 +231,14 @@ impl Reader for Csv {
         self.values.clear();
         let time_ms = self.cells(line)?;
         let is_named = self.labels.get(METRIC_NAME).is_some_and(|name| !name.is_empty());
+        let series_bytes = self.labels.byte_len();
+        if series_bytes.saturating_mul(self.values.len()) > SERIES_BYTES_MAX {
+            let values = self.values.len();
+            let message = format!("{values} metrics with labels of {series_bytes} bytes each");
+            let hint = "send fewer metrics on a line";
+            return Err(Fault::new("line_too_large", message, hint));
+        }
+        let end = self.labels.text().len();
         for (place, value) in &self.values {
             if let (false, Some(Column::Metric(name))) = (is_named, self.map.0.get(*place)) {
                 self.labels.push(METRIC_NAME, name);
@@ -232,7 +246,7 @@ impl Reader for Csv {
             let judged = self.labels.series();
             judged.map(|series| sink.sample(series, time_ms, *value))?;
             if !is_named {
-                self.labels.pop();
+                self.labels.pop(end);
             }
         }
         Ok(())
@@ -328,6 +342,9 @@ impl Columns {
             _ if part.is_empty() => Err("a column has no name".to_owned()),
             _ => Ok(Written::Label(part.to_owned())),
         };
+        if text.split(',').count() > WRITTEN_MAX {
+            return Err(format!("there are more than {WRITTEN_MAX} columns"));
+        }
         Ok(Self {
             head: text.to_owned(),
             columns: text
@@ -335,6 +352,15 @@ impl Columns {
                 .map(|part| column(part.trim()))
                 .collect::<Result<_, _>>()?,
         })
+    }
+
+    /// About what a row of a series takes.
+    pub(crate) fn row_bytes(&self, labels: &Labels) -> usize {
+        let bytes = |column: &Written| match column {
+            Written::Label(name) => labels.get(name).map_or(1, str::len),
+            Written::Value | Written::Time(_) => NUMBER_BYTES,
+        };
+        self.columns.iter().map(bytes).sum()
     }
 
     /// Writes the names of the columns.

@@ -5,8 +5,8 @@
 
 use super::line_labels::LineLabels;
 use super::number::float;
-use super::quotes::{self, Quotes};
-use super::{Fault, Reader, Sink};
+use super::quotes::{self, Plain, Quotes};
+use super::{Fault, Reader, SERIES_BYTES_MAX, Sink};
 use crate::model::labels::METRIC_NAME;
 use std::ops::Range;
 
@@ -68,6 +68,7 @@ pub(crate) struct Influx {
     database: String,
     labels: LineLabels,
     fields: Vec<(Range<usize>, f64)>,
+    plain: Plain,
 }
 
 impl Influx {
@@ -77,6 +78,7 @@ impl Influx {
             database: database.to_owned(),
             labels: LineLabels::new(extra),
             fields: Vec::new(),
+            plain: Plain::default(),
         }
     }
 
@@ -165,7 +167,7 @@ impl Influx {
 impl Reader for Influx {
     /// A text in quotes may have line feeds.
     fn line_end(&self, text: &[u8], is_end: bool) -> Option<usize> {
-        quotes::line_end::<FieldQuotes>(text, is_end)
+        quotes::line_end::<FieldQuotes>(text, is_end, &self.plain)
     }
 
     fn line(&mut self, line: &str, sink: &mut dyn Sink) -> Result<(), Fault> {
@@ -186,12 +188,20 @@ impl Reader for Influx {
         let (fields, time) = split(rest, fields_end(rest));
         let texts = self.fields(fields)?;
         let time_ms = self.time_ms(time.trim_matches(' '))?;
+        let series_bytes = self.labels.byte_len() + measurement.len();
+        if series_bytes.saturating_mul(self.fields.len()) > SERIES_BYTES_MAX {
+            let fields = self.fields.len();
+            return Err(bad(format!(
+                "{fields} fields with tags of {series_bytes} bytes each are too much for a line"
+            )));
+        }
         let key = self.labels.put(METRIC_NAME);
+        let end = self.labels.text().len();
         for (field, value) in &self.fields {
             let name = named(&mut self.labels, &measurement, field);
             self.labels.push_ranges(key.clone(), name);
             sink.sample(self.labels.series()?, time_ms, *value);
-            self.labels.pop();
+            self.labels.pop(end);
         }
         (0..texts).for_each(|_| sink.left_out());
         Ok(())

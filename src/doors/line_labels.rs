@@ -70,9 +70,17 @@ impl LineLabels {
         self.pairs.push((name, value));
     }
 
-    /// Takes the last label away.
-    pub(crate) fn pop(&mut self) {
+    /// Takes the last label away, and the text behind `end`.
+    pub(crate) fn pop(&mut self, end: usize) {
         self.pairs.pop();
+        self.text.truncate(end);
+    }
+
+    /// Bytes of all names and values.
+    pub(crate) fn byte_len(&self) -> usize {
+        let pairs = self.pairs.iter().map(|(name, value)| name.len() + value.len());
+        let extra = self.extra.iter().map(|(name, value)| name.len() + value.len());
+        pairs.sum::<usize>() + extra.sum::<usize>()
     }
 
     /// The value of a label, if the line has it.

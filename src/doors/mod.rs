@@ -19,6 +19,9 @@ use self::line_labels::LabelFault;
 use crate::model::labels::{Labels, LabelsRef};
 use crate::model::metadata::MetadataRef;
 
+/// What the labels of all samples of a line may come to: a short line can say long labels many times.
+const SERIES_BYTES_MAX: usize = 16 << 20;
+
 /// What is wrong with a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault {

@@ -27,7 +27,7 @@ fn hexadecimal(text: &str) -> Option<f64> {
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     let is_hex = |part: &str| part.bytes().all(|digit| digit.is_ascii_hexdigit());
     let count = whole.len() + fraction.len();
-    if !is_hex(whole) || !is_hex(fraction) || !(1..=13).contains(&count) || exponent.abs() > 900 {
+    if !is_hex(whole) || !is_hex(fraction) || !(1..=13).contains(&count) || exponent.unsigned_abs() > 900 {
         return None;
     }
     let mantissa = u64::from_str_radix(&format!("{whole}{fraction}"), 16).ok()?;
@@ -116,6 +116,7 @@ mod tests {
             ("-0x1.8P+1", Some(-3.0)),
             ("0x", None),
             ("0x1", None),
+            ("0x1p-2147483648", None),
             ("0xffffffffffffffffp1", None),
             ("0x1p99999999999", None),
             ("", None),

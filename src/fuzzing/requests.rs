@@ -9,7 +9,7 @@ use crate::model::metadata::Metadata;
 use crate::model::otlp_options::{self, Promoted};
 use crate::model::sample::Sample;
 use crate::remote::intake::Intake;
-use crate::remote::otlp::delta::Deltas;
+use crate::remote::otlp::delta::{Adding, Deltas};
 use crate::remote::otlp::translate::Sink;
 use crate::remote::otlp::{self, Encoding};
 use crate::remote::read::{ReadError, ReadOptions};
@@ -18,7 +18,7 @@ use crate::remote::wire::{prometheus as wire, write_v2 as wire_v2};
 use crate::remote::write::{self, Request, Version};
 use prost::Message as _;
 use std::ops::ControlFlow;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 /// A database with a few series, the same for all inputs.
 fn database() -> &'static Db {
@@ -105,13 +105,21 @@ pub fn otlp(bytes: &[u8]) {
     for encoding in [Encoding::Protobuf, Encoding::Json] {
         let mut batch = database().batch();
         // A request that is none says so.
+        let (deltas, mut sink) = (Mutex::<Deltas>::default(), Batched(&mut batch));
+        let mut adding = Adding::new(&deltas, 0);
         drop(otlp::read(
             encoding,
             bytes,
             &options,
-            &mut Deltas::default(),
-            &mut Batched(&mut batch),
+            i64::MAX,
+            &mut adding,
+            &mut sink,
         ));
+        adding.undo();
+        assert!(
+            deltas.into_inner().is_ok_and(|deltas| deltas.is_empty()),
+            "BUG: a delta is left"
+        );
     }
 }
 

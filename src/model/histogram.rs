@@ -160,6 +160,20 @@ impl PartialEq for Histogram {
 impl Eq for Histogram {}
 
 impl Histogram {
+    /// Buckets and boundaries that are written down.
+    #[cfg(feature = "server")]
+    pub(crate) fn bucket_count(&self) -> usize {
+        let buckets = match &self.counts {
+            Counts::Int {
+                positive, negative, ..
+            } => positive.len() + negative.len(),
+            Counts::Float {
+                positive, negative, ..
+            } => positive.len() + negative.len(),
+        };
+        buckets + self.custom_values.len()
+    }
+
     /// Whether the counts are floats.
     pub fn is_float(&self) -> bool {
         matches!(self.counts, Counts::Float { .. })

@@ -19,6 +19,8 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use std::sync::Arc;
 
+/// Rows with labels in each are sent when they are about so many bytes.
+const RUN_BYTES: usize = 256 << 10;
 /// Samples of a line unless a request wants fewer, so that a line has no more than some hundred kilobytes.
 const ROWS_MAX: usize = 10_000;
 
@@ -36,6 +38,16 @@ impl Form {
             Self::Text => "text/plain; version=0.0.4; charset=utf-8",
             Self::Csv(_) => "text/csv; charset=utf-8",
         }
+    }
+
+    /// Rows that are written before they are sent.
+    fn rows_at_once(&self, labels: &Labels) -> usize {
+        let row_bytes = match self {
+            Self::Lines => return usize::MAX,
+            Self::Text => labels.as_bytes().len(),
+            Self::Csv(columns) => columns.row_bytes(labels),
+        };
+        (RUN_BYTES / row_bytes.max(1)).max(1)
     }
 
     /// Writes some samples of a series; returns how many are left out.
@@ -125,7 +137,8 @@ fn write(
             }
             out.count(series.histograms().len());
             let (times, bits) = (series.float_timestamps(), series.float_bits());
-            for (times, bits) in times.chunks(rows_max).zip(bits.chunks(rows_max)) {
+            let rows = form.rows_at_once(series.labels()).min(rows_max);
+            for (times, bits) in times.chunks(rows).zip(bits.chunks(rows)) {
                 samples.clear();
                 samples.extend(times.iter().map(|time| db.to_ms(*time)).zip(bits.iter().copied()));
                 let left_out = form.write(out.buffer(), series.labels(), &samples);

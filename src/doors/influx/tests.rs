@@ -136,6 +136,32 @@ fn a_text_may_have_line_feeds() {
     assert_eq!((found.samples.len(), found.faults.len()), (20_000, 1));
 }
 
+#[test]
+fn a_line_does_not_come_to_many_times_its_size() {
+    let fields = vec!["a=1"; 10_000].join(",");
+    for series in ["m".repeat(10_000), format!("m,t={}", "x".repeat(10_000))] {
+        let found = read(&format!("{series} {fields}\nb v=1"));
+        assert_eq!((found.samples.len(), found.faults.len()), (1, 1));
+        assert!(found.faults[0].1.message.contains("too much for a line"));
+    }
+    let mut influx = reader(None, "");
+    let wide = format!("m,t=x {fields}");
+    assert_eq!(found(&mut influx, wide.as_bytes()).samples.len(), 10_000);
+    assert!(
+        influx.labels.text().len() < wide.len(),
+        "text of fields is used again"
+    );
+}
+
+#[test]
+fn quotes_without_end_are_looked_for_once() {
+    let line = "a s=\"\"\"x\n";
+    let text = line.repeat(100_000);
+    let found = found(&mut reader(None, ""), text.as_bytes());
+    assert_eq!(found.samples.len(), 0);
+    assert!(found.faults.len() > 40_000, "{}", found.faults.len());
+}
+
 proptest! {
     #[test]
     fn no_bytes_are_too_strange(

@@ -7,8 +7,8 @@
 
 use super::super::proto::{Field, Message, bytes_at, repeated_double, repeated_varint, text_at};
 use super::message::{
-    AnyValue, Buckets, Exemplar, ExponentialValue, HistogramValue, KeyValue, Kind, Metric, Point, Scope,
-    SummaryValue, Temporality, Value, Visit,
+    ATTRIBUTES_MAX, AnyValue, Buckets, EXEMPLARS_MAX, Exemplar, ExponentialValue, HistogramValue, KeyValue,
+    Kind, Metric, Point, Scope, SummaryValue, Temporality, Value, Visit, push_bounded,
 };
 use crate::base::bytes::Corrupt;
 use crate::base::varint::unzigzag;
@@ -72,10 +72,7 @@ fn read_attributes(
     what: &'static str,
     out: &mut Vec<KeyValue>,
 ) -> Result<(), Corrupt> {
-    each_message(body, place, number, what, |pair| {
-        out.push(read_pair(body, pair, 0)?);
-        Ok(())
-    })
+    each_message(body, place, number, what, |pair| read_pair_into(body, pair, out))
 }
 
 fn read_scope(body: &[u8], place: Place) -> Result<Scope, Corrupt> {
@@ -90,7 +87,7 @@ fn read_scope(body: &[u8], place: Place) -> Result<Scope, Corrupt> {
                     match (number, field) {
                         (1, Field::Range(place)) => scope.name = text(body, place, "name of a scope")?,
                         (2, Field::Range(place)) => scope.version = text(body, place, "version of a scope")?,
-                        (3, Field::Range(place)) => scope.attributes.push(read_pair(body, place, 0)?),
+                        (3, Field::Range(place)) => read_pair_into(body, place, &mut scope.attributes)?,
                         _ => {}
                     }
                 }
@@ -157,9 +154,9 @@ fn read_number(body: &[u8], place: Place) -> Result<Point, Corrupt> {
             (2, Field::Fixed64(time)) => point.start_time_ns = time,
             (3, Field::Fixed64(time)) => point.time_ns = time,
             (4, Field::Fixed64(bits)) => point.value = Value::Double(f64::from_bits(bits)),
-            (5, Field::Range(place)) => point.exemplars.push(read_exemplar(body, place)?),
+            (5, Field::Range(place)) => read_exemplar(body, place, &mut point.exemplars)?,
             (6, Field::Fixed64(bits)) => point.value = Value::Int(bits.cast_signed()),
-            (7, Field::Range(place)) => point.attributes.push(read_pair(body, place, 0)?),
+            (7, Field::Range(place)) => read_pair_into(body, place, &mut point.attributes)?,
             (8, Field::Varint(flags)) => point.flags = flags,
             _ => {}
         }
@@ -178,8 +175,8 @@ fn read_histogram(body: &[u8], place: Place) -> Result<Point, Corrupt> {
             (5, Field::Fixed64(bits)) => value.sum = Some(f64::from_bits(bits)),
             (6, field) => repeated_fixed64(body, field, "bucket counts", &mut value.bucket_counts)?,
             (7, field) => repeated_double(body, field, "bounds", &mut value.bounds)?,
-            (8, Field::Range(place)) => point.exemplars.push(read_exemplar(body, place)?),
-            (9, Field::Range(place)) => point.attributes.push(read_pair(body, place, 0)?),
+            (8, Field::Range(place)) => read_exemplar(body, place, &mut point.exemplars)?,
+            (9, Field::Range(place)) => read_pair_into(body, place, &mut point.attributes)?,
             (10, Field::Varint(flags)) => point.flags = flags,
             _ => {}
         }
@@ -193,7 +190,7 @@ fn read_exponential(body: &[u8], place: Place) -> Result<Point, Corrupt> {
     let mut message = Message::within(body, place);
     while let Some((number, field)) = message.next("exponential histogram")? {
         match (number, field) {
-            (1, Field::Range(place)) => point.attributes.push(read_pair(body, place, 0)?),
+            (1, Field::Range(place)) => read_pair_into(body, place, &mut point.attributes)?,
             (2, Field::Fixed64(time)) => point.start_time_ns = time,
             (3, Field::Fixed64(time)) => point.time_ns = time,
             (4, Field::Fixed64(count)) => value.count = count,
@@ -203,7 +200,7 @@ fn read_exponential(body: &[u8], place: Place) -> Result<Point, Corrupt> {
             (8, Field::Range(place)) => value.positive = read_buckets(body, place)?,
             (9, Field::Range(place)) => value.negative = read_buckets(body, place)?,
             (10, Field::Varint(flags)) => point.flags = flags,
-            (11, Field::Range(place)) => point.exemplars.push(read_exemplar(body, place)?),
+            (11, Field::Range(place)) => read_exemplar(body, place, &mut point.exemplars)?,
             (14, Field::Fixed64(bits)) => value.zero_threshold = f64::from_bits(bits),
             _ => {}
         }
@@ -249,7 +246,7 @@ fn read_summary(body: &[u8], place: Place) -> Result<Point, Corrupt> {
                 }
                 value.quantiles.push(quantile);
             }
-            (7, Field::Range(place)) => point.attributes.push(read_pair(body, place, 0)?),
+            (7, Field::Range(place)) => read_pair_into(body, place, &mut point.attributes)?,
             (8, Field::Varint(flags)) => point.flags = flags,
             _ => {}
         }
@@ -258,21 +255,32 @@ fn read_summary(body: &[u8], place: Place) -> Result<Point, Corrupt> {
     Ok(point)
 }
 
-fn read_exemplar(body: &[u8], place: Place) -> Result<Exemplar, Corrupt> {
-    let mut exemplar = Exemplar::default();
+/// An exemplar without a value is none.
+fn read_exemplar(body: &[u8], place: Place, out: &mut Vec<Exemplar>) -> Result<(), Corrupt> {
+    let (mut exemplar, mut value) = (Exemplar::default(), None);
     let mut message = Message::within(body, place);
     while let Some((number, field)) = message.next("exemplar")? {
         match (number, field) {
             (2, Field::Fixed64(time)) => exemplar.time_ns = time,
-            (3, Field::Fixed64(bits)) => exemplar.value = Value::Double(f64::from_bits(bits)),
+            (3, Field::Fixed64(bits)) => value = Some(f64::from_bits(bits)),
             (4, Field::Range(place)) => exemplar.span_id = hexadecimal(bytes_at(body, place)),
             (5, Field::Range(place)) => exemplar.trace_id = hexadecimal(bytes_at(body, place)),
-            (6, Field::Fixed64(bits)) => exemplar.value = Value::Int(bits.cast_signed()),
-            (7, Field::Range(place)) => exemplar.attributes.push(read_pair(body, place, 0)?),
+            (6, Field::Fixed64(bits)) => value = Some(bits.cast_signed() as f64),
+            (7, Field::Range(place)) => read_pair_into(body, place, &mut exemplar.attributes)?,
             _ => {}
         }
     }
-    Ok(exemplar)
+    if let Some(value) = value {
+        exemplar.value = value;
+        push_bounded(out, EXEMPLARS_MAX, || exemplar);
+    }
+    Ok(())
+}
+
+fn read_pair_into(body: &[u8], place: Place, out: &mut Vec<KeyValue>) -> Result<(), Corrupt> {
+    let pair = read_pair(body, place, 0)?;
+    push_bounded(out, ATTRIBUTES_MAX, || pair);
+    Ok(())
 }
 
 fn read_pair(body: &[u8], place: Place, depth: usize) -> Result<KeyValue, Corrupt> {

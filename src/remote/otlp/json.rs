@@ -4,8 +4,8 @@
 //! traces in hexadecimal, as the protocol has it.
 
 use super::message::{
-    AnyValue, Buckets, Exemplar, ExponentialValue, HistogramValue, KeyValue, Kind, Metric, Point, Scope,
-    SummaryValue, Temporality, Value, Visit,
+    ATTRIBUTES_MAX, AnyValue, Buckets, EXEMPLARS_MAX, Exemplar, ExponentialValue, HistogramValue, KeyValue,
+    Kind, Metric, Point, Scope, SummaryValue, Temporality, Value, Visit,
 };
 use serde_json::Value as Json;
 
@@ -160,7 +160,8 @@ fn walk_metric(json: &Json, visit: &mut impl Visit) -> Result<(), Fault> {
 }
 
 fn read_point(json: &Json, kind: Kind) -> Result<Point, Fault> {
-    let exemplars = list(json, "exemplars")?.iter().map(read_exemplar);
+    let exemplars = list(json, "exemplars")?.iter().take(EXEMPLARS_MAX);
+    let exemplars = exemplars.filter_map(|exemplar| read_exemplar(exemplar).transpose());
     Ok(Point {
         attributes: attributes(json, "attributes")?,
         start_time_ns: unsigned(json, "startTimeUnixNano")?,
@@ -222,23 +223,28 @@ fn read_quantiles(json: &Json) -> Result<Vec<(f64, f64)>, Fault> {
     quantiles.collect()
 }
 
-fn read_exemplar(json: &Json) -> Result<Exemplar, Fault> {
+/// An exemplar without a value is none.
+fn read_exemplar(json: &Json) -> Result<Option<Exemplar>, Fault> {
     let id = |name| -> Result<String, Fault> {
         let id = text(json, name)?.to_ascii_lowercase();
         let is_there = id.contains(|c| c != '0');
         Ok(if is_there { id } else { String::new() })
     };
-    Ok(Exemplar {
+    let Some(value) = read_number(json)?.number() else {
+        return Ok(None);
+    };
+    Ok(Some(Exemplar {
+        value,
         time_ns: unsigned(json, "timeUnixNano")?,
-        value: read_number(json)?,
         trace_id: id("traceId")?,
         span_id: id("spanId")?,
         attributes: attributes(json, "filteredAttributes")?,
-    })
+    }))
 }
 
 fn attributes(json: &Json, name: &str) -> Result<Vec<KeyValue>, Fault> {
-    list(json, name)?.iter().map(read_pair).collect()
+    let pairs = list(json, name)?.iter().take(ATTRIBUTES_MAX + 1);
+    pairs.map(read_pair).collect()
 }
 
 fn read_pair(json: &Json) -> Result<KeyValue, Fault> {

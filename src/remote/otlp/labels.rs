@@ -5,6 +5,8 @@ use super::names::label_name;
 use crate::base::go_text;
 use crate::model::labels::{LabelError, Labels, METRIC_NAME};
 use crate::model::otlp_options::{Options, Promoted, Translation};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt::Write as _;
 
 const SERVICE_NAMESPACE: &str = "service.namespace";
@@ -15,8 +17,8 @@ const IDENTIFYING: [&str; 3] = [SERVICE_NAMESPACE, SERVICE_NAME, SERVICE_INSTANC
 const JOB: &str = "job";
 const INSTANCE: &str = "instance";
 
-/// Names and values, each name once.
-pub(super) type Pairs = Vec<(String, String)>;
+/// Names and values.
+pub(super) type Pairs = BTreeMap<String, String>;
 
 /// What all points of a resource, and then those of a scope, have in common.
 #[derive(Debug, Default)]
@@ -41,10 +43,10 @@ impl Common {
         if let Some(name) = value(SERVICE_NAME) {
             let job =
                 value(SERVICE_NAMESPACE).map_or(name.clone(), |namespace| format!("{namespace}/{name}"));
-            identity.push((JOB.to_owned(), job));
+            identity.insert(JOB.to_owned(), job);
         }
         if let Some(instance) = value(SERVICE_INSTANCE) {
-            identity.push((INSTANCE.to_owned(), instance));
+            identity.insert(INSTANCE.to_owned(), instance);
         }
         let is_promoted = |one: &&KeyValue| match &options.promoted {
             Promoted::All => true,
@@ -78,17 +80,21 @@ impl Common {
         }
     }
 
+    /// Bytes of the labels that every point gets.
+    pub(super) fn byte_len(&self) -> usize {
+        byte_len(&self.promoted) + byte_len(&self.scope) + byte_len(&self.identity)
+    }
+
     /// The labels of a point without the metric's name.
     pub(super) fn labels(&self, attributes: &[KeyValue], translation: Translation) -> Pairs {
         let mut pairs = named(attributes.iter(), translation);
-        for promoted in &self.promoted {
-            if !pairs.iter().any(|pair| pair.0 == promoted.0) {
-                pairs.push(promoted.clone());
+        for (name, value) in &self.promoted {
+            if !pairs.contains_key(name) {
+                pairs.insert(name.clone(), value.clone());
             }
         }
-        for (name, value) in self.scope.iter().chain(&self.identity) {
-            set(&mut pairs, name, value);
-        }
+        let above = self.scope.iter().chain(&self.identity);
+        pairs.extend(above.map(|(name, value)| (name.clone(), value.clone())));
         pairs
     }
 
@@ -104,9 +110,7 @@ impl Common {
             .iter()
             .filter(|one| options.keeps_identifying || !is_identifying(one));
         let mut pairs = named(shown, options.translation);
-        for (name, value) in &self.identity {
-            set(&mut pairs, name, value);
-        }
+        pairs.extend(self.identity.clone());
         Some(pairs)
     }
 }
@@ -115,34 +119,33 @@ impl Common {
 fn named<'a>(attributes: impl Iterator<Item = &'a KeyValue>, translation: Translation) -> Pairs {
     let mut sorted: Vec<&KeyValue> = attributes.collect();
     sorted.sort_by(|one, other| one.key.cmp(&other.key));
-    let mut pairs = Pairs::with_capacity(sorted.len() + 4);
+    let mut pairs = Pairs::new();
     for one in sorted {
         let Some(name) = label_name(translation, &one.key) else {
             continue;
         };
-        let value = as_text(&one.value);
-        match pairs.iter_mut().find(|pair| pair.0 == name) {
-            Some(pair) => {
-                pair.1.push(';');
-                pair.1.push_str(&value);
+        match pairs.entry(name) {
+            Entry::Occupied(mut pair) => {
+                pair.get_mut().push(';');
+                pair.get_mut().push_str(&as_text(&one.value));
             }
-            None => pairs.push((name, value)),
+            Entry::Vacant(pair) => {
+                pair.insert(as_text(&one.value));
+            }
         }
     }
     pairs
 }
 
-fn set(pairs: &mut Pairs, name: &str, value: &str) {
-    match pairs.iter_mut().find(|pair| pair.0 == name) {
-        Some(pair) => value.clone_into(&mut pair.1),
-        None => pairs.push((name.to_owned(), value.to_owned())),
-    }
+/// Bytes of names and values.
+pub(super) fn byte_len(pairs: &Pairs) -> usize {
+    pairs.iter().map(|(name, value)| name.len() + value.len()).sum()
 }
 
 /// A series: a metric, the labels of a point, and one label more if there is one.
 pub(super) fn series(metric: &str, pairs: &Pairs, extra: Option<(&str, &str)>) -> Result<Labels, LabelError> {
     let is_other = |name: &str| name != METRIC_NAME && extra.is_none_or(|extra| extra.0 != name);
-    let pairs = pairs.iter().map(|pair| (pair.0.as_str(), pair.1.as_str()));
+    let pairs = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let pairs = pairs.filter(|pair| is_other(pair.0));
     Labels::from_pairs(pairs.chain([(METRIC_NAME, metric)]).chain(extra))
 }
@@ -220,9 +223,7 @@ mod tests {
     }
 
     fn shown(pairs: &Pairs) -> String {
-        let mut sorted = pairs.clone();
-        sorted.sort();
-        let texts: Vec<String> = sorted
+        let texts: Vec<String> = pairs
             .iter()
             .map(|pair| format!("{}={}", pair.0, pair.1))
             .collect();

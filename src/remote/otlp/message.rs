@@ -2,6 +2,11 @@
 //!
 //! What nothing is made of is left out: counts of what a sender dropped, minima and maxima.
 
+/// Attributes that are read of one list; a point with more is refused.
+pub(super) const ATTRIBUTES_MAX: usize = 256;
+/// Exemplars that are read of one point.
+pub(super) const EXEMPLARS_MAX: usize = 256;
+
 /// Bit of a point's flags: there is no value any more.
 const NO_RECORDED_VALUE: u64 = 1;
 
@@ -71,6 +76,13 @@ pub(crate) struct Point {
     pub(crate) value: Value,
 }
 
+/// Adds to a list that is read no further than to where it is too long.
+pub(super) fn push_bounded<T>(list: &mut Vec<T>, most: usize, item: impl FnOnce() -> T) {
+    if list.len() <= most {
+        list.push(item());
+    }
+}
+
 impl Point {
     /// The series has no value at this time.
     pub(crate) fn is_stale(&self) -> bool {
@@ -91,6 +103,16 @@ pub(crate) enum Value {
 }
 
 impl Value {
+    /// Buckets or quantiles.
+    pub(crate) fn parts(&self) -> usize {
+        match self {
+            Self::Histogram(value) => value.bucket_counts.len().max(value.bounds.len()),
+            Self::Exponential(value) => value.positive.counts.len().max(value.negative.counts.len()),
+            Self::Summary(value) => value.quantiles.len(),
+            Self::Nothing | Self::Double(_) | Self::Int(_) => 1,
+        }
+    }
+
     /// The value of a number.
     pub(crate) fn number(&self) -> Option<f64> {
         match self {
@@ -140,8 +162,7 @@ pub(crate) struct SummaryValue {
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Exemplar {
     pub(crate) time_ns: u64,
-    /// A number, or nothing.
-    pub(crate) value: Value,
+    pub(crate) value: f64,
     /// In hexadecimal; empty when there is none.
     pub(crate) trace_id: String,
     pub(crate) span_id: String,

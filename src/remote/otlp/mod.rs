@@ -16,7 +16,7 @@ pub(crate) mod translate;
 #[cfg(test)]
 mod tests;
 
-use self::delta::Deltas;
+use self::delta::Adding;
 use self::translate::{Sink, Translator};
 use crate::model::otlp_options::Options;
 
@@ -27,15 +27,16 @@ pub(crate) enum Encoding {
     Json,
 }
 
-/// Gives the samples of a request to `sink`, and says what is wrong where the request cannot be read any further.
+/// Gives the samples of a request to `sink`, but for those later than `time_ms_max`, and says what is wrong where the request cannot be read any further.
 pub(crate) fn read(
     encoding: Encoding,
     body: &[u8],
     options: &Options,
-    deltas: &mut Deltas,
+    time_ms_max: i64,
+    deltas: &mut Adding<'_>,
     sink: &mut impl Sink,
 ) -> Result<(), String> {
-    let mut translator = Translator::new(options, deltas, sink);
+    let mut translator = Translator::new(options, time_ms_max, deltas, sink);
     match encoding {
         Encoding::Protobuf => decode::walk(body, &mut translator).map_err(|fault| {
             format!(

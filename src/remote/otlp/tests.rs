@@ -1,6 +1,6 @@
 //! Both encodings of one request, and what becomes of it.
 
-use super::delta::Deltas;
+use super::delta::{Adding, Deltas};
 use super::translate::Sink;
 use super::{Encoding, read};
 use crate::base::go_text::float_g;
@@ -13,6 +13,9 @@ use crate::model::otlp_options::{Options, Promoted};
 use crate::model::sample::{Sample, Value};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
+use std::sync::Mutex;
+
+const LATEST_MS: i64 = i64::MAX;
 
 /// What came out, a line each.
 #[derive(Default)]
@@ -56,15 +59,16 @@ impl Sink for Lines {
     }
 }
 
-fn lines_with(options: &Options, deltas: &mut Deltas, encoding: Encoding, body: &[u8]) -> Vec<String> {
+fn lines_with(options: &Options, deltas: &Mutex<Deltas>, encoding: Encoding, body: &[u8]) -> Vec<String> {
     let mut lines = Lines::default();
-    read(encoding, body, options, deltas, &mut lines).expect("a request");
+    let mut adding = Adding::new(deltas, 0);
+    read(encoding, body, options, LATEST_MS, &mut adding, &mut lines).expect("a request");
     lines.0
 }
 
 fn json_lines(options: &Options, request: &Json) -> Vec<String> {
     let body = request.to_string().into_bytes();
-    lines_with(options, &mut Deltas::default(), Encoding::Json, &body)
+    lines_with(options, &Mutex::default(), Encoding::Json, &body)
 }
 
 /// A request with one resource, `metrics` below one scope.
@@ -137,6 +141,7 @@ fn every_kind_becomes_series() {
         r#"old_sum{job="shop"} 3 @2000"#,
         r#"old_count{job="shop"} 2 @2000"#,
         r#"old{job="shop", quantile="0.5"} 1 @2000"#,
+        r#"target_info{host_name="h", job="shop"} 1 @2000"#,
         r#"target_info{host_name="h", job="shop"} 1 @3000"#,
     ];
     assert_eq!(lines, wanted);
@@ -190,7 +195,7 @@ fn what_is_refused_is_said_and_the_rest_is_taken() {
 
 #[test]
 fn deltas_are_added_up_or_refused() {
-    let deltas = &mut Deltas::default();
+    let deltas = &Mutex::default();
     let mut options = Options::default();
     let body = |time_s, value| request(&sum(1, true, time_s, value)).to_string().into_bytes();
     let lines = lines_with(&options, deltas, Encoding::Json, &body(2, 5));
@@ -214,25 +219,86 @@ fn deltas_are_added_up_or_refused() {
 }
 
 #[test]
-fn a_resource_is_known_all_the_time() {
+fn what_is_far_in_the_future_does_not_count() {
+    let deltas = Mutex::default();
+    let options = Options {
+        adds_deltas: true,
+        ..Options::default()
+    };
+    let mut lines = Lines::default();
+    for (time_s, value) in [(2, 5), (9_000_000_000, 7), (3, 4)] {
+        let body = request(&sum(1, true, time_s, value)).to_string();
+        let mut adding = Adding::new(&deltas, 0);
+        let read = read(
+            Encoding::Json,
+            body.as_bytes(),
+            &options,
+            60_000,
+            &mut adding,
+            &mut lines,
+        );
+        read.expect("a request");
+    }
+    let shown: Vec<&String> = lines
+        .0
+        .iter()
+        .filter(|line| line.contains("hits_total{") || line.starts_with('!'))
+        .collect();
+    assert_eq!(shown.len(), 3, "{shown:?}");
+    assert!(
+        shown[1].contains("too far in the future") && shown[2].contains("} 9 @3000"),
+        "{shown:?}"
+    );
+}
+
+#[test]
+fn little_that_says_much_is_refused() {
+    let attributes: Vec<Json> = (0..300)
+        .map(|number| json!({"key": format!("k{number}"), "value": {"intValue": number}}))
+        .collect();
+    let long = json!([{"key": "k", "value": {"stringValue": "x".repeat(70_000)}}]);
+    let wide = json!([{"key": "k", "value": {"stringValue": "x".repeat(20_000)}}]);
+    let time = "2000000000";
+    let buckets = |count: usize| json!({"timeUnixNano": time, "bucketCounts": vec![1; count], "explicitBounds": vec![1; count - 1]});
+    let mut of_wide = buckets(1_000);
+    of_wide["attributes"] = wide;
+    let metrics = json!([
+        {"name": "a", "gauge": {"dataPoints": [{"timeUnixNano": time, "asInt": 1, "attributes": attributes}]}},
+        {"name": "b", "gauge": {"dataPoints": [{"timeUnixNano": time, "asInt": 1, "attributes": long}]}},
+        {"name": "c", "histogram": {"aggregationTemporality": 2, "dataPoints": [buckets(5_000), of_wide]}},
+        {"name": "d", "sum": {"aggregationTemporality": 2, "dataPoints": [{"timeUnixNano": time, "asInt": 1,
+            "exemplars": vec![json!({"asInt": 1, "timeUnixNano": time}); 1_000]}]}},
+    ]);
+    let lines = json_lines(&Options::default(), &request(&metrics));
+    let refused: Vec<&str> = lines.iter().filter_map(|line| line.strip_prefix("! ")).collect();
+    let starts = [
+        "a: more than 256 attributes",
+        "b: labels of 7",
+        "c: 5000 buckets",
+        "c: labels of 2",
+    ];
+    assert_eq!(refused.len(), starts.len(), "{refused:?}");
+    for (line, start) in refused.iter().zip(starts) {
+        assert!(line.starts_with(start), "{line}");
+    }
+    let exemplars = lines.iter().filter(|line| line.starts_with("# d{")).count();
+    assert_eq!(exemplars, 256);
+}
+
+#[test]
+fn a_resource_is_known_when_it_has_points() {
     let mut metrics = sum(2, false, 1_000, 1);
-    let late = json!({"timeUnixNano": "1400000000000", "asInt": 2});
-    metrics[0]["sum"]["dataPoints"].as_array_mut().unwrap().push(late);
+    let points = metrics[0]["sum"]["dataPoints"].as_array_mut().unwrap();
+    for time_s in [1_010, 1_020, 1_400, 9_000_000_000u64] {
+        points.push(json!({"timeUnixNano": (time_s * 1_000_000_000).to_string(), "asInt": 2}));
+    }
     let lines = json_lines(&Options::default(), &request(&metrics));
     let infos: Vec<&str> = lines
         .iter()
         .filter(|line| line.contains("target_info"))
         .map(|line| line.rsplit('@').next().unwrap())
         .collect();
-    assert_eq!(infos, ["1100000", "1250000", "1400000"]);
-    // Times of a sender that are far apart do not make a sample for every few minutes between them.
-    let far = json!({"timeUnixNano": "9000000000000000000", "asInt": 2});
-    metrics[0]["sum"]["dataPoints"].as_array_mut().unwrap().push(far);
-    let lines = json_lines(&Options::default(), &request(&metrics));
-    assert_eq!(
-        lines.iter().filter(|line| line.contains("target_info")).count(),
-        1_001
-    );
+    assert_eq!(infos, ["1000000", "1020000", "1400000", "9000000000000"]);
 }
 
 /// A field of a protobuf message that has a length.
@@ -384,7 +450,7 @@ fn in_json() -> Json {
 fn both_encodings_say_the_same() {
     let (protobuf, json) = (in_protobuf(), in_json());
     let options = Options::default();
-    let lines = lines_with(&options, &mut Deltas::default(), Encoding::Protobuf, &protobuf);
+    let lines = lines_with(&options, &Mutex::default(), Encoding::Protobuf, &protobuf);
     assert_eq!(lines, json_lines(&options, &json));
     assert!(
         lines.len() > 15 && !lines.iter().any(|line| line.starts_with('!')),
@@ -397,11 +463,14 @@ fn bodies_that_are_none_say_why() {
     let body = in_protobuf();
     let mut lines = Lines::default();
     let mut check = |encoding, body: &[u8], what: &str| {
+        let deltas = Mutex::default();
+        let mut adding = Adding::new(&deltas, 0);
         let read = read(
             encoding,
             body,
             &Options::default(),
-            &mut Deltas::default(),
+            LATEST_MS,
+            &mut adding,
             &mut lines,
         );
         let fault = read.expect_err(what);
@@ -433,7 +502,9 @@ proptest! {
         body.truncate(body.len().saturating_sub(cut));
         let mut lines = Lines::default();
         let read_as = |encoding, body: &[u8], lines: &mut Lines| {
-            drop(read(encoding, body, &Options::default(), &mut Deltas::default(), lines));
+            let deltas = Mutex::default();
+            let mut adding = Adding::new(&deltas, 0);
+            drop(read(encoding, body, &Options::default(), LATEST_MS, &mut adding, lines));
         };
         read_as(Encoding::Protobuf, &body, &mut lines);
         let mut text = in_json().to_string().into_bytes();

@@ -1,11 +1,11 @@
 //! From the parts of a request to samples: each point as the series and values that Prometheus makes of it.
 
-use super::delta::{Deltas, Sum};
+use super::delta::{Adding, Sum};
 use super::histogram;
-use super::labels::{Common, Pairs, as_text, series};
+use super::labels::{Common, Pairs, as_text, byte_len, series};
 use super::message::{
-    Exemplar as Sent, HistogramValue, KeyValue, Kind, Metric, Point, Scope, SummaryValue, Temporality, Value,
-    Visit,
+    ATTRIBUTES_MAX, Exemplar as Sent, HistogramValue, KeyValue, Kind, Metric, Point, Scope, SummaryValue,
+    Temporality, Value, Visit,
 };
 use super::names::{Shape, metric_name, unit_name};
 use crate::base::go_text;
@@ -15,15 +15,19 @@ use crate::model::labels::Labels;
 use crate::model::metadata::{Metadata, MetricType};
 use crate::model::otlp_options::Options;
 use crate::model::sample::{self, Sample, stale_nan};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const NS_PER_MS: u64 = 1_000_000;
 /// The series that says what a resource is.
 const TARGET_INFO: &str = "target_info";
-/// A look back of five minutes finds one of its samples.
+/// Wherever a look back of five minutes finds a point, it finds one of the two samples that this series has in such a time.
 const TARGET_INFO_STEP_MS: i64 = 150_000;
-/// Samples of it for one resource of a request.
-const TARGET_INFO_SAMPLES_MAX: i64 = 1_000;
+/// Labels of a point take no more.
+const LABEL_BYTES_MAX: usize = 64 << 10;
+/// Buckets or quantiles of a point, and what the labels of all their series may come to.
+const PARTS_MAX: usize = 4_096;
+const SERIES_BYTES_MAX: usize = 16 << 20;
 /// What OpenMetrics allows the labels of an exemplar, in characters.
 const EXEMPLAR_CHARS_MAX: usize = 128;
 
@@ -38,16 +42,18 @@ pub(crate) trait Sink {
 
 /// Translates what it is shown.
 #[derive(Debug)]
-pub(crate) struct Translator<'a, S> {
-    options: &'a Options,
-    deltas: &'a mut Deltas,
-    sink: &'a mut S,
+pub(crate) struct Translator<'t, 'a, S> {
+    options: &'t Options,
+    /// Later points are refused.
+    time_ms_max: i64,
+    deltas: &'t mut Adding<'a>,
+    sink: &'t mut S,
     common: Common,
     metric: Metric,
     /// The metric's name, or why its points are refused.
     name: Result<String, &'static str>,
-    /// First and last time of the resource's points.
-    times_ms: Option<(i64, i64)>,
+    /// When the resource's points are: first and last in each step.
+    times_ms: BTreeMap<i64, (i64, i64)>,
 }
 
 /// What the samples of a point have in common.
@@ -59,16 +65,22 @@ struct At<'p> {
     exemplars: &'p [Sent],
 }
 
-impl<'a, S: Sink> Translator<'a, S> {
-    pub(crate) fn new(options: &'a Options, deltas: &'a mut Deltas, sink: &'a mut S) -> Self {
+impl<'t, 'a, S: Sink> Translator<'t, 'a, S> {
+    pub(crate) fn new(
+        options: &'t Options,
+        time_ms_max: i64,
+        deltas: &'t mut Adding<'a>,
+        sink: &'t mut S,
+    ) -> Self {
         Self {
             options,
+            time_ms_max,
             deltas,
             sink,
             common: Common::default(),
             metric: Metric::default(),
             name: Err("there is no metric"),
-            times_ms: None,
+            times_ms: BTreeMap::new(),
         }
     }
 
@@ -91,16 +103,40 @@ impl<'a, S: Sink> Translator<'a, S> {
         name.ok_or("a name of which nothing is left")
     }
 
-    fn translate(&mut self, name: &str, point: &Point) -> Result<(), String> {
+    /// Refuses what would take much for the little that it says.
+    fn check_point(&self, point: &Point, time_ms: i64) -> Result<(), String> {
+        let parts = point.value.parts();
         if point.time_ns == 0 {
             return Err("a point without a time".to_owned());
         }
-        let pairs = self.common.labels(&point.attributes, self.options.translation);
+        if time_ms > self.time_ms_max {
+            return Err(format!("the time {time_ms} ms is too far in the future"));
+        }
+        if point.attributes.len() > ATTRIBUTES_MAX {
+            return Err(format!("more than {ATTRIBUTES_MAX} attributes"));
+        }
+        if parts > PARTS_MAX {
+            return Err(format!("{parts} buckets, {PARTS_MAX} are allowed"));
+        }
+        if self.common.byte_len() > LABEL_BYTES_MAX {
+            return Err(format!(
+                "a resource whose labels have more than {LABEL_BYTES_MAX} bytes"
+            ));
+        }
+        Ok(())
+    }
+
+    fn translate(&mut self, name: &str, point: &Point) -> Result<(), String> {
         let time_ms = to_ms(point.time_ns);
-        self.times_ms = Some(match self.times_ms {
-            Some((first, last)) => (first.min(time_ms), last.max(time_ms)),
-            None => (time_ms, time_ms),
-        });
+        self.check_point(point, time_ms)?;
+        let pairs = self.common.labels(&point.attributes, self.options.translation);
+        let series_bytes = byte_len(&pairs) + name.len();
+        let parts = point.value.parts();
+        if series_bytes > LABEL_BYTES_MAX || parts.saturating_mul(series_bytes) > SERIES_BYTES_MAX {
+            return Err(format!(
+                "labels of {series_bytes} bytes for each of {parts} parts"
+            ));
+        }
         let is_counter = self.metric.kind != Kind::Sum || self.metric.is_monotonic;
         let start_ms = |start_ns: u64| match to_ms(start_ns) {
             start if is_counter && self.metric.kind != Kind::Gauge && start < time_ms => start,
@@ -164,7 +200,8 @@ impl<'a, S: Sink> Translator<'a, S> {
 
     fn number(&mut self, name: &str, at: &At<'_>, value: f64) -> Result<(), String> {
         let labels = self.float(name, at, None, value)?;
-        self.exemplars(&labels, at.exemplars)
+        self.exemplars(&labels, at.exemplars);
+        Ok(())
     }
 
     fn histogram(&mut self, name: &str, at: &At<'_>, value: &HistogramValue) -> Result<(), String> {
@@ -193,9 +230,9 @@ impl<'a, S: Sink> Translator<'a, S> {
         let all = self.float(&bucket_name, at, Some(("le", "+Inf")), value.count as f64)?;
         upper.push((f64::INFINITY, all));
         for sent in at.exemplars {
-            let value = sent.value.number().unwrap_or(f64::NAN);
-            if let Some((_, labels)) = upper.iter().find(|bucket| value <= bucket.0) {
-                self.exemplars(labels, std::slice::from_ref(sent))?;
+            let place = upper.partition_point(|bucket| bucket.0 < sent.value);
+            if let Some((_, labels)) = upper.get(place).filter(|_| !sent.value.is_nan()) {
+                self.exemplars(labels, std::slice::from_ref(sent));
             }
         }
         Ok(())
@@ -215,7 +252,8 @@ impl<'a, S: Sink> Translator<'a, S> {
         histogram.validate().map_err(|fault| fault.to_string())?;
         let labels = series(name, at.pairs, None).map_err(|fault| fault.to_string())?;
         self.push(&labels, at, sample::Value::Histogram(Arc::new(histogram)));
-        self.exemplars(&labels, at.exemplars)
+        self.exemplars(&labels, at.exemplars);
+        Ok(())
     }
 
     fn summary(&mut self, name: &str, at: &At<'_>, value: &SummaryValue) -> Result<(), String> {
@@ -228,26 +266,23 @@ impl<'a, S: Sink> Translator<'a, S> {
         Ok(())
     }
 
-    fn exemplars(&mut self, labels: &Labels, sent: &[Sent]) -> Result<(), String> {
-        for one in sent {
-            if let Some(exemplar) = exemplar(one)? {
-                self.sink.exemplar(labels, &exemplar);
-            }
+    /// Those with labels that are none are left out.
+    fn exemplars(&mut self, labels: &Labels, sent: &[Sent]) {
+        for exemplar in sent.iter().filter_map(exemplar) {
+            self.sink.exemplar(labels, &exemplar);
         }
-        Ok(())
     }
 
-    /// Says what the resource is, at least as often as a query looks back.
+    /// Says what the resource is, when it has points.
     fn target_info(&mut self) -> Result<(), String> {
-        let Some((first, last)) = self.times_ms.take() else {
-            return Ok(());
-        };
+        let steps = std::mem::take(&mut self.times_ms);
         let Some(pairs) = self.common.target_info(self.options) else {
             return Ok(());
         };
         let labels = series(TARGET_INFO, &pairs, None).map_err(|fault| fault.to_string())?;
-        let steps = ((last - first) / TARGET_INFO_STEP_MS).min(TARGET_INFO_SAMPLES_MAX);
-        let times = (0..=steps).rev().map(|step| last - step * TARGET_INFO_STEP_MS);
+        let times = steps.into_values().flat_map(|(first, last)| [first, last]);
+        let mut times: Vec<i64> = times.collect();
+        times.dedup();
         for timestamp in times {
             let sample = Sample {
                 timestamp,
@@ -260,10 +295,10 @@ impl<'a, S: Sink> Translator<'a, S> {
     }
 }
 
-impl<S: Sink> Visit for Translator<'_, S> {
+impl<S: Sink> Visit for Translator<'_, '_, S> {
     fn resource(&mut self, attributes: Vec<KeyValue>) {
         self.common = Common::of_resource(attributes, self.options);
-        self.times_ms = None;
+        self.times_ms.clear();
     }
 
     fn scope(&mut self, scope: Scope) {
@@ -295,8 +330,14 @@ impl<S: Sink> Visit for Translator<'_, S> {
             Ok(name) => self.translate(name, point),
             Err(reason) => Err((*reason).to_owned()),
         };
-        if let Err(reason) = translated {
-            self.sink.refuse(&self.metric.name, &reason);
+        match translated {
+            Ok(()) => {
+                let time_ms = to_ms(point.time_ns);
+                let step = time_ms.div_euclid(TARGET_INFO_STEP_MS);
+                let (first, last) = self.times_ms.entry(step).or_insert((time_ms, time_ms));
+                (*first, *last) = ((*first).min(time_ms), (*last).max(time_ms));
+            }
+            Err(reason) => self.sink.refuse(&self.metric.name, &reason),
         }
         self.name = name;
     }
@@ -312,20 +353,17 @@ fn to_ms(time_ns: u64) -> i64 {
     (time_ns / NS_PER_MS).cast_signed()
 }
 
-/// An exemplar as it is stored; `None` for one without a value.
-fn exemplar(sent: &Sent) -> Result<Option<Exemplar>, String> {
-    let Some(value) = sent.value.number() else {
-        return Ok(None);
-    };
+/// An exemplar as it is stored; `None` when its labels are none.
+fn exemplar(sent: &Sent) -> Option<Exemplar> {
     let ids = [("trace_id", &sent.trace_id), ("span_id", &sent.span_id)];
     let ids = ids.into_iter().filter(|id| !id.1.is_empty());
-    let ids: Pairs = ids.map(|(name, id)| (name.to_owned(), id.clone())).collect();
+    let ids: Vec<(String, String)> = ids.map(|(name, id)| (name.to_owned(), id.clone())).collect();
     let is_id = |key: &str| ids.iter().any(|id| id.0 == key);
     let attributes = sent.attributes.iter().filter(|one| !is_id(&one.key));
-    let attributes: Pairs = attributes
+    let attributes: Vec<(String, String)> = attributes
         .map(|one| (one.key.clone(), as_text(&one.value)))
         .collect();
-    let chars = |pairs: &Pairs| -> usize {
+    let chars = |pairs: &[(String, String)]| -> usize {
         let of_pair = |pair: &(String, String)| pair.0.chars().count() + pair.1.chars().count();
         pairs.iter().map(of_pair).sum()
     };
@@ -333,9 +371,9 @@ fn exemplar(sent: &Sent) -> Result<Option<Exemplar>, String> {
     let fits = chars(&ids) + chars(&attributes) <= EXEMPLAR_CHARS_MAX;
     let shown = ids.iter().chain(attributes.iter().filter(|_| fits));
     let labels = Labels::from_pairs(shown.map(|pair| (pair.0.as_str(), pair.1.as_str())));
-    Ok(Some(Exemplar {
-        labels: labels.map_err(|fault| fault.to_string())?,
+    Some(Exemplar {
+        labels: labels.ok()?,
         timestamp: to_ms(sent.time_ns),
-        value,
-    }))
+        value: sent.value,
+    })
 }
