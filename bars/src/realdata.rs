@@ -113,12 +113,12 @@ fn parse_labels(exposed: &str, job: &str, instance: &str) -> Result<Labels> {
     while !rest.starts_with('}') {
         let (name, quoted) = rest.split_once("=\"").context("a label without a value")?;
         let (value, behind) = unquote(quoted)?;
-        let exported = if matches!(name, "job" | "instance") {
+        let exported = if matches!(name.trim(), "job" | "instance") {
             "exported_"
         } else {
             ""
         };
-        pairs.push((format!("{exported}{name}"), value));
+        pairs.push((format!("{exported}{}", name.trim()), value));
         rest = behind.strip_prefix(',').unwrap_or(behind);
     }
     Ok(Labels::from_pairs(pairs)?)
