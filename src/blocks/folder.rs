@@ -19,6 +19,8 @@ const LATE_LOG: &str = "wbl";
 pub(crate) struct DataFolder {
     /// In order of time.
     pub(crate) blocks: Vec<(PathBuf, BlockMeta)>,
+    /// Blocks that were merged into some of these and not yet removed.
+    merged: Vec<(PathBuf, BlockMeta)>,
     /// Blocks whose description cannot be read.
     pub(crate) faults: Vec<CorruptFile>,
     pub(crate) logs: Vec<FolderLogs>,
@@ -86,16 +88,25 @@ impl DataFolder {
         Ok(())
     }
 
-    /// Leaves out blocks that were merged into others, which Prometheus removes when it is next to it.
-    fn drop_parents(&mut self) {
+    /// Puts blocks aside that were merged into others, which Prometheus removes when it is next to it.
+    fn set_parents_aside(&mut self) {
         let parents: HashSet<Ulid> = self
             .blocks
             .iter()
             .flat_map(|block| block.1.parents.iter().copied())
             .collect();
-        self.blocks.retain(|block| !parents.contains(&block.1.ulid));
+        let all = std::mem::take(&mut self.blocks).into_iter();
+        (self.merged, self.blocks) = all.partition(|block| parents.contains(&block.1.ulid));
         self.blocks
             .sort_by_key(|(_, meta)| (meta.time_min, meta.time_end, meta.ulid));
+    }
+
+    /// The blocks that were merged into this one and are still there, in its place.
+    pub(crate) fn parents_of(&mut self, meta: &BlockMeta) -> Vec<(PathBuf, BlockMeta)> {
+        let all = std::mem::take(&mut self.merged).into_iter();
+        let (parents, others) = all.partition(|block| meta.parents.contains(&block.1.ulid));
+        self.merged = others;
+        parents
     }
 
     /// The time from which on the log of a folder is needed: the end of its newest block of samples that came in order.
@@ -117,6 +128,6 @@ pub(crate) fn find(fs: &dyn Fs, dirs: &[PathBuf]) -> Result<Result<DataFolder, P
             return Ok(Err(dir.clone()));
         }
     }
-    found.drop_parents();
+    found.set_parents_aside();
     Ok(Ok(found))
 }

@@ -14,7 +14,7 @@ use crate::head::report::{CommitReport, Durability};
 use crate::io::Fs;
 use crate::model::labels::Labels;
 use crate::segment::reader::{CorruptFile, SegmentError};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -177,12 +177,14 @@ impl Import<'_> {
         }
         let mut journal = Journal::open(self.db)?;
         let mut sound = Vec::with_capacity(folder.blocks.len());
-        for (dir, meta) in std::mem::take(&mut folder.blocks) {
+        let mut waiting = VecDeque::from(std::mem::take(&mut folder.blocks));
+        while let Some((dir, meta)) = waiting.pop_front() {
             let samples = meta.samples.max(1);
             let before = self.work_done;
             if journal.has(&meta) {
                 self.report.blocks_known += 1;
             } else if !self.block(&dir, &mut journal)? {
+                waiting.extend(folder.parents_of(&meta));
                 continue;
             }
             self.work_done = before + samples;

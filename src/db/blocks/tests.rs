@@ -210,3 +210,29 @@ fn each_log_counts_from_the_blocks_of_its_own_folder_on() {
         .unwrap();
     assert_eq!((report.log_samples, report.dropped), (1, 1));
 }
+
+#[test]
+fn what_a_damaged_block_was_merged_of_is_taken_in_its_place() {
+    let fs: Arc<dyn Fs> = Arc::new(SimFs::new());
+    put_block(&fs, Ulid(1));
+    put_block(&fs, Ulid(2));
+    let merged = Path::new("data").join(Ulid(2).to_string());
+    let meta = merged.join("meta.json");
+    let length = fs.file_len(&meta).unwrap() as usize;
+    let mut text = vec![0; length];
+    fs.open_read(&meta).unwrap().read_at(0, &mut text).unwrap();
+    let parents = format!("\"level\": 2, \"parents\": [{{\"ulid\": \"{}\"}}]", Ulid(1));
+    let text = String::from_utf8(text).unwrap().replace("\"level\": 1", &parents);
+    fs.remove(&meta).unwrap();
+    put(&*fs, &meta, text.as_bytes()).unwrap();
+    let (db, report) = import(&fs);
+    assert_eq!((report.blocks, report.samples), (1, 11));
+    drop(db);
+
+    let index = fs.open_write(&merged.join("index")).unwrap();
+    index.write_at(40, &[0xff; 8]).unwrap();
+    let db = Db::open(Options::new("other").fs(fs.clone()).background(false)).unwrap();
+    let options = BlockImportOptions::default().skip_damaged(true);
+    let report = db.import_blocks(&["data"], &options, &mut |_| {}).unwrap();
+    assert_eq!((report.faults.len(), report.blocks, report.samples), (1, 1, 11));
+}
