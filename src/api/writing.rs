@@ -112,7 +112,9 @@ impl Writer {
     ) -> Result<Self, ApiError> {
         let config = app.config.load_full();
         let sender = caller.sender().to_owned();
-        tenant.check_quota(&config, &sender, tenant.db()?.now_ms())?;
+        let db = tenant.db()?;
+        db.check_milliseconds()?;
+        tenant.check_quota(&config, &sender, db.now_ms())?;
         Ok(Self {
             durability: asked_durability(headers)?,
             app,

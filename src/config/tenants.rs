@@ -3,7 +3,7 @@
 use super::file::hint;
 use super::units;
 use super::{Config, Http};
-use crate::engine::options::{Options, Precision};
+use crate::engine::options::Options;
 use crate::head::limits::Limits;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -227,8 +227,6 @@ impl Config {
             .map(|one| one.opening.clone())
             .unwrap_or_default();
         let mut options = Options::new(tenant.folder(&self.data))
-            // Everything that comes in and goes out over HTTP counts in them.
-            .precision(Precision::Milliseconds)
             .durability(self.durability)
             .future_limit(self.future_limit)
             .head_bytes_max(own.head_bytes.unwrap_or(self.head_bytes))

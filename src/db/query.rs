@@ -73,6 +73,18 @@ impl Db {
         unit.first_in(start_ms)..=unit.last_in(end_ms)
     }
 
+    /// Refuses samples in milliseconds where the database counts in another unit.
+    #[cfg(feature = "server")]
+    pub(crate) fn check_milliseconds(&self) -> Result<(), Error> {
+        match self.precision() {
+            Precision::Milliseconds => Ok(()),
+            other => {
+                let text = format!("samples here are of milliseconds, and the database counts in {other:?}");
+                Err(Error::InvalidOptions(text))
+            }
+        }
+    }
+
     /// A timestamp of the database in milliseconds.
     pub(crate) fn to_ms(&self, timestamp: i64) -> i64 {
         Unit(self.precision()).to_ms(timestamp)

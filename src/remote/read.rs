@@ -6,7 +6,6 @@ use super::read_request::{Query, ReadRequest};
 use crate::base::varint::zigzag;
 use crate::db::Db;
 use crate::engine::error::Error;
-use crate::engine::options::Precision;
 use crate::engine::select::{SeriesCursor, Warning};
 use crate::engine::series::Series;
 use crate::model::histogram::{Counts, Histogram, Span};
@@ -119,10 +118,7 @@ fn check_length(message: &[u8]) -> Result<(), ReadError> {
 
 impl Query {
     pub(super) fn select(&self, db: &Db) -> Result<SeriesCursor, ReadError> {
-        if db.precision() != Precision::Milliseconds {
-            let text = "remote read speaks of milliseconds, and the database does not";
-            return Err(Error::InvalidOptions(text.into()).into());
-        }
+        db.check_milliseconds()?;
         Ok(db.select(&self.matchers, self.range())?)
     }
 

@@ -56,6 +56,7 @@ pub(crate) struct Request<'a> {
 
 /// Stores a request. `buffer` holds its body meanwhile.
 pub(crate) fn write(db: &Db, request: &Request<'_>, buffer: &mut Vec<u8>) -> Result<Outcome, WriteError> {
+    db.check_milliseconds()?;
     let body = snappy::decompress(request.block, request.bytes_max, buffer)?;
     let mut stage = db.take_stage();
     let mut sink = Sink {

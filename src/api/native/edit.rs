@@ -149,6 +149,7 @@ pub(super) async fn put(
 }
 
 fn correct(db: &Db, named: &Named, value: f64, is_upsert: bool) -> Result<Response, Refusal> {
+    db.check_milliseconds().map_err(ApiError::from)?;
     let found = named.find_one(db)?;
     let is_new = found.is_none();
     let labels = match found {

@@ -147,6 +147,19 @@ fn times_are_milliseconds_whatever_the_database_counts() {
         ] {
             assert_eq!(data_of(&served, place, form), wanted, "{precision:?} {form}");
         }
+        // What comes in is of milliseconds.
+        let port = served.address.port();
+        let point = br#"{"series_key":"a","timestamp":1000,"value":1}"#;
+        for (path, body) in [("/write", &b"a v=1 1000"[..]), ("/api/v1/datapoints", point)] {
+            let answer = http::send(port, "POST", path, "", body).expect("an answer");
+            let is_stored = answer.status / 100 == 2;
+            assert_eq!(
+                is_stored,
+                precision == Precision::Milliseconds,
+                "{path}: {}",
+                answer.text()
+            );
+        }
     }
 }
 
