@@ -1,6 +1,6 @@
 """Exports every kind of metric by OpenTelemetry's own SDK to narthex, and says whether PromQL finds what was measured.
 
-Run by otlp.sh, which installs the SDK. What is compared:
+Run by clients.sh, which installs the SDK. What is compared:
 
 - every series with its value, against a list that is written down here;
 - the same against VictoriaMetrics, which was sent the same messages (it keeps the attributes of resources and scopes under names of its

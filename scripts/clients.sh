@@ -1,25 +1,27 @@
 #!/usr/bin/env bash
-# Has OpenTelemetry's own SDK export every kind of metric to a server, and compares what PromQL finds with what was measured and with
-# what VictoriaMetrics makes of the same messages. What is compared stands in otlp.py.
+# Has other systems' own clients write to a server: OpenTelemetry's SDK every kind of metric, InfluxDB's client points. What is found
+# then is compared with what was measured and with what VictoriaMetrics makes of the same; see otlp.py and influx.py.
 #
-#   bash scripts/otlp.sh [SERVER]
+#   bash scripts/clients.sh [SERVER]
 #
-# SERVER is the binary, target/release/narthex if none is given. The SDK is installed from PyPI into target/otlp, once;
-# VictoriaMetrics is fetched as Debian packages it (get-peers.sh). Prometheus as Debian packages it is built without this protocol.
+# SERVER is the binary, target/release/narthex if none is given. The clients are installed from PyPI into target/clients, once;
+# VictoriaMetrics is fetched as Debian packages it (get-peers.sh). Prometheus as Debian packages it is built without OTLP.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 version=1.45.2
+influx_version=1.50.0
 server=${1:-target/release/narthex}
-tool=target/otlp
+tool=target/clients
 peers=${NARTHEX_PEERS:-$PWD/target/peers}
 if [[ ! -x $server ]]; then
   echo "there is no $server: cargo build --release, or name another" >&2
   exit 1
 fi
-if ! "$tool/bin/pip" show opentelemetry-sdk 2> /dev/null | grep -q "$version"; then
+if ! "$tool/bin/pip" show influxdb-client 2> /dev/null | grep -q "$influx_version"; then
   python3 -m venv "$tool"
-  "$tool/bin/pip" install --quiet "opentelemetry-sdk==$version" "opentelemetry-exporter-otlp-proto-http==$version"
+  "$tool/bin/pip" install --quiet "opentelemetry-sdk==$version" "opentelemetry-exporter-otlp-proto-http==$version" \
+    "influxdb-client==$influx_version"
 fi
 if [[ ! -x $peers/usr/bin/victoria-metrics ]]; then
   bash scripts/get-peers.sh "$peers" victoria-metrics
@@ -45,3 +47,4 @@ for url in "http://127.0.0.1:$port/-/ready" "http://127.0.0.1:$victoria_port/hea
   done
 done
 "$tool/bin/python" scripts/otlp.py "http://127.0.0.1:$port" "http://127.0.0.1:$victoria_port"
+"$tool/bin/python" scripts/influx.py "http://127.0.0.1:$port" "http://127.0.0.1:$victoria_port"
