@@ -2,13 +2,13 @@
 # The test command: unit, property and black-box tests of every package, then the examples in the documentation.
 # Arguments go to `cargo test`, as in `bash scripts/test.sh --test it crash`.
 #
-# Some tests run real peers, Prometheus, promtool and node_exporter as Debian packages them. They are fetched once into
+# Some tests run real peers, Prometheus, promtool, node_exporter and VictoriaMetrics as Debian packages them. They are fetched once into
 # target/peers and unpacked there; $NARTHEX_PEERS names another folder that has them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 export NARTHEX_PEERS=${NARTHEX_PEERS:-$PWD/target/peers}
-for peer in prometheus promtool prometheus-node-exporter; do
+for peer in prometheus promtool prometheus-node-exporter victoria-metrics; do
   if [[ ! -x $NARTHEX_PEERS/usr/bin/$peer ]]; then
     bash scripts/get-peers.sh "$NARTHEX_PEERS" "$peer"
   fi
