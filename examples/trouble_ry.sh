@@ -47,6 +47,8 @@ until_so() {
 
 # start [NAME=VALUE...]: a server on the folder `data` and on a free port, with these variables. Its address goes to $base.
 start() {
+  # The log of the server before must not be taken for that of this one.
+  : > "$folder/log"
   env DATA_DIR="$folder/data" NARTHEX_LISTEN=127.0.0.1:0 "$@" "$narthex" 2> "$folder/log" &
   server=$!
   until_so 'it listens' grep -q 'address=' "$folder/log"
