@@ -46,5 +46,5 @@ done
 "$tool/bin/st" run "http://127.0.0.1:$port/api/v1/openapi.yaml" \
   --checks not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance \
   --exclude-path /-/quit --exclude-path /api/v1/notifications/live --exclude-path /api/v1/write --exclude-path /api/v1/push \
-  --exclude-path /api/v1/receive --exclude-path /api/v1/read \
+  --exclude-path /api/v1/receive --exclude-path /api/v1/read --exclude-path /api/v1/otlp/v1/metrics --exclude-path /v1/metrics \
   --phases coverage,fuzzing --max-examples "$examples" --suppress-health-check all --continue-on-failure --seed 1
