@@ -6,7 +6,7 @@
 use crate::model::otlp_options::Translation;
 
 /// Units that have a word. What stands nowhere here is its own word.
-const UNITS: [(&str, &str); 27] = [
+const UNITS: [(&str, &str); 26] = [
     ("d", "days"),
     ("h", "hours"),
     ("min", "minutes"),
@@ -34,7 +34,6 @@ const UNITS: [(&str, &str); 27] = [
     ("Hz", "hertz"),
     ("1", ""),
     ("%", "percent"),
-    ("", ""),
 ];
 
 /// Units behind a slash.

@@ -160,14 +160,14 @@ impl<'t, 'a, S: Sink> Translator<'t, 'a, S> {
                 Sum::Double(value) => self.number(name, &at, value),
                 Sum::Int(value) => self.number(name, &at, value as f64),
                 Sum::Histogram(value) => self.histogram(name, &at, &value),
-                Sum::Native(value) => self.native(name, &at, |_| Ok(Histogram::from(&value))),
+                Sum::Native(value) => self.native(name, &at, || Ok(Histogram::from(&value))),
             };
         }
-        match (&point.value, self.metric.kind) {
-            (Value::Histogram(value), _) => self.histogram(name, &at, value),
-            (Value::Exponential(value), _) => self.native(name, &at, |_| histogram::exponential(value)),
-            (Value::Summary(value), _) => self.summary(name, &at, value),
-            (value, _) => match value.number() {
+        match &point.value {
+            Value::Histogram(value) => self.histogram(name, &at, value),
+            Value::Exponential(value) => self.native(name, &at, || histogram::exponential(value)),
+            Value::Summary(value) => self.summary(name, &at, value),
+            value => match value.number() {
                 Some(value) => self.number(name, &at, value),
                 None if at.is_stale => self.number(name, &at, 0.0),
                 None => Err("a point without a value".to_owned()),
@@ -211,7 +211,7 @@ impl<'t, 'a, S: Sink> Translator<'t, 'a, S> {
             return Err(format!("{} buckets for {} bounds", buckets.len(), bounds.len()));
         }
         if self.options.makes_custom_buckets {
-            return self.native(name, at, |_| histogram::explicit(value));
+            return self.native(name, at, || histogram::explicit(value));
         }
         if let Some(sum) = value.sum {
             self.float(&format!("{name}_sum"), at, None, sum)?;
@@ -242,13 +242,9 @@ impl<'t, 'a, S: Sink> Translator<'t, 'a, S> {
         &mut self,
         name: &str,
         at: &At<'_>,
-        make: impl FnOnce(&Self) -> Result<Histogram, String>,
+        make: impl FnOnce() -> Result<Histogram, String>,
     ) -> Result<(), String> {
-        let histogram = if at.is_stale {
-            histogram::stale()
-        } else {
-            make(self)?
-        };
+        let histogram = if at.is_stale { histogram::stale() } else { make()? };
         histogram.validate().map_err(|fault| fault.to_string())?;
         let labels = series(name, at.pairs, None).map_err(|fault| fault.to_string())?;
         self.push(&labels, at, sample::Value::Histogram(Arc::new(histogram)));
