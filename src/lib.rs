@@ -139,7 +139,8 @@ pub mod testing {
         pub use crate::promql::query::{check_query, query, query_range};
         pub use crate::promql::series_desc::{SequenceValue, SeriesDescription, parse_series_description};
         pub use crate::promql::source::{
-            FloatColumn, Hints, HistogramColumn, Select, SeriesSamples, SeriesSet, Source,
+            Aspect, FloatColumn, Hints, HistogramColumn, Select, SeriesSamples, SeriesSet, Source,
+            ThinnedSeries, ThinnedSet,
         };
     }
 

@@ -46,6 +46,72 @@ pub struct SourceError(pub String);
 pub trait Source {
     /// The series that match and have samples in the range, in label order.
     fn select<'a>(&'a self, select: &Select) -> Result<Box<dyn SeriesSet + 'a>, SourceError>;
+
+    /// The same series, thinned to what `aspect` needs to know of the stretches of time between `cuts_ms`, which ascend
+    /// and have at least one stretch. A stretch is open at its beginning and closed at its end. `None` where a select is
+    /// no more work, which is always right.
+    fn thinned<'a>(
+        &'a self,
+        select: &Select,
+        cuts_ms: &[i64],
+        aspect: Aspect,
+    ) -> Result<Option<Box<dyn ThinnedSet + 'a>>, SourceError> {
+        let _ = (select, cuts_ms, aspect);
+        Ok(None)
+    }
+}
+
+/// What is asked of each stretch of time. But for [`Aspect::Newest`], stale markers count for nothing, and a stretch without
+/// samples is not told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aspect {
+    /// The newest sample, which may be a stale marker.
+    Newest,
+    /// The first sample.
+    First,
+    /// The last sample.
+    Last,
+    /// How many samples there are, as the value of a sample at the end of the stretch.
+    Count,
+    /// The smallest value, at the end of the stretch: the first of equals; NaN only where there is no number, the last one then.
+    Min,
+    /// The largest value, in the same way.
+    Max,
+    /// The sum, at the end of the stretch, and how many samples it is the sum of. Instead of that a stretch may be told of by
+    /// samples with a count of 1 each; sums that are not finite are.
+    Sum,
+    /// What counters need: of the samples themselves the first and the last, and where the value falls those on both sides.
+    /// Between two neighbours of what is told the values of the samples left out do not fall. Stretches with NaN are told
+    /// whole. Each sample has a count: of itself and those left out right behind it.
+    Change,
+}
+
+/// The answer to [`Source::thinned`].
+pub trait ThinnedSet {
+    /// Reads the next series in place of what `series` holds, reusing its memory. `false` at the end.
+    fn next(&mut self, series: &mut ThinnedSeries) -> Result<bool, SourceError>;
+
+    /// What the answer lacks so far; it becomes a warning of the query.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What was read instead of samples, in words; it becomes an info of the query.
+    fn infos(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// A series as [`Source::thinned`] tells it.
+#[derive(Debug, Clone, Default)]
+pub struct ThinnedSeries {
+    /// The labels, and what is told. Without histograms and start timestamps, unless the series is whole.
+    pub series: SeriesSamples,
+    /// For [`Aspect::Sum`] and [`Aspect::Change`], one for each float: how many samples it stands for.
+    pub counts: Vec<u32>,
+    /// All samples of the select stand in `series`, as a select has them; `counts` is empty. A series with histograms is
+    /// always whole.
+    pub is_whole: bool,
 }
 
 /// The answer to a select.
