@@ -8,7 +8,7 @@ use crate::model::labels::Labels;
 use crate::promql::annotations::Annotation;
 use crate::promql::ast::{self, Expr, StringLiteral, VectorSelector};
 use crate::promql::functions::absent::absent_labels;
-use crate::promql::functions::sweep::{Shape, Sweep, of_sweep};
+use crate::promql::functions::sweep::{OfSweep, Shape, Sweep, of_sweep};
 use crate::promql::functions::{self, Argument, ArgumentValue, Call, Implementation};
 use crate::promql::quote::quote_bytes;
 use crate::promql::signature::{NameEffect, ValueType};
@@ -178,17 +178,12 @@ impl Evaluator<'_> {
             let mut cells = self.cells(steps);
             let of_sweep = of_sweep.filter(|_| has_floats_only(series));
             let shape = shape.get_or_insert_with(|| frame.shape(steps)).as_mut();
-            let is_swept = of_sweep.zip(shape).is_some_and(|(of_sweep, shape)| {
-                let fits = fits(shape, series);
-                if fits {
-                    self.tally.add(shape.samples(), |step| shape.samples_at(step));
-                    let values = &series.floats.values;
-                    of_sweep(context, &mut Sweep { values, shape }, &mut cells);
+            match of_sweep.zip(shape) {
+                Some((of_sweep, shape)) => {
+                    shape.lay(&series.floats.timestamps_ms);
+                    self.sweep(context, of_sweep, (&series.floats.values, shape), &mut cells)?;
                 }
-                fits
-            });
-            if !is_swept {
-                self.each_window(context, of_window, Windows::new(series, frame), &mut cells)?;
+                None => self.each_window(context, of_window, Windows::new(series, frame), &mut cells)?,
             }
             let mut row = Row {
                 labels: series.labels.clone(),
@@ -209,6 +204,27 @@ impl Evaluator<'_> {
             }
             sink(row)
         })
+    }
+
+    /// The cells of all windows of a series of floats, in pieces between which the query is asked whether it may go on.
+    fn sweep(
+        &self,
+        context: &Call<'_>,
+        of_sweep: OfSweep,
+        (values, shape): (&[f64], &mut Shape),
+        cells: &mut Vec<Cell>,
+    ) -> Result<(), EvalError> {
+        self.tally.add(shape.samples(), |step| shape.samples_at(step));
+        let mut step = 0;
+        while step < context.steps.count {
+            if step > 0 {
+                self.budget.check()?;
+            }
+            let steps = shape.piece(step, UNASKED_MAX);
+            step = steps.end;
+            of_sweep(context, &mut Sweep { values, shape, steps }, cells);
+        }
+        Ok(())
     }
 
     /// The cells of windows, one after the other.
@@ -328,13 +344,6 @@ impl Evaluator<'_> {
         })?;
         absent_row(argument, &present, sink)
     }
-}
-
-/// Lays windows over a series. `false` when they have so many samples together that the query has to be asked whether it
-/// may go on in between.
-fn fits(shape: &mut Shape, series: &SeriesSamples) -> bool {
-    shape.lay(&series.floats.timestamps_ms);
-    shape.samples() <= UNASKED_MAX
 }
 
 fn has_floats_only(series: &SeriesSamples) -> bool {

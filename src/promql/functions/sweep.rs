@@ -9,12 +9,15 @@ use super::sums::Mean;
 use super::{Call, over_time};
 use crate::base::kahan::Compensated;
 use crate::promql::value::Cell;
+use std::ops::Range;
 
 /// A series and its windows. There are no histograms, no start timestamps and no stale markers.
 #[derive(Debug)]
 pub(crate) struct Sweep<'s> {
     pub(crate) values: &'s [f64],
     pub(crate) shape: &'s mut Shape,
+    /// The steps that are swept.
+    pub(crate) steps: Range<usize>,
 }
 
 /// Windows and the times of the samples in them. Series that are scraped together share it.
@@ -71,6 +74,17 @@ impl Shape {
         self.samples
     }
 
+    /// The steps from one on whose windows have at most so many samples together; one in any case.
+    pub(crate) fn piece(&self, from: usize, samples_max: usize) -> Range<usize> {
+        let mut samples = 0;
+        let windows = self.reaches.get(from..).unwrap_or_default().iter();
+        let fitting = windows.take_while(|(from, to)| {
+            samples += to - from;
+            samples <= samples_max
+        });
+        from..from + fitting.count().max(1)
+    }
+
     /// Samples in the window of a step.
     pub(crate) fn samples_at(&self, step: usize) -> usize {
         self.reaches.get(step).map_or(0, |(from, to)| to - from)
@@ -89,7 +103,7 @@ impl Shape {
     }
 }
 
-/// Appends a cell for each step.
+/// Appends a cell for each step that is swept.
 pub(crate) type OfSweep = fn(&Call<'_>, &mut Sweep<'_>, &mut Vec<Cell>);
 
 /// The function of that name over all windows of a series.
@@ -112,9 +126,21 @@ impl<'s> Sweep<'s> {
         self.values.get(from..to).unwrap_or_default()
     }
 
+    /// Of each step that is swept the samples within its window.
+    fn reaches(&self) -> &[(usize, usize)] {
+        self.shape.reaches.get(self.steps.clone()).unwrap_or_default()
+    }
+
+    /// All samples that the windows have together, those between them too.
+    fn extent(&self) -> (usize, usize) {
+        let reaches = self.reaches();
+        let from = reaches.first().map_or(0, |first| first.0);
+        (from, reaches.last().map_or(from, |last| last.1))
+    }
+
     /// Appends what `of_window` makes of each window that is not empty.
     fn each(&self, out: &mut Vec<Cell>, mut of_window: impl FnMut((usize, usize)) -> Cell) {
-        out.extend(self.shape.reaches.iter().map(|reach| {
+        out.extend(self.reaches().iter().map(|reach| {
             if reach.0 < reach.1 {
                 of_window(*reach)
             } else {
@@ -131,7 +157,7 @@ const SUMMED_MAX: f64 = 1e290;
 
 /// Appends what `finish` makes of the sum of each window and the number of its samples. All values are below [`SUMMED_MAX`].
 fn totals(sweep: &Sweep<'_>, out: &mut Vec<Cell>, finish: impl Fn(Compensated, usize) -> Cell) {
-    for reaches in sweep.shape.reaches.chunks(LANES) {
+    for reaches in sweep.reaches().chunks(LANES) {
         let mut lanes: [&[f64]; LANES] = [&[]; LANES];
         for (lane, reach) in lanes.iter_mut().zip(reaches) {
             *lane = sweep.values_of(*reach);
@@ -182,7 +208,7 @@ fn are_summable(values: &[f64]) -> bool {
 }
 
 fn avg(_call: &Call<'_>, sweep: &mut Sweep<'_>, out: &mut Vec<Cell>) {
-    if are_summable(sweep.values) {
+    if are_summable(sweep.values_of(sweep.extent())) {
         return totals(sweep, out, |mut sum, count| {
             sum.divide(count as f64);
             Cell::Float(sum.total())
@@ -196,7 +222,7 @@ fn avg(_call: &Call<'_>, sweep: &mut Sweep<'_>, out: &mut Vec<Cell>) {
 }
 
 fn sum(_call: &Call<'_>, sweep: &mut Sweep<'_>, out: &mut Vec<Cell>) {
-    if are_summable(sweep.values) {
+    if are_summable(sweep.values_of(sweep.extent())) {
         return totals(sweep, out, |sum, _| Cell::Float(sum.total()));
     }
     sweep.each(out, |reach| Cell::Float(over_time::total(sweep.values_of(reach))));
@@ -257,12 +283,13 @@ fn delta(_call: &Call<'_>, sweep: &mut Sweep<'_>, out: &mut Vec<Cell>) {
 fn changes(sweep: &mut Sweep<'_>, out: &mut Vec<Cell>, kind: Kind) {
     sweep.shape.fill_stretches(kind);
     let falls = if kind.is_counter {
-        falls_of(sweep.values)
+        falls_of(sweep)
     } else {
         Vec::new()
     };
     let mut next_fall = 0;
-    let windows = sweep.shape.reaches.iter().zip(&sweep.shape.stretches);
+    let stretches = sweep.shape.stretches.get(sweep.steps.clone());
+    let windows = sweep.reaches().iter().zip(stretches.unwrap_or_default());
     out.extend(windows.map(|((from, to), stretch)| {
         let values = sweep.values.get(*from..*to).unwrap_or_default();
         let (Some(stretch), Some(first), Some(last)) = (stretch, values.first(), values.last()) else {
@@ -278,7 +305,9 @@ fn changes(sweep: &mut Sweep<'_>, out: &mut Vec<Cell>, kind: Kind) {
 }
 
 /// Indexes of values that are smaller than the one before.
-fn falls_of(values: &[f64]) -> Vec<usize> {
+fn falls_of(sweep: &Sweep<'_>) -> Vec<usize> {
+    let extent = sweep.extent();
+    let values = sweep.values_of(extent);
     let is_fall = |(before, now): (&f64, &f64)| now < before;
     let pairs = || values.iter().zip(values.iter().skip(1));
     // Without an early end, so that several are compared at once. Mostly there is none.
@@ -286,7 +315,7 @@ fn falls_of(values: &[f64]) -> Vec<usize> {
         return Vec::new();
     }
     let falls = pairs().enumerate().filter(|(_, pair)| is_fall(*pair));
-    falls.map(|(index, _)| index + 1).collect()
+    falls.map(|(index, _)| extent.0 + index + 1).collect()
 }
 
 #[cfg(test)]
@@ -309,9 +338,10 @@ mod tests {
     }
 
     proptest! {
-        /// All windows at once answer what they answer one by one.
+        /// Windows at once, all of them or in pieces, answer what they answer one by one.
         #[test]
-        fn sweeps_are_their_windows(values in values(), step in 1_usize..9, width in 1_i64..40, name in 0_usize..8) {
+        fn sweeps_are_their_windows(values in values(), step in 1_usize..9, width in 1_i64..40, name in 0_usize..8,
+            samples_max in 0_usize..3000) {
             let name = ["avg_over_time", "count_over_time", "delta", "increase", "max_over_time",
                 "min_over_time", "rate", "sum_over_time"][name];
             let timestamps_ms: Vec<i64> = (1..=values.len() as i64).map(|at| at * 1000).collect();
@@ -325,11 +355,14 @@ mod tests {
             };
             let reaches: Vec<_> = ends_ms.iter().map(reach).collect();
             let labels = crate::model::labels::Labels::default();
-            let mut sweep = Sweep { values: &values, shape: &mut shape };
             let annotations = std::cell::RefCell::default();
             let call = testing::call(&annotations);
             let mut swept = Vec::new();
-            of_sweep(name).expect("a function")(&call, &mut sweep, &mut swept);
+            while swept.len() < ends_ms.len() {
+                let steps = shape.piece(swept.len(), samples_max);
+                let mut sweep = Sweep { values: &values, shape: &mut shape, steps };
+                of_sweep(name).expect("a function")(&call, &mut sweep, &mut swept);
+            }
             prop_assert_eq!(swept.len(), ends_ms.len());
             let Some(Implementation::Window(of_window)) = implementation(name) else { panic!("no windows") };
             for (step, (from, to)) in reaches.iter().enumerate() {
