@@ -180,7 +180,7 @@ impl Evaluator<'_> {
             let shape = shape.get_or_insert_with(|| frame.shape(steps)).as_mut();
             match of_sweep.zip(shape) {
                 Some((of_sweep, shape)) => {
-                    shape.lay(&series.floats.timestamps_ms);
+                    shape.lay(&series.floats.timestamps_ms, &[]);
                     self.sweep(context, of_sweep, (&series.floats.values, shape), &mut cells)?;
                 }
                 None => self.each_window(context, of_window, Windows::new(series, frame), &mut cells)?,

@@ -161,16 +161,27 @@ pub(super) struct Reach {
 impl Reach {
     /// `None` when there is one sample, and nothing says what was before it.
     pub(super) fn new(
-        (window_start_ms, window_end_ms): (i64, i64),
+        bounds_ms: (i64, i64),
         timestamps_ms: &[i64],
         starts_ms: &[i64],
         kind: Kind,
     ) -> Option<Self> {
-        let (first_ms, last_ms) = (*timestamps_ms.first()?, *timestamps_ms.last()?);
-        let gaps = timestamps_ms.len() - 1;
+        let ends_ms = (*timestamps_ms.first()?, *timestamps_ms.last()?);
+        let start_ms = starts_ms.first().copied().unwrap_or(0);
+        Self::between(bounds_ms, ends_ms, timestamps_ms.len(), start_ms, kind)
+    }
+
+    /// The same of so many samples, of which the first and the last are known, and when the counter started.
+    fn between(
+        (window_start_ms, window_end_ms): (i64, i64),
+        (first_ms, last_ms): (i64, i64),
+        samples: usize,
+        start_ms: i64,
+        kind: Kind,
+    ) -> Option<Self> {
+        let gaps = samples.saturating_sub(1);
         let sampled_s = (last_ms - first_ms) as f64 / 1000.0;
         let average_s = if gaps > 0 { sampled_s / gaps as f64 } else { 0.0 };
-        let start_ms = starts_ms.first().copied().unwrap_or(0);
         let is_within = start_ms != 0 && start_ms > window_start_ms && start_ms < first_ms;
         let mut reach = Self {
             sampled_s,
@@ -233,9 +244,14 @@ pub(super) struct Stretch {
 const PRODUCT_MIN: f64 = 1e-280;
 
 impl Stretch {
-    /// `None` when there is one sample.
-    pub(super) fn new(bounds_ms: (i64, i64), timestamps_ms: &[i64], kind: Kind) -> Option<Self> {
-        let reach = Reach::new(bounds_ms, timestamps_ms, &[], kind)?;
+    /// Of so many samples with these ends. `None` when there is one sample.
+    pub(super) fn new(
+        bounds_ms: (i64, i64),
+        ends_ms: (i64, i64),
+        samples: usize,
+        kind: Kind,
+    ) -> Option<Self> {
+        let reach = Reach::between(bounds_ms, ends_ms, samples, 0, kind)?;
         Some(Self {
             reach,
             bounds_ms,

@@ -13,23 +13,29 @@ pub(crate) struct Mean {
 
 impl Mean {
     pub(crate) fn add(&mut self, value: f64) {
-        self.count += 1.0;
-        if self.count == 1.0 {
-            self.sum = Compensated::new(value);
+        self.add_sum(value, 1.0);
+    }
+
+    /// Adds as many values as `count`, which have that sum.
+    pub(crate) fn add_sum(&mut self, sum: f64, count: f64) {
+        let before = self.count;
+        self.count += count;
+        if before == 0.0 {
+            self.sum = Compensated::new(sum);
             return;
         }
         if !self.is_moved {
             let mut larger = self.sum;
-            larger.add(value);
+            larger.add(sum);
             if !larger.value.is_infinite() {
                 self.sum = larger;
                 return;
             }
             self.is_moved = true;
-            self.sum.divide(self.count - 1.0);
+            self.sum.divide(before);
         }
-        self.sum.scale((self.count - 1.0) / self.count);
-        self.sum.add(value / self.count);
+        self.sum.scale(before / self.count);
+        self.sum.add(sum / self.count);
     }
 
     pub(crate) fn value(&self) -> f64 {
@@ -75,6 +81,11 @@ mod tests {
         let mut mean = Mean::default();
         [1.0, 2.0, 6.0].into_iter().for_each(|value| mean.add(value));
         assert_eq!(mean.value(), 3.0);
+        let mut of_sums = Mean::default();
+        of_sums.add_sum(f64::MAX, 2.0);
+        of_sums.add_sum(f64::MAX, 1.0);
+        of_sums.add_sum(f64::MAX, 1.0);
+        assert!((of_sums.value() / f64::MAX - 0.75).abs() < 1e-15);
         let mut infinite = Mean::default();
         [f64::INFINITY, f64::INFINITY]
             .into_iter()

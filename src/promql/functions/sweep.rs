@@ -26,7 +26,11 @@ pub(crate) struct Shape {
     /// Of each step the end of its window.
     ends_ms: Vec<i64>,
     range_ms: i64,
-    timestamps_ms: Vec<i64>,
+    pub(super) timestamps_ms: Vec<i64>,
+    /// Of each sample how many it stands for; empty when it is one each.
+    counts: Vec<u32>,
+    /// How many those before each sample stand for, and at the end how many all of them do. Empty as `counts` is.
+    counts_before: Vec<u64>,
     /// Of each step the samples within its window: from the first up to, not including, the last index.
     reaches: Vec<(usize, usize)>,
     /// Samples of all windows together.
@@ -45,13 +49,15 @@ impl Shape {
         }
     }
 
-    /// Lays the windows over the samples of a series.
-    pub(crate) fn lay(&mut self, timestamps_ms: &[i64]) {
-        if self.timestamps_ms == timestamps_ms && self.reaches.len() == self.ends_ms.len() {
+    /// Lays the windows over the samples of a series. `counts` says how many each stands for, and is empty when it is one each.
+    pub(crate) fn lay(&mut self, timestamps_ms: &[i64], counts: &[u32]) {
+        let is_same = self.timestamps_ms == timestamps_ms && self.counts == counts;
+        if is_same && self.reaches.len() == self.ends_ms.len() {
             return;
         }
         self.timestamps_ms.clear();
         self.timestamps_ms.extend_from_slice(timestamps_ms);
+        self.count(counts);
         self.reaches.clear();
         self.stretches.clear();
         self.samples = 0;
@@ -66,6 +72,29 @@ impl Shape {
             }
             self.samples += to - from;
             self.reaches.push((from, to));
+        }
+    }
+
+    fn count(&mut self, counts: &[u32]) {
+        self.counts.clear();
+        self.counts.extend_from_slice(counts);
+        self.counts_before.clear();
+        if counts.is_empty() {
+            return;
+        }
+        let mut before = 0;
+        self.counts_before.push(before);
+        self.counts_before.extend(counts.iter().map(|count| {
+            before += u64::from(*count);
+            before
+        }));
+    }
+
+    /// How many the samples from the first up to, not including, the last index stand for.
+    fn count_of(&self, (from, to): (usize, usize)) -> usize {
+        match (self.counts_before.get(from), self.counts_before.get(to)) {
+            (Some(before), Some(all)) => (all - before) as usize,
+            _ => to - from,
         }
     }
 
@@ -94,12 +123,15 @@ impl Shape {
         if !self.stretches.is_empty() {
             return;
         }
+        let mut stretches = std::mem::take(&mut self.stretches);
         let windows = self.reaches.iter().zip(&self.ends_ms);
-        self.stretches.extend(windows.map(|((from, to), end_ms)| {
+        stretches.extend(windows.map(|((from, to), end_ms)| {
             let bounds_ms = (end_ms.saturating_sub(self.range_ms), *end_ms);
             let timestamps_ms = self.timestamps_ms.get(*from..*to)?;
-            Stretch::new(bounds_ms, timestamps_ms, kind)
+            let ends_ms = (*timestamps_ms.first()?, *timestamps_ms.last()?);
+            Stretch::new(bounds_ms, ends_ms, self.count_of((*from, *to)), kind)
         }));
+        self.stretches = stretches;
     }
 }
 
@@ -122,7 +154,7 @@ pub(crate) fn of_sweep(name: &str) -> Option<OfSweep> {
 }
 
 impl<'s> Sweep<'s> {
-    fn values_of(&self, (from, to): (usize, usize)) -> &'s [f64] {
+    pub(super) fn values_of(&self, (from, to): (usize, usize)) -> &'s [f64] {
         self.values.get(from..to).unwrap_or_default()
     }
 
@@ -132,14 +164,14 @@ impl<'s> Sweep<'s> {
     }
 
     /// All samples that the windows have together, those between them too.
-    fn extent(&self) -> (usize, usize) {
+    pub(super) fn extent(&self) -> (usize, usize) {
         let reaches = self.reaches();
         let from = reaches.first().map_or(0, |first| first.0);
         (from, reaches.last().map_or(from, |last| last.1))
     }
 
     /// Appends what `of_window` makes of each window that is not empty.
-    fn each(&self, out: &mut Vec<Cell>, mut of_window: impl FnMut((usize, usize)) -> Cell) {
+    pub(super) fn each(&self, out: &mut Vec<Cell>, mut of_window: impl FnMut((usize, usize)) -> Cell) {
         out.extend(self.reaches().iter().map(|reach| {
             if reach.0 < reach.1 {
                 of_window(*reach)
@@ -155,7 +187,7 @@ const LANES: usize = 8;
 /// Below it no sum of the samples of a series is infinite.
 const SUMMED_MAX: f64 = 1e290;
 
-/// Appends what `finish` makes of the sum of each window and the number of its samples. All values are below [`SUMMED_MAX`].
+/// Appends what `finish` makes of the sum of each window and how many samples it stands for. All values are below [`SUMMED_MAX`].
 fn totals(sweep: &Sweep<'_>, out: &mut Vec<Cell>, finish: impl Fn(Compensated, usize) -> Cell) {
     for reaches in sweep.reaches().chunks(LANES) {
         let mut lanes: [&[f64]; LANES] = [&[]; LANES];
@@ -169,15 +201,16 @@ fn totals(sweep: &Sweep<'_>, out: &mut Vec<Cell>, finish: impl Fn(Compensated, u
             0
         };
         let (values, lost) = side_by_side(lanes, shared);
-        for (at, lane) in lanes[..reaches.len()].iter().enumerate() {
+        for (at, (lane, reach)) in lanes.iter().zip(reaches).enumerate() {
             let mut sum = Compensated {
                 value: values[at],
                 lost: lost[at],
             };
             lane[shared..].iter().for_each(|value| sum.add(*value));
-            out.push(match lane.len() {
-                0 => Cell::Empty,
-                count => finish(sum, count),
+            out.push(if lane.is_empty() {
+                Cell::Empty
+            } else {
+                finish(sum, sweep.shape.count_of(*reach))
             });
         }
     }
@@ -207,7 +240,7 @@ fn are_summable(values: &[f64]) -> bool {
         .fold(true, |all, value| all & (value.abs() < SUMMED_MAX))
 }
 
-fn avg(_call: &Call<'_>, sweep: &mut Sweep<'_>, out: &mut Vec<Cell>) {
+pub(super) fn avg(_call: &Call<'_>, sweep: &mut Sweep<'_>, out: &mut Vec<Cell>) {
     if are_summable(sweep.values_of(sweep.extent())) {
         return totals(sweep, out, |mut sum, count| {
             sum.divide(count as f64);
@@ -216,12 +249,14 @@ fn avg(_call: &Call<'_>, sweep: &mut Sweep<'_>, out: &mut Vec<Cell>) {
     }
     sweep.each(out, |reach| {
         let mut mean = Mean::default();
-        sweep.values_of(reach).iter().for_each(|value| mean.add(*value));
+        for (at, value) in (reach.0..).zip(sweep.values_of(reach)) {
+            mean.add_sum(*value, sweep.shape.count_of((at, at + 1)) as f64);
+        }
         Cell::Float(mean.value())
     });
 }
 
-fn sum(_call: &Call<'_>, sweep: &mut Sweep<'_>, out: &mut Vec<Cell>) {
+pub(super) fn sum(_call: &Call<'_>, sweep: &mut Sweep<'_>, out: &mut Vec<Cell>) {
     if are_summable(sweep.values_of(sweep.extent())) {
         return totals(sweep, out, |sum, _| Cell::Float(sum.total()));
     }
@@ -232,11 +267,11 @@ fn count(_call: &Call<'_>, sweep: &mut Sweep<'_>, out: &mut Vec<Cell>) {
     sweep.each(out, |(from, to)| Cell::Float((to - from) as f64));
 }
 
-fn max(_call: &Call<'_>, sweep: &mut Sweep<'_>, out: &mut Vec<Cell>) {
+pub(super) fn max(_call: &Call<'_>, sweep: &mut Sweep<'_>, out: &mut Vec<Cell>) {
     slide(sweep, out, |value, most| value > most);
 }
 
-fn min(_call: &Call<'_>, sweep: &mut Sweep<'_>, out: &mut Vec<Cell>) {
+pub(super) fn min(_call: &Call<'_>, sweep: &mut Sweep<'_>, out: &mut Vec<Cell>) {
     slide(sweep, out, |value, least| value < least);
 }
 
@@ -268,15 +303,15 @@ fn slide(sweep: &Sweep<'_>, out: &mut Vec<Cell>, wins: impl Fn(f64, f64) -> bool
     });
 }
 
-fn rate(_call: &Call<'_>, sweep: &mut Sweep<'_>, out: &mut Vec<Cell>) {
+pub(super) fn rate(_call: &Call<'_>, sweep: &mut Sweep<'_>, out: &mut Vec<Cell>) {
     changes(sweep, out, rate::RATE);
 }
 
-fn increase(_call: &Call<'_>, sweep: &mut Sweep<'_>, out: &mut Vec<Cell>) {
+pub(super) fn increase(_call: &Call<'_>, sweep: &mut Sweep<'_>, out: &mut Vec<Cell>) {
     changes(sweep, out, rate::INCREASE);
 }
 
-fn delta(_call: &Call<'_>, sweep: &mut Sweep<'_>, out: &mut Vec<Cell>) {
+pub(super) fn delta(_call: &Call<'_>, sweep: &mut Sweep<'_>, out: &mut Vec<Cell>) {
     changes(sweep, out, rate::DELTA);
 }
 
@@ -305,7 +340,7 @@ fn changes(sweep: &mut Sweep<'_>, out: &mut Vec<Cell>, kind: Kind) {
 }
 
 /// Indexes of values that are smaller than the one before.
-fn falls_of(sweep: &Sweep<'_>) -> Vec<usize> {
+pub(super) fn falls_of(sweep: &Sweep<'_>) -> Vec<usize> {
     let extent = sweep.extent();
     let values = sweep.values_of(extent);
     let is_fall = |(before, now): (&f64, &f64)| now < before;
@@ -348,7 +383,7 @@ mod tests {
             let ends_ms: Vec<i64> = (0..100).map(|at| at * step as i64 * 700).collect();
             let range_ms = width * 900;
             let mut shape = Shape::new(ends_ms.clone(), range_ms);
-            shape.lay(&timestamps_ms);
+            shape.lay(&timestamps_ms, &[]);
             let reach = |end_ms: &i64| {
                 let from = timestamps_ms.partition_point(|at| *at <= end_ms - range_ms);
                 (from, timestamps_ms.partition_point(|at| at <= end_ms).max(from))
