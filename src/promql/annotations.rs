@@ -33,6 +33,8 @@ impl fmt::Display for HistogramOperation {
 pub(crate) enum Annotation {
     /// The source of the samples has something to say.
     Source(String),
+    /// The source has something to say that is no fault.
+    SourceInfo(String),
     InvalidQuantile {
         quantile: f64,
     },
@@ -164,7 +166,8 @@ impl Annotation {
     pub(crate) fn is_info(&self) -> bool {
         matches!(
             self,
-            Self::PossibleNonCounter { .. }
+            Self::SourceInfo(_)
+                | Self::PossibleNonCounter { .. }
                 | Self::PossibleNonCounterLabel { .. }
                 | Self::ForcedMonotonicity { .. }
                 | Self::IncompatibleTypes { .. }
@@ -238,6 +241,7 @@ impl Annotation {
 
     fn info_detail(&self) -> String {
         match self {
+            Self::SourceInfo(text) => text.clone(),
             Self::PossibleNonCounter { metric } => format!(
                 "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {}",
                 quote(metric)
@@ -361,8 +365,9 @@ pub(crate) struct Shown {
 }
 
 fn placed(annotation: &Annotation, span: Span, query: &str) -> String {
-    if let Annotation::Source(text) = annotation {
-        return text.clone();
+    // What a source says is of no place in the query.
+    if matches!(annotation, Annotation::Source(_) | Annotation::SourceInfo(_)) {
+        return annotation.to_string();
     }
     let extent = match annotation {
         Annotation::ForcedMonotonicity { extent, .. } => extent.to_string(),
@@ -391,6 +396,10 @@ mod tests {
         let metric = "x_\"total".to_owned();
         let table = [
             (Annotation::Source("a peer is gone".into()), "a peer is gone"),
+            (
+                Annotation::SourceInfo("less was read".into()),
+                "PromQL info: less was read",
+            ),
             (
                 Annotation::InvalidQuantile { quantile: f64::NAN },
                 "PromQL warning: quantile value should be between 0 and 1, got NaN (2:5)",
