@@ -47,6 +47,12 @@ pub trait Source {
     /// The series that match and have samples in the range, in label order.
     fn select<'a>(&'a self, select: &Select) -> Result<Box<dyn SeriesSet + 'a>, SourceError>;
 
+    /// The shortest stretch of time, in milliseconds, that this source may tell of without all of its samples; 0 where there is
+    /// none. [`Source::thinned`] is asked when the stretches of a selector are that long, in the mean.
+    fn thins_from_ms(&self) -> i64 {
+        0
+    }
+
     /// The same series, thinned to what `aspect` needs to know of the stretches of time between `cuts_ms`, which ascend
     /// and have at least one stretch. A stretch is open at its beginning and closed at its end. `None` where a select is
     /// no more work, which is always right.

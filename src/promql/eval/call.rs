@@ -2,13 +2,14 @@
 
 use super::error::EvalError;
 use super::labels::{Distinct, without_metadata};
-use super::range::{UNASKED_MAX, Windows};
+use super::range::{Frame, UNASKED_MAX, Windows};
 use super::{Evaluator, NameRemoval, Sink, mistyped};
 use crate::model::labels::Labels;
 use crate::promql::annotations::Annotation;
 use crate::promql::ast::{self, Expr, StringLiteral, VectorSelector};
 use crate::promql::functions::absent::absent_labels;
 use crate::promql::functions::sweep::{OfSweep, Shape, Sweep, of_sweep};
+use crate::promql::functions::thinned::of_thinned;
 use crate::promql::functions::{self, Argument, ArgumentValue, Call, Implementation};
 use crate::promql::quote::quote_bytes;
 use crate::promql::signature::{NameEffect, ValueType};
@@ -174,13 +175,16 @@ impl Evaluator<'_> {
         let mut noted = String::new();
         let of_sweep = of_sweep(name);
         let mut shape = None;
-        self.windows(argument, steps, &mut |series, frame| {
+        let mut each = |series: &SeriesSamples, frame: Frame, counts: Option<&[u32]>| {
             let mut cells = self.cells(steps);
-            let of_sweep = of_sweep.filter(|_| has_floats_only(series));
+            let of_sweep = match counts {
+                Some(_) => of_thinned(name),
+                None => of_sweep.filter(|_| has_floats_only(series)),
+            };
             let shape = shape.get_or_insert_with(|| frame.shape(steps)).as_mut();
             match of_sweep.zip(shape) {
                 Some((of_sweep, shape)) => {
-                    shape.lay(&series.floats.timestamps_ms, &[]);
+                    shape.lay(&series.floats.timestamps_ms, counts.unwrap_or_default());
                     self.sweep(context, of_sweep, (&series.floats.values, shape), &mut cells)?;
                 }
                 None => self.each_window(context, of_window, Windows::new(series, frame), &mut cells)?,
@@ -203,7 +207,11 @@ impl Evaluator<'_> {
                 row.drop_name = frame.drops_name();
             }
             sink(row)
-        })
+        };
+        if self.thinned_windows(name, argument, steps, &mut each)? {
+            return Ok(());
+        }
+        self.windows(argument, steps, &mut |series, frame| each(series, frame, None))
     }
 
     /// The cells of all windows of a series of floats, in pieces between which the query is asked whether it may go on.
@@ -332,7 +340,7 @@ impl Evaluator<'_> {
         self.set_hints(call.function.name, &[], false);
         check_window_kind(call.function.name, argument)?;
         let mut present = vec![false; steps.count];
-        self.windows(argument, steps, &mut |series, frame| {
+        let mut each = |series: &SeriesSamples, frame: Frame, _: Option<&[u32]>| {
             let mut windows = Windows::new(series, frame);
             for (step, present) in present.iter_mut().enumerate() {
                 if let Some(window) = windows.at(step) {
@@ -341,7 +349,10 @@ impl Evaluator<'_> {
                 }
             }
             Ok(())
-        })?;
+        };
+        if !self.thinned_windows(call.function.name, argument, steps, &mut each)? {
+            self.windows(argument, steps, &mut |series, frame| each(series, frame, None))?;
+        }
         absent_row(argument, &present, sink)
     }
 }

@@ -24,6 +24,7 @@ mod smoothed;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod thinned;
 
 use self::budget::{Budget, CancelFlag, Held, QueryMemory, SAMPLE_BYTES};
 use self::error::EvalError;

@@ -5,7 +5,7 @@ use super::plan::References;
 use super::read::drop_stale;
 use super::{Evaluator, mistyped};
 use crate::model::histogram::ResetHint;
-use crate::promql::ast::{Expr, SubqueryExpr};
+use crate::promql::ast::{Expr, MatrixSelector, SubqueryExpr};
 use crate::promql::functions::sweep::Shape;
 use crate::promql::signature::ValueType;
 use crate::promql::source::SeriesSamples;
@@ -130,26 +130,15 @@ impl Evaluator<'_> {
         steps: Steps,
         each: &mut dyn FnMut(&SeriesSamples, Frame) -> Result<(), EvalError>,
     ) -> Result<(), EvalError> {
-        let lookback_ms = self.options.lookback_ms;
         match expr {
             Expr::Paren(inner) => self.windows(&inner.expr, steps, each),
             // The windows are the same at every step, the step's own time is not.
             Expr::StepInvariant(inner) => self.windows(inner, steps, each),
             Expr::Matrix(selector) => {
                 let select = self.range_select(selector, steps, self.hints());
-                let frame = Frame {
-                    references: selector.vector.references(steps),
-                    range_ms: selector.range_ms,
-                    kind: selector.vector.window_kind(),
-                    lookback_ms,
-                    drop_name: false,
-                };
+                let frame = self.frame(selector, steps);
                 self.read(&select, &mut |series| {
-                    drop_stale(series);
-                    if !self.options.start_timestamps {
-                        series.floats.starts_ms.clear();
-                        series.histograms.starts_ms.clear();
-                    }
+                    self.prepare(series);
                     if series.is_empty() {
                         Ok(())
                     } else {
@@ -162,7 +151,7 @@ impl Evaluator<'_> {
                     references: subquery.references(steps),
                     range_ms: subquery.range_ms,
                     kind: WindowKind::Plain,
-                    lookback_ms,
+                    lookback_ms: self.options.lookback_ms,
                     drop_name: false,
                 };
                 let counts = self.tally.counts();
@@ -178,6 +167,26 @@ impl Evaluator<'_> {
                 })
             }
             _ => Err(mistyped("a range vector")),
+        }
+    }
+
+    /// Where the windows of a selector lie.
+    pub(super) fn frame(&self, selector: &MatrixSelector, steps: Steps) -> Frame {
+        Frame {
+            references: selector.vector.references(steps),
+            range_ms: selector.range_ms,
+            kind: selector.vector.window_kind(),
+            lookback_ms: self.options.lookback_ms,
+            drop_name: false,
+        }
+    }
+
+    /// Leaves of a series what windows are about.
+    pub(super) fn prepare(&self, series: &mut SeriesSamples) {
+        drop_stale(series);
+        if !self.options.start_timestamps {
+            series.floats.starts_ms.clear();
+            series.histograms.starts_ms.clear();
         }
     }
 

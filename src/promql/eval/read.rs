@@ -58,6 +58,18 @@ impl Shared {
         reads.retain(|_, read| read.uses_left > 1);
         Self { reads }
     }
+
+    /// One use of a select is gone. Where none is left, or one of what was not read yet, nothing is kept.
+    pub(super) fn release(&mut self, key: &SelectKey) {
+        let Some(read) = self.reads.get_mut(key) else {
+            return;
+        };
+        read.uses_left = read.uses_left.saturating_sub(1);
+        let kept = usize::from(read.series.is_none());
+        if read.uses_left <= kept {
+            self.reads.remove(key);
+        }
+    }
 }
 
 impl Evaluator<'_> {
@@ -99,12 +111,9 @@ impl Evaluator<'_> {
         }
         let mut shared = self.shared.borrow_mut();
         if let Some(read) = shared.reads.get_mut(&key) {
-            read.uses_left -= 1;
             read.series = Some(series);
-            if read.uses_left == 0 {
-                shared.reads.remove(&key);
-            }
         }
+        shared.release(&key);
         Ok(())
     }
 
@@ -171,7 +180,7 @@ pub(super) fn reveal_resets(histograms: &mut HistogramColumn) {
     }
 }
 
-fn weight(series: &SeriesSamples) -> usize {
+pub(super) fn weight(series: &SeriesSamples) -> usize {
     let histograms = series.histograms.values.iter();
     series.floats.values.len()
         + histograms

@@ -14,6 +14,9 @@ pub(super) enum Newest {
     Histogram(usize),
 }
 
+/// What a cell is made of.
+type OfNewest<'c> = &'c dyn Fn(&SeriesSamples, Newest) -> Cell;
+
 /// Finds the newest samples of a series for steps in order.
 struct Newests<'s> {
     series: &'s SeriesSamples,
@@ -84,12 +87,11 @@ impl Evaluator<'_> {
         if selector.smoothed {
             return self.select_smoothed(selector, steps, sink);
         }
-        let select = self.instant_select(selector, steps, self.hints());
         let value = |series: &SeriesSamples, newest| match newest {
             Newest::Float(index) => Cell::Float(series.floats.values[index]),
             Newest::Histogram(index) => Cell::Histogram(series.histograms.values[index].clone()),
         };
-        self.newest_rows(&select, selector.references(steps), steps, &value, sink)
+        self.select_newest(selector, steps, &value, sink)
     }
 
     /// The times of the newest samples, in seconds, instead of their values.
@@ -99,7 +101,6 @@ impl Evaluator<'_> {
         steps: Steps,
         sink: Sink<'_>,
     ) -> Result<(), EvalError> {
-        let select = self.instant_select(selector, steps, self.hints());
         let seconds = |series: &SeriesSamples, newest| {
             let timestamp_ms = match newest {
                 Newest::Float(index) => series.floats.timestamps_ms[index],
@@ -107,7 +108,7 @@ impl Evaluator<'_> {
             };
             Cell::Float(timestamp_ms as f64 / 1000.0)
         };
-        self.newest_rows(&select, selector.references(steps), steps, &seconds, sink)
+        self.select_newest(selector, steps, &seconds, sink)
     }
 
     /// The start timestamps of the newest samples, in seconds, instead of their values.
@@ -138,32 +139,60 @@ impl Evaluator<'_> {
         select: &Select,
         references: References,
         steps: Steps,
-        cell: &dyn Fn(&SeriesSamples, Newest) -> Cell,
+        cell: OfNewest<'_>,
         sink: Sink<'_>,
     ) -> Result<(), EvalError> {
         self.read(select, &mut |series| {
-            let mut newests = Newests::new(series, self.options.lookback_ms);
-            let mut any = false;
-            let mut cells = self.cells(steps);
-            cells.extend(
-                (0..steps.count).map(|step| match newests.at(references.at(step)) {
-                    Some(newest) => {
-                        any = true;
-                        cell(series, newest)
-                    }
-                    None => Cell::Empty,
-                }),
-            );
-            if !any {
-                return Ok(());
-            }
-            let row = Row {
-                labels: series.labels.clone(),
-                drop_name: false,
-                cells,
-            };
-            self.tally.add_row(&row);
-            sink(row)
+            self.newest_row(series, references, steps, cell, sink)
         })
+    }
+
+    /// The same of a selector, from thinned series where the source has them.
+    fn select_newest(
+        &self,
+        selector: &VectorSelector,
+        steps: Steps,
+        cell: OfNewest<'_>,
+        sink: Sink<'_>,
+    ) -> Result<(), EvalError> {
+        let references = selector.references(steps);
+        let mut each = |series: &SeriesSamples| self.newest_row(series, references, steps, cell, sink);
+        if self.thinned_newest(selector, steps, &mut each)? {
+            return Ok(());
+        }
+        let select = self.instant_select(selector, steps, self.hints());
+        self.read(&select, &mut |series| each(series))
+    }
+
+    fn newest_row(
+        &self,
+        series: &SeriesSamples,
+        references: References,
+        steps: Steps,
+        cell: OfNewest<'_>,
+        sink: Sink<'_>,
+    ) -> Result<(), EvalError> {
+        let mut newests = Newests::new(series, self.options.lookback_ms);
+        let mut any = false;
+        let mut cells = self.cells(steps);
+        cells.extend(
+            (0..steps.count).map(|step| match newests.at(references.at(step)) {
+                Some(newest) => {
+                    any = true;
+                    cell(series, newest)
+                }
+                None => Cell::Empty,
+            }),
+        );
+        if !any {
+            return Ok(());
+        }
+        let row = Row {
+            labels: series.labels.clone(),
+            drop_name: false,
+            cells,
+        };
+        self.tally.add_row(&row);
+        sink(row)
     }
 }

@@ -22,6 +22,7 @@ pub(crate) mod sums;
 pub(crate) mod sweep;
 #[cfg(test)]
 mod testing;
+pub(crate) mod thinned;
 mod time;
 
 use super::annotations::{Annotation, Annotations};
