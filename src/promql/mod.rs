@@ -23,6 +23,8 @@ pub(crate) mod signature;
 pub(crate) mod source;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+pub(crate) mod testing_thinned;
 pub(crate) mod value;
 pub(crate) mod window;
 

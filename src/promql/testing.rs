@@ -40,10 +40,68 @@ impl Table {
         self
     }
 
+    /// Adds a series with these samples, which ascend in time.
+    pub(crate) fn add(mut self, series: SeriesSamples) -> Self {
+        self.series.insert(series.labels.clone(), series);
+        self
+    }
+
+    /// All series, with something done to their floats.
+    pub(crate) fn mapped(&self, map: impl Fn(f64) -> f64) -> Self {
+        let mut series = self.series.clone();
+        for one in series.values_mut() {
+            one.floats
+                .values
+                .iter_mut()
+                .for_each(|value| *value = map(*value));
+        }
+        Self {
+            series,
+            selects: Cell::default(),
+        }
+    }
+
     /// The same for floats without gaps.
     pub(crate) fn floats(self, metric: &str, step_s: i64, values: impl IntoIterator<Item = f64>) -> Self {
         let values: Vec<Option<f64>> = values.into_iter().map(Some).collect();
         self.load(metric, step_s, &values)
+    }
+}
+
+impl Table {
+    /// What a select finds.
+    pub(crate) fn find(&self, select: &Select) -> Result<Vec<SeriesSamples>, SourceError> {
+        let matchers = LabelMatcher::compile_all(&select.matchers);
+        let matchers = matchers.map_err(|error| SourceError(error.to_string()))?;
+        let matches = |labels: &Labels| {
+            matchers
+                .iter()
+                .all(|matcher| matcher.matches(labels.get(matcher.name()).unwrap_or("")))
+        };
+        let reach = |times: &[i64]| {
+            let from = times.partition_point(|at| *at < select.start_ms);
+            from..times.partition_point(|at| *at <= select.end_ms)
+        };
+        let within = |series: &SeriesSamples| {
+            let mut cut = SeriesSamples {
+                labels: series.labels.clone(),
+                ..SeriesSamples::default()
+            };
+            let (floats, histograms) = (&series.floats, &series.histograms);
+            let reached = reach(&floats.timestamps_ms);
+            cut.floats.timestamps_ms = floats.timestamps_ms[reached.clone()].to_vec();
+            cut.floats.values = floats.values[reached].to_vec();
+            let reached = reach(&histograms.timestamps_ms);
+            cut.histograms.timestamps_ms = histograms.timestamps_ms[reached.clone()].to_vec();
+            cut.histograms.values = histograms.values[reached].to_vec();
+            cut
+        };
+        let found = self
+            .series
+            .values()
+            .filter(|series| matches(&series.labels))
+            .map(within);
+        Ok(found.filter(|series| !series.is_empty()).collect())
     }
 }
 
@@ -54,31 +112,7 @@ struct Found {
 impl Source for Table {
     fn select<'a>(&'a self, select: &Select) -> Result<Box<dyn SeriesSet + 'a>, SourceError> {
         self.selects.set(self.selects.get() + 1);
-        let matchers = LabelMatcher::compile_all(&select.matchers);
-        let matchers = matchers.map_err(|error| SourceError(error.to_string()))?;
-        let matches = |labels: &Labels| {
-            matchers
-                .iter()
-                .all(|matcher| matcher.matches(labels.get(matcher.name()).unwrap_or("")))
-        };
-        let within = |series: &SeriesSamples| {
-            let times = &series.floats.timestamps_ms;
-            let from = times.partition_point(|at| *at < select.start_ms);
-            let to = times.partition_point(|at| *at <= select.end_ms);
-            let mut cut = SeriesSamples {
-                labels: series.labels.clone(),
-                ..SeriesSamples::default()
-            };
-            cut.floats.timestamps_ms = times[from..to].to_vec();
-            cut.floats.values = series.floats.values[from..to].to_vec();
-            cut
-        };
-        let found = self
-            .series
-            .values()
-            .filter(|series| matches(&series.labels))
-            .map(within);
-        let found: Vec<SeriesSamples> = found.filter(|series| !series.is_empty()).collect();
+        let found = self.find(select)?;
         Ok(Box::new(Found {
             series: found.into_iter(),
         }))
@@ -124,7 +158,7 @@ pub(crate) fn run(table: &Table, query: &str, start_s: i64, step_s: i64, count: 
     )
 }
 
-pub(crate) fn run_with(table: &Table, options: &EvalOptions, query: &str, steps: Steps) -> Outcome {
+pub(crate) fn run_with(source: &dyn Source, options: &EvalOptions, query: &str, steps: Steps) -> Outcome {
     let mut expr = parse(query, ParseOptions::default()).unwrap();
     let (start_ms, end_ms) = (steps.start_ms, steps.end_ms());
     let step_ms = if start_ms == end_ms { 0 } else { steps.step_ms };
@@ -137,7 +171,7 @@ pub(crate) fn run_with(table: &Table, options: &EvalOptions, query: &str, steps:
         },
     )
     .unwrap();
-    evaluate(table, options, &expr, steps, steps.count > 1)
+    evaluate(source, options, &expr, steps, steps.count > 1)
 }
 
 /// The result of an instant query, a line for each series.

@@ -25,6 +25,8 @@ mod tally;
 #[cfg(test)]
 mod tests;
 mod thinned;
+#[cfg(test)]
+mod thinned_tests;
 
 use self::budget::{Budget, CancelFlag, Held, QueryMemory, SAMPLE_BYTES};
 use self::error::EvalError;
