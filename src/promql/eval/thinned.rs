@@ -32,13 +32,15 @@ impl Evaluator<'_> {
         each: EachWindowed<'_>,
     ) -> Result<bool, EvalError> {
         let asked = aspect_of(function).zip(plain_selector_of(argument));
-        // Start timestamps are of each sample.
-        let may_thin = self.may_thin(steps) && !self.options.start_timestamps;
-        let Some((aspect, selector)) = asked.filter(|_| may_thin) else {
+        let Some((aspect, selector)) = asked else {
             return Ok(false);
         };
-        let references = selector.vector.references(steps);
-        let cuts_ms = window_cuts(references, steps, selector.range_ms);
+        let moments = Moments::new(selector.vector.references(steps), steps, selector.range_ms);
+        // Start timestamps are of each sample.
+        if self.options.start_timestamps || !self.may_thin(&moments) {
+            return Ok(false);
+        }
+        let cuts_ms = moments.window_cuts();
         let select = self.range_select(selector, steps, self.hints.borrow().clone());
         let frame = self.frame(selector, steps);
         self.read_thinned(&select, &cuts_ms, aspect, &mut |thinned| {
@@ -62,11 +64,11 @@ impl Evaluator<'_> {
         steps: Steps,
         each: &mut dyn FnMut(&SeriesSamples) -> Result<(), EvalError>,
     ) -> Result<bool, EvalError> {
-        if selector.window_kind() != WindowKind::Plain || !self.may_thin(steps) {
+        let moments = Moments::new(selector.references(steps), steps, self.options.lookback_ms);
+        if selector.window_kind() != WindowKind::Plain || !self.may_thin(&moments) {
             return Ok(false);
         }
-        let references = selector.references(steps);
-        let cuts_ms = newest_cuts(references, steps, self.options.lookback_ms);
+        let cuts_ms = moments.newest_cuts();
         let select = self.instant_select(selector, steps, self.hints.borrow().clone());
         self.read_thinned(&select, &cuts_ms, Aspect::Newest, &mut |thinned| {
             each(&thinned.series)
@@ -74,8 +76,9 @@ impl Evaluator<'_> {
     }
 
     /// Whether it may be worth finding out what to ask.
-    fn may_thin(&self, steps: Steps) -> bool {
-        steps.count > 0 && self.source.thins_from_ms() > 0
+    fn may_thin(&self, moments: &Moments) -> bool {
+        let thins_from_ms = self.source.thins_from_ms();
+        thins_from_ms > 0 && moments.distance_ms() >= thins_from_ms
     }
 
     fn read_thinned(
@@ -145,24 +148,57 @@ fn plain_selector_of(argument: &Expr) -> Option<&MatrixSelector> {
     }
 }
 
-/// The edges of all windows.
-fn window_cuts(references: References, steps: Steps, range_ms: i64) -> Vec<i64> {
-    let ends_ms = (0..steps.count).map(|step| references.at(step));
-    let starts_ms = ends_ms.clone().map(|end_ms| end_ms.saturating_sub(range_ms));
-    let mut cuts_ms: Vec<i64> = starts_ms.chain(ends_ms).collect();
-    // Two runs that ascend, which the sort joins.
-    cuts_ms.sort();
-    cuts_ms.dedup();
-    cuts_ms
+/// The moments that a selector looks at, and how far it looks back from each.
+#[derive(Debug)]
+struct Moments {
+    references: References,
+    /// How many of them differ.
+    count: usize,
+    range_ms: i64,
 }
 
-/// The moments that are looked at, and where the first one looks back to.
-fn newest_cuts(references: References, steps: Steps, lookback_ms: i64) -> Vec<i64> {
-    let moments_ms = (0..steps.count).map(|step| references.at(step));
-    let oldest_ms = references.first().saturating_sub(lookback_ms);
-    let mut cuts_ms: Vec<i64> = std::iter::once(oldest_ms).chain(moments_ms).collect();
-    cuts_ms.dedup();
-    cuts_ms
+impl Moments {
+    fn new(references: References, steps: Steps, range_ms: i64) -> Self {
+        let is_fixed = references.first() == references.last();
+        let count = if is_fixed { steps.count.min(1) } else { steps.count };
+        Self {
+            references,
+            count,
+            range_ms,
+        }
+    }
+
+    fn oldest_ms(&self) -> i64 {
+        self.references.first().saturating_sub(self.range_ms)
+    }
+
+    /// The mean distance of cuts is not more than this: they are the moments, and at least one before them.
+    fn distance_ms(&self) -> i64 {
+        let length_ms = self.references.last().saturating_sub(self.oldest_ms());
+        length_ms.checked_div(self.count as i64).unwrap_or(0)
+    }
+
+    fn all(&self) -> impl Iterator<Item = i64> + Clone {
+        let references = self.references;
+        (0..self.count).map(move |step| references.at(step))
+    }
+
+    /// The edges of all windows.
+    fn window_cuts(&self) -> Vec<i64> {
+        let starts_ms = self.all().map(|end_ms| end_ms.saturating_sub(self.range_ms));
+        let mut cuts_ms: Vec<i64> = starts_ms.chain(self.all()).collect();
+        // Two runs that ascend, which the sort joins.
+        cuts_ms.sort();
+        cuts_ms.dedup();
+        cuts_ms
+    }
+
+    /// The moments, and where the first one looks back to.
+    fn newest_cuts(&self) -> Vec<i64> {
+        let mut cuts_ms: Vec<i64> = std::iter::once(self.oldest_ms()).chain(self.all()).collect();
+        cuts_ms.dedup();
+        cuts_ms
+    }
 }
 
 /// Whether cuts are so far from each other, in the mean.
@@ -202,17 +238,22 @@ mod tests {
         ];
         for (steps, at_ms, range_ms, wanted) in cases {
             let at = at_ms.map(crate::promql::ast::At::TimestampMs);
-            let references = References::new(steps, at, 0);
-            assert_eq!(window_cuts(references, steps, range_ms), wanted);
+            let moments = Moments::new(References::new(steps, at, 0), steps, range_ms);
+            assert_eq!(moments.window_cuts(), wanted);
+            let distance_ms = moments.distance_ms();
+            assert!(!are_apart(&wanted, distance_ms.saturating_add(1)), "{wanted:?}");
         }
     }
 
     #[test]
     fn the_first_moment_looks_back() {
         let moving = steps(1000, 10, 3);
-        let references = References::new(moving, None, 5);
-        assert_eq!(newest_cuts(references, moving, 100), [895, 995, 1005, 1015]);
-        assert_eq!(newest_cuts(references, moving, 0), [995, 1005, 1015]);
+        let cuts_ms = |lookback_ms| {
+            let references = References::new(moving, None, 5);
+            Moments::new(references, moving, lookback_ms).newest_cuts()
+        };
+        assert_eq!(cuts_ms(100), [895, 995, 1005, 1015]);
+        assert_eq!(cuts_ms(0), [995, 1005, 1015]);
     }
 
     #[test]
