@@ -54,6 +54,7 @@ pub(crate) enum SectionKind {
     Metadata = 12,
     Classes = 13,
     Sketch = 14,
+    Windows = 15,
 }
 
 impl SectionKind {
@@ -172,7 +173,7 @@ pub(crate) fn read_table(bytes: &[u8], table_offset: u64) -> Result<Vec<Section>
 }
 
 fn is_known(kind: u16) -> bool {
-    (SectionKind::Meta as u16..=SectionKind::Sketch as u16).contains(&kind)
+    (SectionKind::Meta as u16..=SectionKind::Windows as u16).contains(&kind)
 }
 
 fn read_entry(cursor: &mut Cursor<'_>) -> Result<Section, Corrupt> {

@@ -103,6 +103,19 @@ impl MergeSource {
         })
     }
 
+    /// Whether a row may have samples within `from..=to`.
+    pub(crate) fn is_within(&self, row: u32, from: i64, to: i64) -> Result<bool, SegmentError> {
+        for (input, row) in self.members(row) {
+            if let Some(input) = self.inputs.get(input) {
+                let (first, last) = input.segment.time_bounds(row)?;
+                if first <= to && last >= from {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
     /// Ordinary samples that lost against other bits that were written before them.
     pub(crate) fn late_conflicts(&self) -> u64 {
         self.late_conflicts.get()

@@ -3,8 +3,11 @@
 #![deny(clippy::indexing_slicing, clippy::unwrap_used)]
 
 use crate::base::bytes::{Corrupt, Cursor};
+use crate::base::hash;
 use crate::base::varint;
 use crate::model::labels::{Labels, LabelsRef};
+use crate::model::matcher::Matcher;
+use crate::wal::deletion;
 
 /// A segment's identity, ranges and counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,6 +43,61 @@ pub struct SegmentMeta {
     pub histograms: u64,
     /// Number of exemplars.
     pub exemplars: u64,
+}
+
+/// What a segment says whose rows have windows instead of samples, in several columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Windows {
+    pub(crate) columns: u32,
+    /// Before the first window.
+    pub(crate) from: i64,
+    /// The end of the last window.
+    pub(crate) to: i64,
+    /// It is about the series that match all of one of these sets, or about all series if there are none.
+    pub(crate) matchers: Vec<Vec<Matcher>>,
+}
+
+/// More than any segment has.
+const COLUMNS_MAX: u32 = 64;
+
+impl Windows {
+    /// A number that tells from others what it is about.
+    pub(crate) fn rule(matchers: &[Vec<Matcher>]) -> u64 {
+        let mut bytes = Vec::new();
+        write_sets(&mut bytes, matchers);
+        hash::checksum(&bytes)
+    }
+
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let mut out = self.columns.to_le_bytes().to_vec();
+        out.extend_from_slice(&self.from.to_le_bytes());
+        out.extend_from_slice(&self.to.to_le_bytes());
+        write_sets(&mut out, &self.matchers);
+        out
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, Corrupt> {
+        let mut cursor = Cursor::new(bytes);
+        let mut windows = Self {
+            columns: cursor.u32("number of columns")?,
+            from: cursor.i64("start of the windows")?,
+            to: cursor.i64("end of the windows")?,
+            matchers: Vec::new(),
+        };
+        let sets = cursor.length(cursor.remaining(), "number of sets of matchers")?;
+        for _ in 0..sets {
+            windows.matchers.push(deletion::read_matchers(&mut cursor)?);
+        }
+        if !(1..=COLUMNS_MAX).contains(&windows.columns) {
+            return Err(Corrupt::new("number of columns", 0));
+        }
+        Ok(windows)
+    }
+}
+
+fn write_sets(out: &mut Vec<u8>, sets: &[Vec<Matcher>]) {
+    varint::write_u64(out, sets.len() as u64);
+    sets.iter().for_each(|set| deletion::write_matchers(out, set));
 }
 
 /// Puts a segment's metadata into bytes and back.

@@ -4,7 +4,7 @@ use super::layout::SectionKind;
 use super::reader::Segment;
 
 /// Sections by their name for people.
-pub(super) const NAMES: [(SectionKind, &str); 14] = [
+pub(super) const NAMES: [(SectionKind, &str); 15] = [
     (SectionKind::Symbols, "symbols"),
     (SectionKind::Series, "series table"),
     (SectionKind::Postings, "postings"),
@@ -13,6 +13,7 @@ pub(super) const NAMES: [(SectionKind, &str); 14] = [
     (SectionKind::Bounds, "time bounds"),
     (SectionKind::Places, "places"),
     (SectionKind::Slices, "slices"),
+    (SectionKind::Windows, "windows"),
     (SectionKind::Histograms, "histogram places"),
     (SectionKind::Starts, "start timestamps"),
     (SectionKind::Classes, "classes"),

@@ -56,14 +56,29 @@ impl Segment {
         cache: &mut ReadCache,
         out: &mut Samples,
     ) -> Result<(), SegmentError> {
+        self.read_of_column(row, 0, slice_number, (from, to), cache, out)
+    }
+
+    /// The same of one of the columns of the row.
+    pub(crate) fn read_of_column(
+        &self,
+        row: u32,
+        column: u32,
+        slice_number: u32,
+        (from, to): (i64, i64),
+        cache: &mut ReadCache,
+        out: &mut Samples,
+    ) -> Result<(), SegmentError> {
         out.clear();
         let Some(slice) = self.slices()?.get(slice_number as usize) else {
             return Ok(());
         };
         let (group, slot) = self.place(row)?;
+        let group = group + column;
         self.read_floats(slice, slice_number, group, slot, cache, out)
             .map_err(|error| self.quarantine_group(slice, (slice_number, group), error))?;
-        if let Some(place) = self.histogram_place(row, slice_number)? {
+        let numbered = slice_number * self.columns() as u32 + column;
+        if let Some(place) = self.histogram_place(row, numbered)? {
             self.read_histograms(place, out)
                 .map_err(|error| self.quarantine_group(slice, (slice_number, u32::MAX), error))?;
         }

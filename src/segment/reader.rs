@@ -6,7 +6,7 @@ use super::bounds;
 use super::compress::Compressor;
 use super::events;
 use super::layout::{self, FOOTER_BYTES, HEADER_BYTES, Section, SectionKind};
-use super::meta::{BinaryMetaSerializer, MetaSerializer, SegmentMeta};
+use super::meta::{BinaryMetaSerializer, MetaSerializer, SegmentMeta, Windows};
 use super::packed;
 use crate::base::bytes::{Corrupt, Cursor};
 use crate::base::hash;
@@ -108,6 +108,8 @@ pub(crate) struct Segment {
     pub(crate) sequence: u64,
     pub(super) view: Arc<FileView>,
     pub(crate) meta: SegmentMeta,
+    /// If its rows have windows instead of samples.
+    windows: Option<Windows>,
     pub(super) sections: Vec<Section>,
     index: OnceLock<IndexParts>,
     hashes: OnceLock<Bytes>,
@@ -161,6 +163,7 @@ impl Segment {
             sequence,
             view: view.clone(),
             meta: SegmentMeta::default(),
+            windows: None,
             sections,
             index: OnceLock::new(),
             hashes: OnceLock::new(),
@@ -178,6 +181,11 @@ impl Segment {
         segment.meta = BinaryMetaSerializer
             .deserialize(&meta.region)
             .map_err(at(meta.offset))?;
+        if let Some(section) = segment.find(SectionKind::Windows) {
+            let bytes = segment.load(section)?;
+            let windows = Windows::from_bytes(&bytes.region).map_err(at(bytes.offset))?;
+            segment.windows = Some(windows);
+        }
         Ok((segment, header))
     }
 
@@ -187,6 +195,18 @@ impl Segment {
 
     pub(crate) fn file_bytes(&self) -> u64 {
         self.view.size()
+    }
+
+    /// How many columns each row has.
+    pub(crate) fn columns(&self) -> usize {
+        self.windows
+            .as_ref()
+            .map_or(1, |windows| windows.columns as usize)
+    }
+
+    /// What it says if its rows have windows instead of samples.
+    pub(crate) fn windows(&self) -> Option<&Windows> {
+        self.windows.as_ref()
     }
 
     /// Number of rows.
@@ -327,17 +347,18 @@ impl Segment {
         bounds::get(&bytes.region, row).map_err(|corrupt| self.corrupt(bytes.offset, corrupt))
     }
 
-    /// The group and the slot in it where the floats of a row are.
+    /// The group and the slot in it where the floats of a row are, those of the first column.
     #[inline]
     pub(super) fn place(&self, row: u32) -> Result<(u32, usize), SegmentError> {
         let bytes = self.cached(&self.places, SectionKind::Places, 0)?;
         let place = packed::get(&bytes.region, row as usize)
             .map_err(|corrupt| self.corrupt(bytes.offset, corrupt))?;
-        Ok((place / GROUP_SERIES_MAX as u32, place as usize % GROUP_SERIES_MAX))
+        let group = place / GROUP_SERIES_MAX as u32;
+        Ok((group * self.columns() as u32, place as usize % GROUP_SERIES_MAX))
     }
 
     pub(super) fn groups(&self) -> usize {
-        (self.rows() as usize).div_ceil(GROUP_SERIES_MAX)
+        (self.rows() as usize).div_ceil(GROUP_SERIES_MAX) * self.columns()
     }
 
     pub(super) fn slices(&self) -> Result<&[Slice], SegmentError> {

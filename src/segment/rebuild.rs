@@ -189,8 +189,10 @@ impl Segment {
         let always = (i64::MIN, i64::MAX);
         for row in 0..self.rows() {
             let mut bounds = (i64::MAX, i64::MIN);
-            for slice in self.slices_within(always.0, always.1)? {
-                self.read(row, slice, always, &mut cache, &mut samples)?;
+            let columns = self.columns() as u32;
+            let slices = self.slices_within(always.0, always.1)?;
+            for (slice, column) in slices.flat_map(|slice| (0..columns).map(move |column| (slice, column))) {
+                self.read_of_column(row, column, slice, always, &mut cache, &mut samples)?;
                 if let Some((first, last)) = samples.bounds() {
                     bounds = (bounds.0.min(first), bounds.1.max(last));
                 }

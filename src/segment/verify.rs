@@ -87,8 +87,13 @@ impl Segment {
                     .push(format!("{}: row {row} is out of order", self.path().display()));
             }
             std::mem::swap(&mut before, &mut labels);
-            for slice in slices.clone() {
-                match self.read(row, slice, (i64::MIN, i64::MAX), &mut cache, &mut samples) {
+            let columns = self.columns() as u32;
+            let parts = slices
+                .clone()
+                .flat_map(|slice| (0..columns).map(move |column| (slice, column)));
+            for (slice, column) in parts {
+                let all = (i64::MIN, i64::MAX);
+                match self.read_of_column(row, column, slice, all, &mut cache, &mut samples) {
                     Ok(()) => check.samples += samples.len() as u64,
                     Err(error) => {
                         let fault = error.to_string();

@@ -6,7 +6,7 @@ use super::bounds;
 use super::compress::Compressor;
 use super::events;
 use super::layout::{self, Section, SectionKind};
-use super::meta::{BinaryMetaSerializer, MetaSerializer, SegmentMeta};
+use super::meta::{BinaryMetaSerializer, MetaSerializer, SegmentMeta, Windows};
 use super::packed;
 use super::plan;
 use super::reader::SegmentError;
@@ -44,6 +44,17 @@ pub(crate) trait SeriesSource {
     fn runs(&self, row: u32, each: &mut dyn FnMut(Run)) -> Result<(), WriteError>;
     /// The samples of a row within `from..=to`, in place of what `out` holds.
     fn samples(&self, row: u32, from: i64, to: i64, out: &mut Samples) -> Result<(), WriteError>;
+    /// Whether the rows have windows instead of samples. Then their columns are asked for by
+    /// [`SeriesSource::column_samples`], and the segment is not cut in time.
+    fn windows(&self) -> Option<&Windows> {
+        None
+    }
+    /// The samples of every column of a row, in place of what `out` holds.
+    fn column_samples(&self, row: u32, out: &mut [Samples]) -> Result<(), WriteError> {
+        let out = out.first_mut().into_iter();
+        out.map(|out| self.samples(row, i64::MIN, i64::MAX, out))
+            .collect()
+    }
     /// The exemplars of a row.
     fn exemplars(&self, row: u32) -> Vec<Exemplar>;
     /// Metadata by metric, with the time of arrival.
@@ -89,6 +100,8 @@ pub(crate) fn write_segment(
 pub(crate) struct SegmentWriter<S> {
     file: AtomicFile,
     source: S,
+    /// How many each row has.
+    columns: usize,
     options: WriteOptions,
     meta: SegmentMeta,
     sections: Vec<Section>,
@@ -106,7 +119,7 @@ pub(crate) struct SegmentWriter<S> {
     exemplar_bounds: (i64, i64),
     starts: BTreeMap<u32, StartRuns>,
     classes: events::ClassesByRow,
-    /// Place of histogram blobs: row, slice, offset, length.
+    /// Place of histogram blobs: row, slice and column, offset, length.
     histograms: Vec<(u32, u32, u64, u32)>,
     slices: Vec<u8>,
     encode: EncodeScratch,
@@ -120,7 +133,8 @@ struct OpenSlice {
     /// Rows of `order` that are written.
     rows_done: usize,
     columns: ColumnSetBuilder,
-    with_histograms: Vec<u32>,
+    /// Rows and columns.
+    with_histograms: Vec<(u32, usize)>,
     offsets: Vec<u8>,
 }
 
@@ -135,12 +149,19 @@ impl<S: SeriesSource> SegmentWriter<S> {
     ) -> Result<Self, WriteError> {
         let mut file = AtomicFile::create(fs, path)?;
         file.write(&layout::header())?;
-        let slice_starts = plan::slice_starts(&source, time_min, time_max)?;
+        let windows = source.windows();
+        let columns = windows.map_or(1, |windows| windows.columns as usize);
+        let slice_starts = match windows {
+            None => plan::slice_starts(&source, time_min, time_max)?,
+            Some(_) => vec![time_min],
+        };
         let order = plan::group_order(&source)?;
         Ok(Self {
             file,
             bounds: vec![(i64::MAX, i64::MIN); source.len() as usize],
+            members: vec![Samples::default(); GROUP_SERIES_MAX * columns],
             source,
+            columns,
             options,
             meta,
             sections: Vec::new(),
@@ -148,7 +169,6 @@ impl<S: SeriesSource> SegmentWriter<S> {
             order,
             slices_done: 0,
             slice: OpenSlice::default(),
-            members: (0..GROUP_SERIES_MAX).map(|_| Samples::default()).collect(),
             exemplar_bounds: (i64::MAX, i64::MIN),
             starts: BTreeMap::new(),
             classes: BTreeMap::new(),
@@ -173,7 +193,7 @@ impl<S: SeriesSource> SegmentWriter<S> {
             }
             let (from, to) = self.slice_range();
             if self.slice.rows_done < self.order.len() {
-                self.write_group(from, to)?;
+                self.write_groups(from, to)?;
             } else {
                 self.end_slice(from, to)?;
                 self.slices_done += 1;
@@ -198,28 +218,48 @@ impl<S: SeriesSource> SegmentWriter<S> {
         (from, to)
     }
 
-    fn write_group(&mut self, from: i64, to: i64) -> Result<(), WriteError> {
+    /// The next rows: a group for each column.
+    fn write_groups(&mut self, from: i64, to: i64) -> Result<(), WriteError> {
+        let columns = self.columns;
         let first = self.slice.rows_done;
         let end = self.order.len().min(first + GROUP_SERIES_MAX);
         let mut members = std::mem::take(&mut self.members);
-        for (position, samples) in (first..end).zip(&mut members) {
+        for (position, of_row) in (first..end).zip(members.chunks_mut(columns)) {
             let row = self.order[position];
-            self.source.samples(row, from, to, samples)?;
-            self.note(row, samples);
-            if !samples.histograms.is_empty() {
-                self.slice.with_histograms.push(row);
+            match &mut *of_row {
+                [samples] => self.source.samples(row, from, to, samples)?,
+                of_row => self.source.column_samples(row, of_row)?,
+            }
+            for (column, samples) in of_row.iter().enumerate() {
+                self.note(row, samples);
+                if !samples.histograms.is_empty() {
+                    self.slice.with_histograms.push((row, column));
+                }
             }
         }
+        for column in 0..columns {
+            let of_column = members.iter().skip(column).step_by(columns).take(end - first);
+            self.write_group(of_column)?;
+        }
+        self.members = members;
+        self.slice.rows_done = end;
+        Ok(())
+    }
+
+    fn write_group<'m>(
+        &mut self,
+        members: impl Iterator<Item = &'m Samples> + Clone,
+    ) -> Result<(), WriteError> {
         let offset = self.file.offset();
         self.slice.offsets.extend_from_slice(&offset.to_le_bytes());
         let columns = &mut self.slice.columns;
-        let written = members.iter().take(end - first);
+        let written = members.clone();
         let times: Vec<TimeRef> = written
             .map(|samples| columns.place(&samples.timestamps))
             .collect();
         let group: Vec<GroupSeries<'_>> = times
             .iter()
-            .zip(&members)
+            .zip(members)
             .map(|(time, samples)| GroupSeries {
                 time,
                 values: &samples.bits,
@@ -227,8 +267,6 @@ impl<S: SeriesSource> SegmentWriter<S> {
             .collect();
         self.raw.clear();
         encode_group(&group, &mut self.encode, &mut self.raw);
-        self.members = members;
-        self.slice.rows_done = end;
         self.write_blob()?;
         Ok(())
     }
@@ -244,10 +282,14 @@ impl<S: SeriesSource> SegmentWriter<S> {
         self.slices.extend_from_slice(&to.to_le_bytes());
         self.slices.extend_from_slice(&self.file.offset().to_le_bytes());
         self.slices.extend_from_slice(&slice.offsets);
-        let mut samples = Samples::default();
-        for row in slice.with_histograms {
-            self.source.samples(row, from, to, &mut samples)?;
-            self.write_histograms(row, self.slices_done as u32, &samples)?;
+        let columns = self.columns;
+        let mut of_row = vec![Samples::default(); columns];
+        for (row, column) in slice.with_histograms {
+            match &mut of_row[..] {
+                [samples] => self.source.samples(row, from, to, samples)?,
+                of_row => self.source.column_samples(row, of_row)?,
+            }
+            self.write_histograms(row, (self.slices_done * columns + column) as u32, &of_row[column])?;
         }
         Ok(())
     }
@@ -369,6 +411,9 @@ impl<S: SeriesSource> SegmentWriter<S> {
         self.section(SectionKind::Places, &raw, Compressor::None)?;
         let slices = std::mem::take(&mut self.slices);
         self.section(SectionKind::Slices, &slices, Compressor::None)?;
+        if let Some(windows) = self.source.windows() {
+            self.section(SectionKind::Windows, &windows.to_bytes(), Compressor::None)?;
+        }
         Ok(())
     }
 

@@ -35,12 +35,7 @@ pub(crate) fn write(out: &mut Vec<u8>, deletion: &Deletion) {
     match &deletion.selector {
         Selector::Matchers(matchers) => {
             out.push(MATCHERS);
-            varint::write_u64(out, matchers.len() as u64);
-            for matcher in matchers {
-                out.push(number_of(matcher.op));
-                varint::write_bytes(out, matcher.name.as_bytes());
-                varint::write_bytes(out, matcher.value.as_bytes());
-            }
+            write_matchers(out, matchers);
         }
         Selector::Series(labels) => {
             out.push(SERIES);
@@ -54,11 +49,7 @@ pub(crate) fn read(cursor: &mut Cursor<'_>) -> Result<Deletion, Corrupt> {
     let to = cursor.ivarint("end of a deletion")?;
     let created_ms = cursor.ivarint("time of a deletion")?;
     let selector = match cursor.u8("kind of a deletion")? {
-        MATCHERS => {
-            let count = cursor.length(cursor.remaining(), "number of matchers")?;
-            let matchers = (0..count).map(|_| read_matcher(cursor));
-            Selector::Matchers(matchers.collect::<Result<_, _>>()?)
-        }
+        MATCHERS => Selector::Matchers(read_matchers(cursor)?),
         SERIES => {
             let labels = LabelsRef::check(cursor.length_prefixed("labels of a deletion")?)?;
             Selector::Series(Labels::from_canonical(labels.as_bytes()))
@@ -71,6 +62,20 @@ pub(crate) fn read(cursor: &mut Cursor<'_>) -> Result<Deletion, Corrupt> {
         to,
         created_ms,
     })
+}
+
+pub(crate) fn write_matchers(out: &mut Vec<u8>, matchers: &[Matcher]) {
+    varint::write_u64(out, matchers.len() as u64);
+    for matcher in matchers {
+        out.push(number_of(matcher.op));
+        varint::write_bytes(out, matcher.name.as_bytes());
+        varint::write_bytes(out, matcher.value.as_bytes());
+    }
+}
+
+pub(crate) fn read_matchers(cursor: &mut Cursor<'_>) -> Result<Vec<Matcher>, Corrupt> {
+    let count = cursor.length(cursor.remaining(), "number of matchers")?;
+    (0..count).map(|_| read_matcher(cursor)).collect()
 }
 
 fn number_of(op: MatchOp) -> u8 {

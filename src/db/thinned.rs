@@ -1,0 +1,93 @@
+//! Rollups as the evaluator asks for them.
+
+use super::Db;
+use super::query::Unit;
+use crate::engine::thinned::{ThinnedCursor, ThinnedSeries};
+use crate::promql::source::{self, Aspect, Select, SourceError, ThinnedSet};
+use crate::rollup::tell::Asked;
+
+/// The series of a select as rollups tell them, if they have enough of its time.
+pub(super) fn thinned(
+    db: &Db,
+    select: &Select,
+    cuts_ms: &[i64],
+    aspect: Aspect,
+) -> Result<Option<Box<dyn ThinnedSet>>, SourceError> {
+    if super::virtual_series::is_virtual(select) {
+        return Ok(None);
+    }
+    let unit = Unit::of(db);
+    let mut cuts: Vec<i64> = cuts_ms.iter().map(|cut_ms| unit.last_in(*cut_ms)).collect();
+    cuts.dedup();
+    let found = db.engine().thinned(&select.matchers, cuts, asked(aspect))?;
+    let set = |cursor| -> Box<dyn ThinnedSet> {
+        Box::new(Thinned {
+            cursor,
+            unit,
+            series: ThinnedSeries::default(),
+        })
+    };
+    Ok(found.map(set))
+}
+
+fn asked(aspect: Aspect) -> Asked {
+    match aspect {
+        Aspect::Newest => Asked::Newest,
+        Aspect::First => Asked::First,
+        Aspect::Last => Asked::Last,
+        Aspect::Count => Asked::Count,
+        Aspect::Min => Asked::Min,
+        Aspect::Max => Asked::Max,
+        Aspect::Sum => Asked::Sum,
+        Aspect::Change => Asked::Change,
+    }
+}
+
+struct Thinned {
+    cursor: ThinnedCursor,
+    unit: Unit,
+    series: ThinnedSeries,
+}
+
+impl ThinnedSet for Thinned {
+    fn next(&mut self, out: &mut source::ThinnedSeries) -> Result<bool, SourceError> {
+        if !self.cursor.next_into(&mut self.series) {
+            return Ok(false);
+        }
+        let (unit, series) = (self.unit, &mut self.series);
+        out.series.clear();
+        out.counts.clear();
+        out.is_whole = series.whole.is_some();
+        if out.series.labels != series.labels {
+            out.series.labels.clone_from(&series.labels);
+        }
+        if let Some(whole) = &mut series.whole {
+            super::query::fill(whole, unit, &mut out.series);
+            return Ok(true);
+        }
+        let (told, floats) = (&mut series.told, &mut out.series.floats);
+        floats
+            .timestamps_ms
+            .extend(told.timestamps.iter().map(|time| unit.to_ms(*time)));
+        floats
+            .values
+            .extend(told.bits.iter().map(|bits| f64::from_bits(*bits)));
+        std::mem::swap(&mut out.counts, &mut told.counts);
+        Ok(true)
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.cursor
+            .warnings()
+            .iter()
+            .map(super::query::in_words)
+            .collect()
+    }
+
+    fn infos(&self) -> Vec<String> {
+        let widths = self.cursor.widths();
+        let text = |width: &i64| self.unit.duration_text(*width);
+        let widths: Vec<String> = widths.iter().map(text).collect();
+        vec![format!("rollups of {} were read", widths.join(" and "))]
+    }
+}

@@ -1,0 +1,125 @@
+//! The rows of a tile, made of the samples of segments.
+
+use super::columns::Roller;
+use super::{COLUMNS, Grid};
+use crate::index::LabelMatcher;
+use crate::model::exemplar::Exemplar;
+use crate::model::labels::LabelsRef;
+use crate::model::metadata::Metadata;
+use crate::model::samples::Samples;
+use crate::segment::merge::MergeSource;
+use crate::segment::meta::Windows;
+use crate::segment::writer::{Run, SeriesSource, WriteError};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+/// The series that have samples within the stretch of a tile, rolled up.
+#[derive(Debug)]
+pub(crate) struct TileSource {
+    samples: MergeSource,
+    grid: Grid,
+    span: (i64, i64),
+    rule: u64,
+    /// Rows of `samples`.
+    rows: Vec<u32>,
+    metadata: BTreeMap<String, Vec<(i64, Metadata)>>,
+    scratch: RefCell<(Samples, Roller)>,
+}
+
+impl TileSource {
+    /// Of the series of `samples` those that match one of the sets of matchers, or all if there are no sets, within a span
+    /// of whole windows. `rule` stands for the matchers.
+    pub(crate) fn new(
+        samples: MergeSource,
+        grid: Grid,
+        span: (i64, i64),
+        (matchers, rule): (&[Vec<LabelMatcher>], u64),
+    ) -> Result<Self, WriteError> {
+        let mut rows = Vec::new();
+        let (from, to) = span;
+        let mut failed = None;
+        samples.each_labels(
+            &mut |row, labels| match samples.is_within(row, from.saturating_add(1), to) {
+                Ok(true) if covers(matchers, labels) => rows.push(row),
+                Ok(_) => {}
+                Err(error) => failed = Some(error),
+            },
+        )?;
+        match failed {
+            Some(error) => Err(error.into()),
+            None => Ok(Self {
+                samples,
+                grid,
+                span,
+                rule,
+                rows,
+                metadata: BTreeMap::new(),
+                scratch: RefCell::default(),
+            }),
+        }
+    }
+}
+
+/// Whether a series matches one of the sets, or there are none.
+pub(crate) fn covers(matchers: &[Vec<LabelMatcher>], labels: LabelsRef<'_>) -> bool {
+    let value = |name: &str| {
+        let found = labels.byte_pairs().find(|(of, _)| *of == name.as_bytes());
+        found
+            .and_then(|(_, value)| std::str::from_utf8(value).ok())
+            .unwrap_or("")
+    };
+    let matches = |set: &Vec<LabelMatcher>| set.iter().all(|one| one.matches(value(one.name())));
+    matchers.is_empty() || matchers.iter().any(matches)
+}
+
+impl SeriesSource for TileSource {
+    fn len(&self) -> u32 {
+        self.rows.len() as u32
+    }
+
+    fn each_labels(&self, each: &mut dyn FnMut(u32, LabelsRef<'_>)) -> Result<(), WriteError> {
+        let mut next = 0;
+        self.samples.each_labels(&mut |row, labels| {
+            if self.rows.get(next) == Some(&row) {
+                each(next as u32, labels);
+                next += 1;
+            }
+        })
+    }
+
+    fn runs(&self, _row: u32, _each: &mut dyn FnMut(Run)) -> Result<(), WriteError> {
+        Ok(())
+    }
+
+    fn samples(&self, row: u32, from: i64, to: i64, out: &mut Samples) -> Result<(), WriteError> {
+        match self.rows.get(row as usize) {
+            Some(row) => self.samples.samples(*row, from, to, out),
+            None => Ok(out.clear()),
+        }
+    }
+
+    fn windows(&self) -> Option<Windows> {
+        Some(Windows {
+            columns: COLUMNS as u32,
+            from: self.span.0,
+            to: self.span.1,
+            rule: self.rule,
+        })
+    }
+
+    fn column_samples(&self, row: u32, out: &mut [Samples]) -> Result<(), WriteError> {
+        let (samples, roller) = &mut *self.scratch.borrow_mut();
+        let (from, to) = self.span;
+        self.samples(row, from.saturating_add(1), to, samples)?;
+        roller.roll(samples, self.grid, self.span, out);
+        Ok(())
+    }
+
+    fn exemplars(&self, _row: u32) -> Vec<Exemplar> {
+        Vec::new()
+    }
+
+    fn metadata(&self) -> &BTreeMap<String, Vec<(i64, Metadata)>> {
+        &self.metadata
+    }
+}
