@@ -48,6 +48,7 @@ pub(crate) mod promql;
 pub(crate) mod records;
 #[cfg(feature = "server")]
 pub(crate) mod remote;
+pub(crate) mod rollup;
 pub(crate) mod segment;
 pub(crate) mod sketch;
 pub(crate) mod wal;
@@ -77,6 +78,7 @@ pub use engine::options::{Options, Precision};
 pub use engine::progress::OpenProgress;
 pub use engine::restore::RestoreReport;
 pub use engine::retention::RetentionReport;
+pub use engine::rollups::{Aggregate, AggregateFunction, Rollup};
 pub use engine::select::{SeriesCursor, Warning};
 pub use engine::series::{Series, SeriesSamples};
 pub use engine::snapshot::SnapshotReport;

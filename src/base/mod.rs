@@ -11,6 +11,7 @@ pub(crate) mod kahan;
 pub(crate) mod keyed;
 pub(crate) mod mask;
 pub(crate) mod math;
+pub(crate) mod spans;
 pub(crate) mod texts;
 pub(crate) mod varint;
 pub(crate) mod xor_window;

@@ -57,6 +57,12 @@ impl Samples {
         }
     }
 
+    /// All timestamps, those of histograms behind those of floats.
+    pub(crate) fn times(&self) -> impl Iterator<Item = i64> {
+        let histograms = self.histograms.iter().map(|sample| sample.0);
+        self.timestamps.iter().copied().chain(histograms)
+    }
+
     /// Appends a sample that is newer than all.
     pub(crate) fn push(&mut self, timestamp: i64, value: Value, start_timestamp: i64) {
         self.starts.push(timestamp, start_timestamp);

@@ -2,9 +2,10 @@
 
 use super::columns::Roller;
 use super::{COLUMNS, Grid};
-use crate::index::LabelMatcher;
+use crate::index::{LabelMatcher, RegexError};
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::LabelsRef;
+use crate::model::matcher::Matcher;
 use crate::model::metadata::Metadata;
 use crate::model::samples::Samples;
 use crate::segment::merge::MergeSource;
@@ -18,8 +19,7 @@ use std::collections::BTreeMap;
 pub(crate) struct TileSource {
     samples: MergeSource,
     grid: Grid,
-    span: (i64, i64),
-    rule: u64,
+    windows: Windows,
     /// Rows of `samples`.
     rows: Vec<u32>,
     metadata: BTreeMap<String, Vec<(i64, Metadata)>>,
@@ -27,20 +27,18 @@ pub(crate) struct TileSource {
 }
 
 impl TileSource {
-    /// Of the series of `samples` those that match one of the sets of matchers, or all if there are no sets, within a span
-    /// of whole windows. `rule` stands for the matchers.
+    /// Some of the series of `samples`, within a span of whole windows.
     pub(crate) fn new(
         samples: MergeSource,
         grid: Grid,
-        span: (i64, i64),
-        (matchers, rule): (&[Vec<LabelMatcher>], u64),
+        (from, to): (i64, i64),
+        about: &About,
     ) -> Result<Self, WriteError> {
         let mut rows = Vec::new();
-        let (from, to) = span;
         let mut failed = None;
         samples.each_labels(
             &mut |row, labels| match samples.is_within(row, from.saturating_add(1), to) {
-                Ok(true) if covers(matchers, labels) => rows.push(row),
+                Ok(true) if about.covers(labels) => rows.push(row),
                 Ok(_) => {}
                 Err(error) => failed = Some(error),
             },
@@ -50,8 +48,12 @@ impl TileSource {
             None => Ok(Self {
                 samples,
                 grid,
-                span,
-                rule,
+                windows: Windows {
+                    columns: COLUMNS as u32,
+                    from,
+                    to,
+                    matchers: about.matchers.clone(),
+                },
                 rows,
                 metadata: BTreeMap::new(),
                 scratch: RefCell::default(),
@@ -60,8 +62,29 @@ impl TileSource {
     }
 }
 
-/// Whether a series matches one of the sets, or there are none.
-pub(crate) fn covers(matchers: &[Vec<LabelMatcher>], labels: LabelsRef<'_>) -> bool {
+/// The series that a rollup is about.
+#[derive(Debug, Default)]
+pub(crate) struct About {
+    /// Series match all of one set; without sets all do.
+    pub(crate) matchers: Vec<Vec<Matcher>>,
+    compiled: Vec<Vec<LabelMatcher>>,
+}
+
+impl About {
+    pub(crate) fn new(matchers: Vec<Vec<Matcher>>) -> Result<Self, RegexError> {
+        let compiled = matchers.iter().map(|set| LabelMatcher::compile_all(set));
+        Ok(Self {
+            compiled: compiled.collect::<Result<_, _>>()?,
+            matchers,
+        })
+    }
+
+    pub(crate) fn covers(&self, labels: LabelsRef<'_>) -> bool {
+        covers(&self.compiled, labels)
+    }
+}
+
+fn covers(matchers: &[Vec<LabelMatcher>], labels: LabelsRef<'_>) -> bool {
     let value = |name: &str| {
         let found = labels.byte_pairs().find(|(of, _)| *of == name.as_bytes());
         found
@@ -98,20 +121,15 @@ impl SeriesSource for TileSource {
         }
     }
 
-    fn windows(&self) -> Option<Windows> {
-        Some(Windows {
-            columns: COLUMNS as u32,
-            from: self.span.0,
-            to: self.span.1,
-            rule: self.rule,
-        })
+    fn windows(&self) -> Option<&Windows> {
+        Some(&self.windows)
     }
 
     fn column_samples(&self, row: u32, out: &mut [Samples]) -> Result<(), WriteError> {
         let (samples, roller) = &mut *self.scratch.borrow_mut();
-        let (from, to) = self.span;
+        let Windows { from, to, .. } = self.windows;
         self.samples(row, from.saturating_add(1), to, samples)?;
-        roller.roll(samples, self.grid, self.span, out);
+        roller.roll(samples, self.grid, (from, to), out);
         Ok(())
     }
 

@@ -62,10 +62,6 @@ impl TileRow {
         self.columns.iter_mut().for_each(Samples::clear);
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.columns.iter().all(Samples::is_empty)
-    }
-
     pub(crate) fn column_mut(&mut self, column: Column) -> &mut Samples {
         &mut self.columns[column as usize]
     }

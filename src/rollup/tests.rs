@@ -37,7 +37,11 @@ fn samples() -> impl Strategy<Value = Samples> {
             }
             total = if reset == 0 { 0.1 } else { total + 0.7 };
             samples.timestamps.push(time);
-            samples.bits.push(if is_counter && bits != STALE_NAN_BITS { f64::to_bits(total) } else { bits });
+            samples.bits.push(if is_counter && bits != STALE_NAN_BITS {
+                f64::to_bits(total)
+            } else {
+                bits
+            });
         }
         samples
     })
@@ -52,7 +56,8 @@ fn cuts() -> impl Strategy<Value = (Vec<i64>, Spans)> {
         cuts.sort_unstable();
         cuts.dedup();
         let mut spans = Spans::default();
-        raw.into_iter().for_each(|window| spans.insert(window * WIDTH, (window + 1) * WIDTH));
+        raw.into_iter()
+            .for_each(|window| spans.insert(window * WIDTH, (window + 1) * WIDTH));
         (cuts, spans)
     })
 }
@@ -67,8 +72,13 @@ fn told_from_columns(samples: &Samples, asked: Asked, cuts: &[i64], raw: &Spans)
         *row.column_mut(*column) = columns[*column as usize].clone();
     }
     let mut raw = raw.clone();
-    grid.parted(cuts).iter().for_each(|(from, to)| raw.insert(from, to));
-    row.untold(asked, grid).spans.iter().for_each(|(from, to)| raw.insert(from, to));
+    grid.parted(cuts)
+        .iter()
+        .for_each(|(from, to)| raw.insert(from, to));
+    row.untold(asked, grid)
+        .spans
+        .iter()
+        .for_each(|(from, to)| raw.insert(from, to));
     let mut told = Told::default();
     let mut teller = Teller::new(cuts, asked, &mut told);
     let mut cursor = RowCursor::default();
@@ -89,9 +99,18 @@ fn told_from_columns(samples: &Samples, asked: Asked, cuts: &[i64], raw: &Spans)
 /// The samples of each stretch, without stale markers unless they are wanted.
 fn stretches(samples: &Samples, cuts: &[i64], with_stale: bool) -> Vec<(i64, Vec<(i64, u64)>)> {
     let within = |pair: &[i64]| {
-        let all = samples.timestamps.iter().copied().zip(samples.bits.iter().copied());
+        let all = samples
+            .timestamps
+            .iter()
+            .copied()
+            .zip(samples.bits.iter().copied());
         let within = all.filter(|one| pair[0] < one.0 && one.0 <= pair[1]);
-        (pair[1], within.filter(|one| with_stale || one.1 != STALE_NAN_BITS).collect())
+        (
+            pair[1],
+            within
+                .filter(|one| with_stale || one.1 != STALE_NAN_BITS)
+                .collect(),
+        )
     };
     cuts.windows(2).map(within).collect()
 }
@@ -99,7 +118,9 @@ fn stretches(samples: &Samples, cuts: &[i64], with_stale: bool) -> Vec<(i64, Vec
 fn naive(samples: &Samples, asked: Asked, cuts: &[i64]) -> Vec<(i64, u64)> {
     let float = |one: &(i64, u64)| f64::from_bits(one.1);
     let extreme = |of: Extreme, all: &[(i64, u64)]| {
-        all.iter().map(float).fold(None, |best, value| Some(of.best(best, value)))
+        all.iter()
+            .map(float)
+            .fold(None, |best, value| Some(of.best(best, value)))
     };
     let stretches = stretches(samples, cuts, asked == Asked::Newest);
     let tell = |(end, all): (i64, Vec<(i64, u64)>)| match asked {
@@ -132,7 +153,11 @@ fn check_sums(samples: &Samples, cuts: &[i64], told: &Told) -> Result<(), TestCa
         let wanted = all.iter().map(|one| f64::from_bits(one.1));
         let size: f64 = wanted.clone().map(f64::abs).sum();
         let wanted = wanted.fold(Compensated::default(), add).total();
-        let found = parts.iter().map(|part| part.1).fold(Compensated::default(), add).total();
+        let found = parts
+            .iter()
+            .map(|part| part.1)
+            .fold(Compensated::default(), add)
+            .total();
         let is_near = (wanted - found).abs() <= size * 2f64.powi(-51);
         let is_same = wanted.to_bits() == found.to_bits() || (wanted.is_nan() && found.is_nan());
         prop_assert!(is_same || is_near || !size.is_finite(), "{} {}", wanted, found);
