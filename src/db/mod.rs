@@ -9,6 +9,7 @@ mod iot;
 mod iot_store;
 mod query;
 mod records;
+mod thinned;
 mod virtual_series;
 
 pub use batch::Batch;

@@ -2,15 +2,17 @@
 
 use super::Db;
 use super::ahead::Ahead;
+use super::thinned;
 use super::virtual_series;
 use crate::engine::error::Error;
 use crate::engine::options::Precision;
-use crate::engine::select::SeriesCursor;
+use crate::engine::select::{SeriesCursor, Warning};
 use crate::engine::series::Series;
 use crate::model::float_histogram::FloatHistogram;
 use crate::model::histogram::ResetHint;
+use crate::promql::durations::format_duration_ms;
 use crate::promql::query::{self, QueryAnswer, QueryError, QueryOptions};
-use crate::promql::source::{Select, SeriesSamples, SeriesSet, Source, SourceError};
+use crate::promql::source::{Aspect, Select, SeriesSamples, SeriesSet, Source, SourceError, ThinnedSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -113,13 +115,41 @@ impl Source for Db {
         };
         Ok(Box::new(Ahead::new(cursor, self.starts_threads())))
     }
+
+    fn thins_from_ms(&self) -> i64 {
+        let narrowest = self.engine().narrowest_rollup();
+        narrowest.map_or(0, |width| Unit::of(self).length_ms(width).max(1))
+    }
+
+    fn thinned<'a>(
+        &'a self,
+        select: &Select,
+        cuts_ms: &[i64],
+        aspect: Aspect,
+    ) -> Result<Option<Box<dyn ThinnedSet + 'a>>, SourceError> {
+        Ok(thinned::thinned(self, select, cuts_ms, aspect)?.map(|set| -> Box<dyn ThinnedSet + 'a> { set }))
+    }
 }
 
 /// The database's unit of time against the milliseconds of queries.
 #[derive(Clone, Copy)]
-struct Unit(Precision);
+pub(super) struct Unit(Precision);
 
 impl Unit {
+    pub(super) fn of(db: &Db) -> Self {
+        Self(db.precision())
+    }
+
+    /// A length of time of the unit as a query would say it.
+    pub(super) fn duration_text(self, length: i64) -> String {
+        format_duration_ms(self.length_ms(length))
+    }
+
+    fn length_ms(self, length: i64) -> i64 {
+        let (units, ms) = self.scale();
+        length.div_euclid(units).saturating_mul(ms)
+    }
+
     /// How many of the unit are a millisecond, or how many milliseconds are one of the unit.
     fn scale(self) -> (i64, i64) {
         match self.0 {
@@ -143,13 +173,13 @@ impl Unit {
     }
 
     /// The last time of the unit within a millisecond.
-    fn last_in(self, timestamp_ms: i64) -> i64 {
+    pub(super) fn last_in(self, timestamp_ms: i64) -> i64 {
         let (units, ms) = self.scale();
         let first = timestamp_ms.div_euclid(ms).saturating_mul(units);
         first.saturating_add(units - 1)
     }
 
-    fn to_ms(self, timestamp: i64) -> i64 {
+    pub(super) fn to_ms(self, timestamp: i64) -> i64 {
         let (units, ms) = self.scale();
         timestamp.div_euclid(units).saturating_mul(ms)
     }
@@ -169,52 +199,55 @@ impl SeriesSet for Cursor {
             return Ok(false);
         }
         out.clear();
-        let unit = self.unit;
         if self.with_starts {
-            self.read_starts(out);
+            read_starts(&self.series, self.unit, out);
         }
-        for (timestamp, histogram) in self.series.histograms() {
-            let mut histogram = FloatHistogram::from(&**histogram);
-            let before = out.histograms.values.last();
-            if before.is_some_and(|before| follows(before, &histogram)) {
-                histogram.reset_hint = ResetHint::NotReset;
-            }
-            out.histograms.timestamps_ms.push(unit.to_ms(*timestamp));
-            out.histograms.values.push(Arc::new(histogram));
-        }
-        let floats = &mut out.floats;
-        self.series
-            .exchange(&mut out.labels, &mut floats.timestamps_ms, &mut floats.values);
-        if unit.0 != Precision::Milliseconds {
-            let timestamps = floats.timestamps_ms.iter_mut();
-            timestamps.for_each(|timestamp| *timestamp = unit.to_ms(*timestamp));
-        }
+        fill(&mut self.series, self.unit, out);
         Ok(true)
     }
 
     fn warnings(&self) -> Vec<String> {
-        let in_words = |warning: &crate::engine::select::Warning| match &warning.file {
-            Some(file) => format!("{}: {}", file.display(), warning.reason),
-            None => warning.reason.clone(),
-        };
         self.cursor.warnings().iter().map(in_words).collect()
     }
 }
 
-impl Cursor {
-    fn read_starts(&self, out: &mut SeriesSamples) {
-        let (series, unit) = (&self.series, self.unit);
-        if let Some(start_of) = series.starts() {
-            let starts = series
-                .float_timestamps()
-                .iter()
-                .map(|timestamp| start_of(*timestamp));
-            out.floats.starts_ms.extend(starts.map(|start| unit.to_ms(start)));
-            let starts = series.histograms().iter().map(|sample| start_of(sample.0));
-            out.histograms
-                .starts_ms
-                .extend(starts.map(|start| unit.to_ms(start)));
+pub(super) fn in_words(warning: &Warning) -> String {
+    match &warning.file {
+        Some(file) => format!("{}: {}", file.display(), warning.reason),
+        None => warning.reason.clone(),
+    }
+}
+
+/// Moves a series into `out`, which is empty.
+pub(super) fn fill(series: &mut Series, unit: Unit, out: &mut SeriesSamples) {
+    for (timestamp, histogram) in series.histograms() {
+        let mut histogram = FloatHistogram::from(&**histogram);
+        let before = out.histograms.values.last();
+        if before.is_some_and(|before| follows(before, &histogram)) {
+            histogram.reset_hint = ResetHint::NotReset;
         }
+        out.histograms.timestamps_ms.push(unit.to_ms(*timestamp));
+        out.histograms.values.push(Arc::new(histogram));
+    }
+    let floats = &mut out.floats;
+    series.exchange(&mut out.labels, &mut floats.timestamps_ms, &mut floats.values);
+    if unit.0 != Precision::Milliseconds {
+        let timestamps = floats.timestamps_ms.iter_mut();
+        timestamps.for_each(|timestamp| *timestamp = unit.to_ms(*timestamp));
+    }
+}
+
+fn read_starts(series: &Series, unit: Unit, out: &mut SeriesSamples) {
+    if let Some(start_of) = series.starts() {
+        let starts = series
+            .float_timestamps()
+            .iter()
+            .map(|timestamp| start_of(*timestamp));
+        out.floats.starts_ms.extend(starts.map(|start| unit.to_ms(start)));
+        let starts = series.histograms().iter().map(|sample| start_of(sample.0));
+        out.histograms
+            .starts_ms
+            .extend(starts.map(|start| unit.to_ms(start)));
     }
 }
 

@@ -58,6 +58,11 @@ fn kind_of(matchers: &[Matcher]) -> Option<(Kind, &str)> {
     }
 }
 
+/// Whether a select is about logs or events.
+pub(super) fn is_virtual(select: &Select) -> bool {
+    kind_of(&select.matchers).is_some()
+}
+
 /// The series of a select, if it is about logs or events.
 pub(super) fn select(db: &Db, select: &Select) -> Result<Option<Box<dyn SeriesSet>>, SourceError> {
     let Some((kind, name)) = kind_of(&select.matchers) else {

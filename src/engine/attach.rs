@@ -109,7 +109,8 @@ impl Engine {
             return Err(refuse(format!("has {theirs:?}, and the database {ours:?}")));
         }
         let mut segments = Vec::with_capacity(manifest.segments.len());
-        for number in 0..manifest.segments.len() {
+        let is_rollup = |number: &usize| manifest.segments[*number].is_tile();
+        for number in (0..manifest.segments.len()).filter(|number| !is_rollup(number)) {
             segments.push(Arc::new(self.open_held(&links, number)?));
         }
         for segment in &segments {
@@ -137,8 +138,8 @@ impl Engine {
             dir: last.dir,
             view: View {
                 segments,
-                generations: Vec::new(),
                 deletions,
+                ..View::default()
             },
             newest,
         })

@@ -176,7 +176,7 @@ impl Engine {
             return Ok(Moment {
                 manifest,
                 beside,
-                _segments: view.segments.clone(),
+                _segments: view.files(),
             });
         }
     }

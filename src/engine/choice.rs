@@ -67,7 +67,7 @@ impl Engine {
     pub(super) fn pick_members(&self, compaction: &Compaction, wanted: Wanted) -> Option<Vec<Arc<Segment>>> {
         let view = self.view.load();
         let find = |sequence: u64| view.segments.iter().find(|one| one.sequence == sequence);
-        let entries = self.lock_manifest().segments.clone();
+        let entries: Vec<SegmentEntry> = self.lock_manifest().of_samples().cloned().collect();
         // Those that did not open are not in the view.
         let lost = entries.iter().map(|entry| entry.sequence);
         let lost = lost.filter(|sequence| find(*sequence).is_none());

@@ -11,6 +11,7 @@ use super::manifest::{Manifest, SegmentEntry};
 use super::masks::{self, Masks};
 use super::retention::RuleRanges;
 use super::select::bounds;
+use super::tiles::Late;
 use super::view::View;
 use super::{Engine, Maintenance};
 use crate::io;
@@ -109,7 +110,10 @@ impl Engine {
         loop {
             self.check_writable()?;
             let mut maintenance = self.lock_maintenance();
-            if !self.step_flush(&mut maintenance)? && !self.compact(&mut maintenance, wanted)? {
+            let is_busy = self.step_flush(&mut maintenance)?
+                || self.compact(&mut maintenance, wanted)?
+                || self.roll(&mut maintenance)?;
+            if !is_busy {
                 return Ok(());
             }
         }
@@ -297,6 +301,11 @@ impl Engine {
             next.segments
                 .sort_by_key(|entry| (entry.lsn_last, entry.time_min));
             next.retired.extend(old.iter().map(|segment| segment.sequence));
+            if old.is_empty() {
+                // What comes from elsewhere is later than every tile.
+                next.late.extend(new.iter().map(|new| Late::of(&new.1)));
+                self.forget_late(&mut next);
+            }
             next.deletions
                 .retain(|entry| !deletions::is_spent(entry, next.flushed_lsn, &next.segments));
             if let Err(error) = next.write(&self.options.fs, dir) {
@@ -316,6 +325,7 @@ impl Engine {
             View {
                 segments,
                 deletions: self.unspent(view),
+                late: self.known_late(),
                 ..view.clone()
             }
         });
@@ -358,6 +368,11 @@ impl Compaction {
 
     pub(super) fn is_under_way(&self) -> bool {
         self.merging.is_some()
+    }
+
+    /// Files that nothing names any more.
+    pub(super) fn retire(&mut self, segments: impl Iterator<Item = Arc<Segment>>) {
+        self.retired.extend(segments);
     }
 
     /// Segments whose files wait for their readers.

@@ -168,9 +168,12 @@ pub(super) fn entries(view: &View, lsn: u64) -> Vec<DeletionEntry> {
 /// Whether nothing is left that the deletion could hide or bring back: no older segment overlaps it, and everything
 /// before it is in segments.
 pub(super) fn is_spent(entry: &DeletionEntry, flushed_lsn: u64, segments: &[SegmentEntry]) -> bool {
+    let latest = entry.withdrawn.unwrap_or(entry.lsn);
     entry.lsn <= flushed_lsn
         && !segments.iter().any(|segment| {
-            segment.lsn_last < entry.lsn
+            // A rollup minds that the deletion was withdrawn, too.
+            let lsn = if segment.is_tile() { latest } else { entry.lsn };
+            segment.lsn_last < lsn
                 && segment.time_min <= entry.deletion.to
                 && segment.time_max >= entry.deletion.from
         })

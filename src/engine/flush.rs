@@ -3,7 +3,9 @@
 use super::error::Error;
 use super::frozen_source::{self, FrozenSource, Stretch};
 use super::jobs::{JobKind, JobSums};
+use super::late::{LateSpans, Watched};
 use super::manifest::SegmentEntry;
+use super::tiles::Late;
 use super::view::View;
 use super::{Engine, Maintenance, deletions};
 use crate::head::freeze::{Frozen, FrozenSeries};
@@ -61,7 +63,7 @@ impl Engine {
         let Some(frozen) = maintenance.frozen.take() else {
             return Ok(());
         };
-        let write = || self.write_frozen(&frozen);
+        let write = || self.write_frozen(maintenance, &frozen);
         match self.as_job(JobKind::Flush, write, |sums| *sums) {
             Ok(_) => {
                 self.head.forget_frozen(frozen);
@@ -78,12 +80,14 @@ impl Engine {
         }
     }
 
-    fn write_frozen(&self, frozen: &Frozen) -> Result<JobSums, Error> {
+    fn write_frozen(&self, maintenance: &Maintenance, frozen: &Frozen) -> Result<JobSums, Error> {
         let dir = self.dir();
         let series = self.head.collect_frozen(&frozen.generation);
         let mut segments = Vec::new();
-        let written = self.write_sources(dir, frozen, &series, &mut segments);
-        let committed = written.and_then(|()| self.commit_flush(dir, frozen, &segments));
+        let late = LateSpans::behind(&self.view.load(), self.rolling_end(maintenance));
+        let written = self.write_sources(dir, frozen, (&series, &late), &mut segments);
+        let late = late.into_late(frozen.last_lsn);
+        let committed = written.and_then(|()| self.commit_flush(dir, frozen, &segments, late));
         if let Err(Error::OutOfSpace(_)) = &committed {
             for segment in &segments {
                 self.discard(segment.path());
@@ -99,7 +103,7 @@ impl Engine {
         &self,
         dir: &Path,
         frozen: &Frozen,
-        series: &FrozenSeries,
+        (series, late): (&FrozenSeries, &LateSpans),
         segments: &mut Vec<Arc<Segment>>,
     ) -> Result<(), Error> {
         let mut sequence = self.lock_manifest().next_sequence;
@@ -107,7 +111,7 @@ impl Engine {
         for lsn in series.hidden() {
             for stretch in frozen_source::stretches(series, Some(lsn), span)? {
                 let source = FrozenSource::new(&self.head, series, Some(lsn), stretch, &none);
-                segments.push(self.write_source(dir, sequence, frozen, lsn - 1, source)?);
+                segments.push(self.write_source(dir, sequence, frozen, lsn - 1, late.watch(source))?);
                 sequence += 1;
             }
         }
@@ -119,6 +123,7 @@ impl Engine {
         for (number, stretch) in stretches.into_iter().enumerate() {
             let metadata = if number == newest { &frozen.metadata } else { &none };
             let source = FrozenSource::new(&self.head, series, None, stretch, metadata);
+            let source = late.watch(source);
             segments.push(self.write_source(dir, sequence, frozen, frozen.last_lsn, source)?);
             sequence += 1;
         }
@@ -131,7 +136,7 @@ impl Engine {
         sequence: u64,
         frozen: &Frozen,
         lsn_last: u64,
-        source: FrozenSource<'_>,
+        source: Watched<'_, FrozenSource<'_>>,
     ) -> Result<Arc<Segment>, Error> {
         let database_id = self.lock_manifest().database_id;
         let created_ms = self.options.clock.now_ms();
@@ -154,7 +159,7 @@ impl Engine {
             data_compressor: self.options.data_compressor,
         };
         let path = names::segment(dir, sequence);
-        let bounds = source.bounds().unwrap_or((0, 0));
+        let bounds = source.inner().bounds().unwrap_or((0, 0));
         let (meta, bytes) = write_segment(&self.options.fs, &path, source, meta, bounds, &options)?;
         let text = summary::text(&meta, self.precision.as_str(), bytes);
         // The page for people is a convenience: without it nothing is lost.
@@ -171,7 +176,13 @@ impl Engine {
     }
 
     /// The manifest, then the view, then what is not needed any more.
-    fn commit_flush(&self, dir: &Path, frozen: &Frozen, segments: &[Arc<Segment>]) -> Result<(), Error> {
+    fn commit_flush(
+        &self,
+        dir: &Path,
+        frozen: &Frozen,
+        segments: &[Arc<Segment>],
+        late: impl IntoIterator<Item = Late>,
+    ) -> Result<(), Error> {
         let Some(live) = self.view.load().generations.last().cloned() else {
             return Ok(());
         };
@@ -183,6 +194,8 @@ impl Engine {
                 next.next_sequence = segment.sequence + 1;
             }
             next.flushed_lsn = frozen.last_lsn;
+            next.late.extend(late);
+            self.forget_late(&mut next);
             next.log_floor = live.first_wal_file;
             next.deletions = deletions::entries(&self.view.load(), frozen.last_lsn);
             next.deletions
@@ -199,6 +212,8 @@ impl Engine {
                 segments: all,
                 generations: vec![live.clone()],
                 deletions: self.unspent(view),
+                late: self.known_late(),
+                ..view.clone()
             }
         });
         self.remove_log(dir, live.first_wal_file, old_checkpoint);

@@ -23,6 +23,8 @@ pub enum JobKind {
     Checkpoint,
     /// Makes one segment of several.
     Merge,
+    /// Makes rollups of samples.
+    Rollup,
     /// Drops segments that are too old or too many.
     Retention,
     /// Drops logs and events that are too old.
@@ -42,6 +44,7 @@ impl JobKind {
             Self::Flush => "flush",
             Self::Checkpoint => "checkpoint",
             Self::Merge => "merge",
+            Self::Rollup => "rollup",
             Self::Retention => "retention",
             Self::RecordRetention => "record retention",
             Self::Snapshot => "snapshot",

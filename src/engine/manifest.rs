@@ -16,10 +16,13 @@
 //! checkpoint     u64      sequence of the checkpoint that comes before it, 0 = none
 //! segments       u32 count, then per segment: u64 sequence, 16 bytes ULID, u64 length of the file,
 //!                i64 smallest and i64 largest timestamp, u64 first and u64 last LSN, u8 level, u64 samples,
-//!                i64 creation in milliseconds since 1970, u8 flags (bit 0: its data is compressed), u64 rules
+//!                i64 creation in milliseconds since 1970, u8 flags (bit 0: its data is compressed), u64 rules,
+//!                i64 width of windows (0 = samples; not in version 1)
 //! deletions      u32 count, then per deletion: u64 LSN, u64 LSN of its undelete or 0, u32 length, the deletion as in
 //!                the log
 //! retired        u32 count, then u64 sequences: segments that were merged or dropped and may be removed
+//! late           u32 count, then per entry: u64 LSN, i64 time before the first, i64 last time (not in version 1): what
+//!                came to segments in the time of rollups that were made before
 //! checksum       u64      of everything before
 //! ```
 
@@ -27,10 +30,12 @@
 
 use super::error::Error;
 use super::options::Precision;
+use super::tiles::Late;
 use crate::base::bytes::{Corrupt, Cursor};
 use crate::base::hash;
 use crate::io::{self, Fs};
 use crate::model::deletion::Deletion;
+use crate::segment::meta::Windows;
 use crate::segment::names;
 use crate::segment::reader::{CorruptFile, Segment};
 use crate::wal::deletion;
@@ -38,7 +43,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 const MAGIC: &[u8; 8] = b"NTHXMNF1";
-const VERSION: u32 = 1;
+/// Version 1 knew no rollups.
+const VERSION: u32 = 2;
 /// Not damage: the file says so itself.
 pub(super) const NEWER: &str = "manifest of a newer version";
 const FLAG_COMPRESSED: u8 = 1;
@@ -58,26 +64,38 @@ pub(crate) struct SegmentEntry {
     pub(crate) created_ms: i64,
     /// Its data was compressed as that of old segments is.
     pub(crate) is_compressed: bool,
-    /// Checksum of the retention rules that were applied to it, 0 = none.
+    /// Checksum of the retention rules that were applied to it, 0 = none; of a tile that of what it is made of.
     pub(crate) rules: u64,
+    /// The width of the windows of a tile, 0 for samples. A tile has the first LSN that would change it as its last one,
+    /// less one: by samples as `lsn_first`, by deletions as `lsn_last`.
+    pub(crate) resolution: i64,
 }
 
 impl SegmentEntry {
     pub(super) fn of(segment: &Segment) -> Self {
+        let windows = segment.windows();
+        let times = windows.map(|windows| (windows.from.saturating_add(1), windows.to));
+        let (time_min, time_max) = times.unwrap_or((segment.meta.time_min, segment.meta.time_max));
         Self {
             sequence: segment.sequence,
             ulid: segment.meta.ulid,
             bytes: segment.file_bytes(),
-            time_min: segment.meta.time_min,
-            time_max: segment.meta.time_max,
+            time_min,
+            time_max,
             lsn_first: segment.meta.lsn_first,
             lsn_last: segment.meta.lsn_last,
             level: segment.meta.level,
             samples: segment.meta.floats + segment.meta.histograms,
             created_ms: segment.meta.created_ms,
-            is_compressed: false,
-            rules: 0,
+            is_compressed: windows.is_some(),
+            rules: windows.map_or(0, |windows| Windows::rule(&windows.matchers)),
+            resolution: segment.meta.resolution,
         }
+    }
+
+    /// Whether it has windows instead of samples.
+    pub(crate) fn is_tile(&self) -> bool {
+        self.resolution != 0
     }
 }
 
@@ -106,6 +124,8 @@ pub(crate) struct Manifest {
     pub(crate) deletions: Vec<DeletionEntry>,
     /// Sequence numbers of segments whose files are not needed any more.
     pub(crate) retired: Vec<u64>,
+    /// By LSN.
+    pub(crate) late: Vec<Late>,
 }
 
 impl Manifest {
@@ -138,6 +158,7 @@ impl Manifest {
             out.extend_from_slice(&segment.created_ms.to_le_bytes());
             out.push(u8::from(segment.is_compressed) * FLAG_COMPRESSED);
             out.extend_from_slice(&segment.rules.to_le_bytes());
+            out.extend_from_slice(&segment.resolution.to_le_bytes());
         }
         out.extend_from_slice(&(self.deletions.len() as u32).to_le_bytes());
         for entry in &self.deletions {
@@ -151,6 +172,12 @@ impl Manifest {
         out.extend_from_slice(&(self.retired.len() as u32).to_le_bytes());
         for sequence in &self.retired {
             out.extend_from_slice(&sequence.to_le_bytes());
+        }
+        out.extend_from_slice(&(self.late.len() as u32).to_le_bytes());
+        for late in &self.late {
+            out.extend_from_slice(&late.lsn.to_le_bytes());
+            out.extend_from_slice(&late.from.to_le_bytes());
+            out.extend_from_slice(&late.to.to_le_bytes());
         }
         let checksum = hash::checksum(&out);
         out.extend_from_slice(&checksum.to_le_bytes());
@@ -167,7 +194,8 @@ impl Manifest {
         if cursor.take(MAGIC.len(), "manifest magic")? != MAGIC {
             return Err(Corrupt::new("not a manifest: wrong magic", 0));
         }
-        if cursor.u32("manifest version")? != VERSION || cursor.u32("manifest features")? != 0 {
+        let version = cursor.u32("manifest version")?;
+        if !(1..=VERSION).contains(&version) || cursor.u32("manifest features")? != 0 {
             return Err(Corrupt::new(NEWER, 8));
         }
         let database_id = cursor.u128("database id")?;
@@ -180,9 +208,7 @@ impl Manifest {
             flushed_lsn: cursor.u64("flushed LSN")?,
             log_floor: cursor.u64("log floor")?,
             checkpoint: cursor.u64("checkpoint")?,
-            segments: Vec::new(),
-            deletions: Vec::new(),
-            retired: Vec::new(),
+            ..Self::default()
         };
         for _ in 0..cursor.u32("number of segments")? {
             manifest.segments.push(SegmentEntry {
@@ -198,6 +224,10 @@ impl Manifest {
                 created_ms: cursor.i64("creation of a segment")?,
                 is_compressed: cursor.u8("segment flags")? & FLAG_COMPRESSED != 0,
                 rules: cursor.u64("rules of a segment")?,
+                resolution: match version {
+                    1 => 0,
+                    _ => cursor.i64("resolution of a segment")?,
+                },
             });
         }
         for _ in 0..cursor.u32("number of deletions")? {
@@ -214,10 +244,26 @@ impl Manifest {
         for _ in 0..cursor.u32("number of retired segments")? {
             manifest.retired.push(cursor.u64("retired segment")?);
         }
+        let late = match version {
+            1 => 0,
+            _ => cursor.u32("number of late spans")?,
+        };
+        for _ in 0..late {
+            manifest.late.push(Late {
+                lsn: cursor.u64("LSN of a late span")?,
+                from: cursor.i64("start of a late span")?,
+                to: cursor.i64("end of a late span")?,
+            });
+        }
         if !cursor.is_empty() {
-            return Err(cursor.corrupt("bytes after the retired segments"));
+            return Err(cursor.corrupt("bytes after the late spans"));
         }
         Ok(manifest)
+    }
+
+    /// The segments with samples.
+    pub(crate) fn of_samples(&self) -> impl Iterator<Item = &SegmentEntry> {
+        self.segments.iter().filter(|entry| !entry.is_tile())
     }
 
     /// Makes this the state of the database in `dir`.
@@ -264,6 +310,7 @@ mod tests {
             created_ms: 11,
             is_compressed: true,
             rules: 12,
+            resolution: 300_000,
         };
         let manifest = Manifest {
             database_id: 7,
@@ -280,6 +327,11 @@ mod tests {
                 },
             }],
             retired: vec![1, 2],
+            late: vec![Late {
+                lsn: 7,
+                from: -3,
+                to: 4,
+            }],
             ..Manifest::default()
         };
         let bytes = manifest.encode();

@@ -30,6 +30,7 @@ mod frozen_source;
 pub(crate) mod head_labels;
 pub(crate) mod inventory;
 pub(crate) mod jobs;
+mod late;
 pub(crate) mod listing;
 pub(crate) mod manifest;
 mod masks;
@@ -42,11 +43,15 @@ mod pick;
 pub(crate) mod progress;
 pub(crate) mod restore;
 pub(crate) mod retention;
+mod rolling;
+pub(crate) mod rollups;
 pub(crate) mod select;
 pub(crate) mod series;
 pub(crate) mod snapshot;
 pub(crate) mod stats;
 mod step;
+pub(crate) mod thinned;
+mod tiles;
 pub(crate) mod verify;
 mod view;
 
@@ -58,6 +63,8 @@ use self::error::Error;
 use self::jobs::Jobs;
 use self::manifest::Manifest;
 use self::options::{Options, Precision};
+use self::rolling::Rolling;
+use self::rollups::RollupRule;
 use self::view::View;
 use crate::head::Head;
 use crate::head::freeze::Frozen;
@@ -96,6 +103,7 @@ pub(crate) struct Engine {
     recovery: RecoveryReport,
     /// Matchers, number and time of each rule.
     retention_rules: Vec<(Vec<LabelMatcher>, u64, Duration)>,
+    rollups: Vec<RollupRule>,
     /// Ordinary samples that merges found to lose against earlier ones with other bits.
     late_conflicts: AtomicU64,
     counters: Counters,
@@ -120,6 +128,7 @@ struct Maintenance {
     /// It was said that flushes wait for more samples than the options ask for.
     is_floor_told: bool,
     compaction: Compaction,
+    rolling: Rolling,
 }
 
 /// What opening found.

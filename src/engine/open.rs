@@ -8,8 +8,9 @@ use super::jobs::Jobs;
 use super::manifest::{Manifest, SegmentEntry};
 use super::options::Options;
 use super::progress::OpenProgress;
+use super::tiles::{self, Tile};
 use super::view::View;
-use super::{Engine, Maintenance, RecoveryReport, deletions, events};
+use super::{Engine, Maintenance, RecoveryReport, deletions, events, rollups};
 use crate::base::bytes::Corrupt;
 use crate::base::hash;
 use crate::head::Head;
@@ -18,6 +19,7 @@ use crate::head::recover::{ReplayedDeletion, Replayer};
 use crate::head::slab::Generation;
 use crate::index::compiled::CompiledPatterns;
 use crate::io::{self, Fs, FsError, MemoryFs};
+use crate::rollup;
 use crate::segment::names;
 use crate::segment::reader::{Quarantined, Segment};
 use crate::wal::{self, Gap, Record, ReplayError, ReplayFrom, Replayed, Visitor, WalOptions};
@@ -86,9 +88,8 @@ impl Engine {
         );
         let report = RecoveryReport::default();
         let view = View {
-            segments: Vec::new(),
             generations: vec![live],
-            deletions: Arc::default(),
+            ..View::default()
         };
         Self::assemble(options, manifest, head, view, report, None)
     }
@@ -123,7 +124,7 @@ impl Engine {
         }
         // 4. The segments.
         let mut report = RecoveryReport::default();
-        let segments = open_segments(&options, dir, &manifest, &mut report);
+        let (segments, tiles) = open_segments(&options, dir, &manifest, &mut report);
         // 5. The head, from the checkpoint and the log.
         let live = Arc::new(Generation::new(1, manifest.flushed_lsn + 1, manifest.log_floor));
         let head = Head::new(
@@ -137,6 +138,8 @@ impl Engine {
             segments,
             generations: vec![live],
             deletions: deletions::restored(deletions)?.into(),
+            tiles: tiles.into(),
+            late: manifest.late.as_slice().into(),
         };
         // 6. A new log file for what comes.
         let commit = if options.read_only {
@@ -159,6 +162,7 @@ impl Engine {
     ) -> Result<Self, Error> {
         Ok(Self {
             retention_rules: options.compiled_retention_rules()?,
+            rollups: rollups::compiled(&options, manifest.precision)?,
             late_conflicts: AtomicU64::new(0),
             patterns: CompiledPatterns::default(),
             counters: Counters::default(),
@@ -264,12 +268,23 @@ fn open_segments(
     dir: &Path,
     manifest: &Manifest,
     report: &mut RecoveryReport,
-) -> Vec<Arc<Segment>> {
+) -> (Vec<Arc<Segment>>, Vec<Arc<Tile>>) {
     let mut segments = Vec::with_capacity(manifest.segments.len());
+    let mut tiles = Vec::new();
     for entry in &manifest.segments {
         let path = names::segment(dir, entry.sequence);
         match Segment::open(&options.fs, &path, entry.sequence, options.mmap) {
-            Ok(segment) if segment.meta.ulid == entry.ulid => segments.push(Arc::new(segment)),
+            Ok(segment) if is_named(&segment, entry) => {
+                let segment = Arc::new(segment);
+                if !entry.is_tile() {
+                    segments.push(segment);
+                    continue;
+                }
+                match Tile::new(segment, entry) {
+                    Ok(tile) => tiles.push(Arc::new(tile)),
+                    Err(error) => quarantine(report, &path, entry, error.to_string()),
+                }
+            }
             Ok(_) => quarantine(
                 report,
                 &path,
@@ -279,15 +294,27 @@ fn open_segments(
             Err(error) => quarantine(report, &path, entry, error.to_string()),
         }
     }
-    segments
+    tiles::sort(&mut tiles);
+    (segments, tiles)
+}
+
+fn is_named(segment: &Segment, entry: &SegmentEntry) -> bool {
+    let columns = if entry.is_tile() { rollup::COLUMNS } else { 1 };
+    segment.meta.ulid == entry.ulid && segment.columns() == columns
 }
 
 fn quarantine(report: &mut RecoveryReport, path: &Path, entry: &SegmentEntry, reason: String) {
     tracing::error!(file = %path.display(), reason, "a segment does not open");
+    // Without a rollup no sample is missing.
+    let (time_min, time_max) = if entry.is_tile() {
+        (i64::MAX, i64::MIN)
+    } else {
+        (entry.time_min, entry.time_max)
+    };
     report.quarantined.push(Quarantined {
         file: path.to_owned(),
-        time_min: entry.time_min,
-        time_max: entry.time_max,
+        time_min,
+        time_max,
         place: (u32::MAX, u32::MAX),
         reason,
     });

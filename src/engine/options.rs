@@ -2,6 +2,7 @@
 
 use super::error::Error;
 use super::progress::OpenProgress;
+use super::rollups::{Aggregate, Rollup};
 use crate::base::clock::{Clock, SystemClock};
 use crate::base::hash;
 use crate::head::limits::Limits;
@@ -107,6 +108,8 @@ pub struct Options {
     pub(crate) retention: Option<Duration>,
     pub(crate) retention_bytes: Option<u64>,
     pub(crate) retention_rules: Vec<(Vec<Matcher>, Duration)>,
+    pub(crate) rollups: Vec<Rollup>,
+    pub(crate) aggregates: Vec<Aggregate>,
     pub(crate) log_retention: Option<Duration>,
     pub(crate) event_retention: Option<Duration>,
     pub(crate) column_flush_entries: Option<u64>,
@@ -168,6 +171,8 @@ impl Options {
             retention: None,
             retention_bytes: None,
             retention_rules: Vec::new(),
+            rollups: Vec::new(),
+            aggregates: Vec::new(),
             log_retention: None,
             event_retention: None,
             column_flush_entries: None,
@@ -326,6 +331,21 @@ impl Options {
     #[must_use]
     pub fn retention_rule(mut self, matchers: Vec<Matcher>, retention: Duration) -> Self {
         self.retention_rules.push((matchers, retention));
+        self
+    }
+
+    /// Keeps windows of one width beside the samples, which answer long queries faster and may be kept for longer than
+    /// samples. Widths of several calls must differ. Default: none.
+    #[must_use]
+    pub fn rollup(mut self, rollup: Rollup) -> Self {
+        self.rollups.push(rollup);
+        self
+    }
+
+    /// Makes named metrics of windows of other series. Default: none.
+    #[must_use]
+    pub fn aggregate(mut self, aggregate: Aggregate) -> Self {
+        self.aggregates.push(aggregate);
         self
     }
 

@@ -44,6 +44,18 @@ impl RuleRanges {
         due.fold(0, |all, number| hash::checksum_seeded(&number.to_le_bytes(), all))
     }
 
+    /// Whether a rule may have dropped something of the series of a segment behind a time.
+    pub(super) fn reach_behind(&self, segment: &Segment, time: i64) -> Result<bool, SegmentError> {
+        for (matchers, ..) in self.rules.iter().filter(|rule| rule.2 > time) {
+            let rows = segment.index()?.select(matchers);
+            let rows = rows.map_err(|corrupt| segment.index_error(corrupt))?;
+            if !rows.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Adds what the rules drop of a segment to what is deleted of it.
     pub(super) fn add_to(
         &self,
@@ -154,8 +166,7 @@ impl Engine {
         let retention = self.precision.units(self.options.retention?);
         let oldest = self
             .lock_manifest()
-            .segments
-            .iter()
+            .of_samples()
             .map(|entry| entry.time_max)
             .min()?;
         Some(oldest.saturating_add(retention).saturating_add(1))
@@ -163,7 +174,7 @@ impl Engine {
 
     /// Sequence numbers of the segments to drop, when so many bytes are in use.
     fn due_of(&self, mut bytes: u64) -> Vec<u64> {
-        let mut segments: Vec<SegmentEntry> = self.lock_manifest().segments.clone();
+        let mut segments: Vec<SegmentEntry> = self.lock_manifest().of_samples().cloned().collect();
         segments.sort_by_key(|entry| entry.time_max);
         let mut due = Vec::new();
         if let (Some(retention), Some(now)) = (self.options.retention, self.retention_now()) {
@@ -218,8 +229,16 @@ impl Engine {
         Ok(bytes + segments + head * BYTES_PER_SAMPLE)
     }
 
+    /// Samples before this may be gone.
+    pub(super) fn raw_floor(&self) -> i64 {
+        let floor = self.options.retention.zip(self.retention_now());
+        floor.map_or(i64::MIN, |(retention, now)| {
+            now.saturating_sub(self.precision.units(retention))
+        })
+    }
+
     /// The time from which age is counted; `None` while there is no sample.
-    fn retention_now(&self) -> Option<i64> {
+    pub(super) fn retention_now(&self) -> Option<i64> {
         let newest = compact::newest(&self.view.load())?;
         let ahead = self.precision.units(self.options.clock_leap_max);
         Some(self.now().min(newest.saturating_add(ahead)))

@@ -232,12 +232,7 @@ impl Engine {
             });
         }
         let source = MergeSource::new(inputs)?;
-        let source = TileSource::new(
-            source,
-            rule.grid,
-            (plan.from, plan.to),
-            (&rule.matchers, rule.checksum),
-        )?;
+        let source = TileSource::new(source, rule.grid, (plan.from, plan.to), &rule.about)?;
         let sequence = {
             let mut manifest = self.lock_manifest();
             manifest.next_sequence += 1;
@@ -349,6 +344,10 @@ impl Engine {
         old: &[Arc<Tile>],
         new: Option<(Arc<Segment>, SegmentEntry)>,
     ) -> Result<(), Error> {
+        let new_tile = match &new {
+            Some((segment, entry)) => Some(Arc::new(Tile::new(segment.clone(), entry)?)),
+            None => None,
+        };
         let new_entry = new.as_ref().map(|new| &new.1);
         // One that did not open stands in the manifest only.
         let is_old = |entry: &SegmentEntry| {
@@ -383,10 +382,7 @@ impl Engine {
         self.change_view(|view| {
             let is_kept = |tile: &&Arc<Tile>| !old.iter().any(|one| Arc::ptr_eq(one, tile));
             let mut kept: Vec<Arc<Tile>> = view.tiles.iter().filter(is_kept).cloned().collect();
-            let new = new
-                .iter()
-                .map(|(segment, entry)| Arc::new(Tile::new(segment.clone(), entry)));
-            kept.extend(new);
+            kept.extend(new_tile.clone());
             tiles::sort(&mut kept);
             View {
                 tiles: kept.into(),

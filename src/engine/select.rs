@@ -218,6 +218,41 @@ impl SeriesCursor {
         found
     }
 
+    /// The samples of the current series within a part of the range.
+    pub(super) fn read_within(&mut self, range: (i64, i64), out: &mut Samples) {
+        let whole = (self.from, self.to);
+        (self.from, self.to) = (range.0.max(whole.0), range.1.min(whole.1));
+        if self.from <= self.to {
+            self.read_current(out);
+        } else {
+            out.clear();
+        }
+        (self.from, self.to) = whole;
+    }
+
+    /// The times within a range at which the head has something of the current series, hidden or not.
+    pub(super) fn times_in_head(&mut self, range: (i64, i64)) -> Vec<i64> {
+        let current = self.join.current.iter();
+        let in_head = current.filter_map(|(source, id)| {
+            matches!(self.join.sources.get(*source)?.kind, SourceKind::Head(_)).then_some(*id)
+        });
+        let mut times = Vec::new();
+        for id in in_head {
+            for generation in self
+                .view
+                .generations
+                .iter()
+                .filter(|one| one.is_within(range.0, range.1))
+            {
+                match self.engine.head_parts(&self.view, generation, id, range) {
+                    Ok(parts) => times.extend(parts.iter().flat_map(|part| part.samples.times())),
+                    Err(error) => note(&mut self.warnings, head_warning(error)),
+                }
+            }
+        }
+        times
+    }
+
     /// The samples of the current series: its parts in order of writing, settled place by place.
     fn read_current(&mut self, out: &mut Samples) {
         // A deletion that came after this view hides nothing of it, but has moved samples of the live generation.
@@ -383,7 +418,7 @@ fn head_warning(error: Corrupt) -> Warning {
     }
 }
 
-fn note(warnings: &mut Vec<Warning>, warning: Warning) {
+pub(super) fn note(warnings: &mut Vec<Warning>, warning: Warning) {
     if !warnings.contains(&warning) {
         warnings.push(warning);
     }

@@ -127,7 +127,7 @@ impl Engine {
             manifest,
             end,
             beside,
-            _segments: self.view.load().segments.clone(),
+            _segments: self.view.load().files(),
         })
     }
 

@@ -25,7 +25,7 @@ const SLABS_PER_STEP: usize = 64;
 
 impl Engine {
     /// Does at most one thing that is due: the flush of a frozen generation, a freeze, an eviction, a checkpoint,
-    /// retention, a piece of a merge, a piece of what is beside the samples. Returns whether there was anything to do.
+    /// retention, a piece of a merge, a piece of a rollup, a piece of what is beside the samples. Returns whether there was anything to do.
     pub(crate) fn step(&self) -> Result<bool, Error> {
         self.check_writable()?;
         if self.step_samples()? {
@@ -60,16 +60,16 @@ impl Engine {
         }
         // Space comes back also where nothing is ever merged.
         self.remove_retired(self.dir(), &mut maintenance.compaction);
-        if !self.options.compaction {
-            return Ok(false);
-        }
-        match self.compact_if_due(&mut maintenance) {
-            Err(Error::OutOfSpace(error)) => {
-                tracing::warn!(error, "no space for a merge");
-                Ok(false)
+        let rewrites: [fn(&Self, &mut Maintenance) -> Result<bool, Error>; 2] =
+            [Self::compact_if_due, Self::roll];
+        for rewrite in rewrites {
+            match rewrite(self, &mut maintenance) {
+                Err(Error::OutOfSpace(error)) => tracing::warn!(error, "no space to write segments anew"),
+                Ok(false) => {}
+                other => return other,
             }
-            other => other,
         }
+        Ok(false)
     }
 
     /// Carries a flush on, or begins one that is due. Returns whether there was anything to do.

@@ -8,7 +8,6 @@ use super::Engine;
 use super::error::Error;
 use super::masks::Masks;
 use super::merge::{Join, Source, SourceKind};
-use super::rollups::{self, RollupRule};
 use super::select::{SeriesCursor, Warning, matching_rows, note, warning};
 use super::series::Series;
 use super::tiles::Tile;
@@ -19,7 +18,6 @@ use crate::model::labels::{self, Labels, LabelsRef};
 use crate::model::matcher::Matcher;
 use crate::model::samples::Samples;
 use crate::rollup::Grid;
-use crate::rollup::source::covers;
 use crate::rollup::tell::{Asked, RowCursor, Teller, TileRow, Told};
 use roaring::RoaringBitmap;
 use std::cmp::Ordering;
@@ -41,8 +39,6 @@ struct Piece {
 struct Used {
     tile: Arc<Tile>,
     grid: Grid,
-    /// Which series it is about.
-    rule: Option<usize>,
     deleted: Vec<(Arc<RoaringBitmap>, i64, i64)>,
 }
 
@@ -144,7 +140,6 @@ impl Engine {
         let parted = grid.parted(cuts);
         let floor = self.raw_floor();
         for tile in view.tiles.iter().filter(|tile| tile.width == width) {
-            let Some(rule) = self.rule_of(tile) else { continue };
             let mut holds = Spans::default();
             for (from, to) in left.within(tile.from, tile.to).iter() {
                 let (from, to) = grid.inner(from, to);
@@ -166,19 +161,9 @@ impl Engine {
                 deleted: tile.deleted(view)?,
                 tile: tile.clone(),
                 grid,
-                rule,
             });
         }
         Ok(())
-    }
-
-    /// The rule that says which series a tile is about, `Some(None)` for all; `None` if that is not known any more.
-    fn rule_of(&self, tile: &Tile) -> Option<Option<usize>> {
-        let is_rule = |rule: &RollupRule| rule.grid.width() == tile.width && rule.checksum == tile.checksum;
-        match self.rollups.iter().position(is_rule) {
-            Some(rule) => Some(Some(rule)),
-            None => (tile.checksum == rollups::checksum_of_all()).then_some(None),
-        }
     }
 }
 
@@ -302,9 +287,9 @@ impl ThinnedCursor {
         teller: &mut Teller<'_>,
     ) -> bool {
         let Piece { tile, from, to } = self.pieces[number];
-        let (grid, rule) = (self.used[tile].grid, self.used[tile].rule);
-        let rule = rule.and_then(|rule| self.samples.engine.rollups.get(rule));
-        if rule.is_some_and(|rule| !covers(&rule.matchers, LabelsRef::new(labels.as_bytes()))) {
+        let grid = self.used[tile].grid;
+        let labels = LabelsRef::new(labels.as_bytes());
+        if !self.used[tile].tile.about.covers(labels) {
             return self.tell_samples(has_samples, (from, to), teller);
         }
         let mut spans = Spans::default();

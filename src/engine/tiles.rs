@@ -5,9 +5,11 @@
 
 use super::Engine;
 use super::deletions::Tombstone;
+use super::error::Error;
 use super::manifest::{Manifest, SegmentEntry};
 use super::view::View;
 use crate::base::spans::Spans;
+use crate::rollup::source::About;
 use crate::segment::reader::{Segment, SegmentError};
 use roaring::RoaringBitmap;
 use std::sync::Arc;
@@ -27,6 +29,7 @@ pub(super) struct Tile {
     deletions_lsn: u64,
     /// Of the rule it was made by.
     pub(super) checksum: u64,
+    pub(super) about: About,
 }
 
 /// A span of time in which a flush or an attachment brought something, when there were tiles for it.
@@ -51,8 +54,10 @@ impl Late {
 
 impl Tile {
     /// A segment that the manifest names as a tile.
-    pub(super) fn new(segment: Arc<Segment>, entry: &SegmentEntry) -> Self {
-        Self {
+    pub(super) fn new(segment: Arc<Segment>, entry: &SegmentEntry) -> Result<Self, Error> {
+        let matchers = segment.windows().map(|windows| windows.matchers.clone());
+        Ok(Self {
+            about: About::new(matchers.unwrap_or_default())?,
             width: entry.resolution,
             from: entry.time_min.saturating_sub(1),
             to: entry.time_max,
@@ -60,7 +65,7 @@ impl Tile {
             deletions_lsn: entry.lsn_last,
             checksum: entry.rules,
             segment,
-        }
+        })
     }
 
     pub(super) fn sequence(&self) -> u64 {

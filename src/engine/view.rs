@@ -1,11 +1,12 @@
 //! A view: the segments and head generations that a reader sees, swapped at once.
 
 use super::deletions::Tombstone;
+use super::tiles::{Late, Tile};
 use crate::head::slab::Generation;
 use crate::segment::reader::Segment;
 use std::sync::Arc;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct View {
     /// In order of their LSNs.
     pub(crate) segments: Vec<Arc<Segment>>,
@@ -13,6 +14,10 @@ pub(crate) struct View {
     pub(crate) generations: Vec<Arc<Generation>>,
     /// By LSN, withdrawn ones included.
     pub(crate) deletions: Arc<[Arc<Tombstone>]>,
+    /// Rollups, in order of time.
+    pub(super) tiles: Arc<[Arc<Tile>]>,
+    /// What was written to segments behind the end of a tile and is in its time, by LSN.
+    pub(super) late: Arc<[Late]>,
 }
 
 impl View {
@@ -20,6 +25,12 @@ impl View {
     pub(super) fn segments_within(&self, from: i64, to: i64) -> impl Iterator<Item = &Arc<Segment>> {
         let is_within = move |one: &&Arc<Segment>| one.meta.time_min <= to && one.meta.time_max >= from;
         self.segments.iter().filter(is_within)
+    }
+
+    /// Every segment, those of rollups among them.
+    pub(super) fn files(&self) -> Vec<Arc<Segment>> {
+        let tiles = self.tiles.iter().map(|tile| &tile.segment);
+        self.segments.iter().chain(tiles).cloned().collect()
     }
 
     /// Whether the head has samples in `from..=to`.

@@ -6,11 +6,13 @@ use super::super::error::Error;
 use super::super::folder::fresh_id;
 use super::super::manifest::{self, Manifest, SegmentEntry};
 use super::super::options::Precision;
+use super::super::tiles::Late;
 use super::{Diagnosis, Remedy};
 use crate::segment::names;
 use crate::segment::reader::Segment;
 use crate::segment::rebuild::Patient;
 use crate::wal;
+use std::cmp::Reverse;
 use std::path::PathBuf;
 
 /// The log as far as it is there.
@@ -20,6 +22,31 @@ struct LogFiles {
     checkpoint: u64,
     /// The first LSN that checkpoint and log together do not owe to segments.
     first_lsn: Option<u64>,
+}
+
+/// Adds rollups, the newest of each time. Whether they still hold nobody knows, so they count as outdated where there are
+/// samples to make them anew.
+fn add_tiles(manifest: &mut Manifest, tiles: &[Segment]) {
+    let mut entries: Vec<SegmentEntry> = tiles.iter().map(SegmentEntry::of).collect();
+    entries.sort_by_key(|entry| Reverse(entry.sequence));
+    let mut kept: Vec<SegmentEntry> = Vec::new();
+    for entry in entries {
+        let is_same = |other: &SegmentEntry| {
+            other.resolution == entry.resolution
+                && other.time_min <= entry.time_max
+                && entry.time_min <= other.time_max
+        };
+        if !kept.iter().any(is_same) {
+            kept.push(entry);
+        }
+    }
+    manifest.late.extend(kept.iter().map(|entry| Late {
+        lsn: entry.lsn_first + 1,
+        ..Late::of(entry)
+    }));
+    manifest.segments.extend(kept);
+    let by_lsn = |entry: &SegmentEntry| (entry.lsn_last, entry.time_min);
+    manifest.segments.sort_by_key(by_lsn);
 }
 
 impl Diagnosis {
@@ -39,7 +66,10 @@ impl Diagnosis {
             Err(Error::Corrupt(error)) => error.to_string(),
             Err(error) => return Err(error),
         };
-        let segments = self.living_segments()?;
+        let living = self.living_segments()?;
+        let (tiles, segments): (Vec<Segment>, Vec<Segment>) = living
+            .into_iter()
+            .partition(|segment| segment.windows().is_some());
         let log = self.find_log()?;
         if segments.is_empty() && log.floor == 0 {
             return Err(Error::NotFound(self.dir.clone()));
@@ -51,7 +81,9 @@ impl Diagnosis {
         };
         self.find(&path, None, what, Remedy::RebuildManifest);
         self.find_losses(&segments, &log);
-        self.manifest = Some(self.assemble(&segments, &log, precision)?);
+        let mut manifest = self.assemble(&segments, &log, precision)?;
+        add_tiles(&mut manifest, &tiles);
+        self.manifest = Some(manifest);
         Ok(())
     }
 
@@ -79,8 +111,7 @@ impl Diagnosis {
             log_floor: log.floor,
             checkpoint: log.checkpoint,
             segments: segments.iter().map(SegmentEntry::of).collect(),
-            deletions: Vec::new(),
-            retired: Vec::new(),
+            ..Manifest::default()
         })
     }
 

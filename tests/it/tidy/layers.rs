@@ -14,6 +14,7 @@ const RANKS: &[&[&str]] = &[
     &["sketch"],
     &["segment", "head"],
     &["rollup"],
+    &["rollup"],
     &["blocks", "engine", "records", "promql"],
     &["db"],
     &["remote", "config", "doors"],
