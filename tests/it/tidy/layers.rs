@@ -14,7 +14,6 @@ const RANKS: &[&[&str]] = &[
     &["sketch"],
     &["segment", "head"],
     &["rollup"],
-    &["rollup"],
     &["blocks", "engine", "records", "promql"],
     &["db"],
     &["remote", "config", "doors"],
