@@ -220,10 +220,7 @@ impl ThinnedCursor {
             if series.labels.as_bytes() != of {
                 series.labels = Labels::from_canonical(of);
             }
-            if order == Ordering::Less {
-                self.tiles.current.clear();
-            }
-            self.tell(order.is_le(), series);
+            self.tell((order.is_le(), order.is_ge()), series);
             if order.is_le() {
                 self.has_samples = self.samples.advance();
             }
@@ -236,8 +233,10 @@ impl ThinnedCursor {
         }
     }
 
-    fn tell(&mut self, has_samples: bool, series: &mut ThinnedSeries) {
+    /// Tells of the current series, which samples or tiles or both have.
+    fn tell(&mut self, has: (bool, bool), series: &mut ThinnedSeries) {
         series.whole = None;
+        let has_samples = has.0;
         let cuts = std::mem::take(&mut self.cuts);
         let mut has_histograms = false;
         {
@@ -248,7 +247,7 @@ impl ThinnedCursor {
             for number in 0..self.pieces.len() {
                 let (from, to) = (self.pieces[number].from, self.pieces[number].to);
                 has_histograms |= self.tell_samples(has_samples, (at, from), &mut teller);
-                has_histograms |= self.tell_piece(number, has_samples, &series.labels, &mut teller);
+                has_histograms |= self.tell_piece(number, has, &series.labels, &mut teller);
                 at = to;
             }
             has_histograms |= self.tell_samples(has_samples, (at, last), &mut teller);
@@ -282,7 +281,7 @@ impl ThinnedCursor {
     fn tell_piece(
         &mut self,
         number: usize,
-        has_samples: bool,
+        (has_samples, has_tiles): (bool, bool),
         labels: &Labels,
         teller: &mut Teller<'_>,
     ) -> bool {
@@ -301,7 +300,8 @@ impl ThinnedCursor {
         }
         self.row.clear();
         let mut has_histograms = false;
-        if let Some((_, row)) = self.tiles.current.iter().copied().find(|one| one.0 == tile) {
+        let mut rows = self.tiles.current.iter().filter(|one| has_tiles && one.0 == tile);
+        if let Some((_, row)) = rows.next().copied() {
             for (rows, first, last) in &self.used[tile].deleted {
                 if rows.contains(row) {
                     let (first, last) = grid.outer(*first, *last);

@@ -53,6 +53,7 @@ mod regressions;
 mod remote_read;
 #[cfg(feature = "server")]
 mod remote_write;
+mod rollups;
 mod snapshot;
 mod surface;
 mod tidy;

@@ -1,0 +1,5 @@
+//! Rollups against samples: two databases with the same history, of which one has rollups, give the same answers.
+
+mod exact;
+mod upkeep;
+mod world;

@@ -1,0 +1,1 @@
+//! What becomes of tiles: retention, deletions behind the samples, damage, snapshots.
