@@ -101,7 +101,7 @@ pub use promql::error::{ParseError, QueryFault};
 pub use promql::eval::budget::{CancelFlag, QueryMemory};
 pub use promql::eval::error::EvalError;
 pub use promql::parse::parse_selector;
-pub use promql::query::{QueryAnswer, QueryError, QueryOptions};
+pub use promql::query::{QueryAnswer, QueryError, QueryOptions, Resolution};
 pub use promql::source::SourceError;
 pub use promql::value::{QueryPoint, QuerySample, QuerySeries, QueryValue};
 pub use records::columns::ColumnValue;

@@ -9,7 +9,7 @@ use super::state::App;
 use super::tenant::Tenant;
 use super::{json, query_json};
 use crate::promql::eval::budget::CancelFlag;
-use crate::promql::query::{QueryAnswer, QueryOptions};
+use crate::promql::query::{QueryAnswer, QueryOptions, Resolution};
 use crate::promql::value::QueryValue;
 use axum::Extension;
 use axum::extract::{Request, State};
@@ -86,6 +86,24 @@ pub(super) async fn query_range(
     run(&app, tenant, asked).await
 }
 
+/// From the parameter: `raw`, `auto`, or a duration; exact without one.
+fn resolution(text: &str) -> Result<Resolution, ApiError> {
+    match text {
+        "" => Ok(Resolution::Exact),
+        "raw" => Ok(Resolution::Samples),
+        "auto" => Ok(Resolution::Auto),
+        width => {
+            let seconds = parse_duration_s(width).ok().filter(|seconds| *seconds > 0.0);
+            let width = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+            width.map(Resolution::UpTo).ok_or_else(|| {
+                ApiError::bad_data(format!(
+                    "invalid parameter \"resolution\": {text:?} is not raw, auto, or a duration as 5m"
+                ))
+            })
+        }
+    }
+}
+
 impl Asked {
     fn new(app: &App, params: &Params, limit: usize, when: When) -> Result<Self, ApiError> {
         let config = app.config.load();
@@ -108,6 +126,7 @@ impl Asked {
         }
         let options = QueryOptions {
             lookback,
+            resolution: resolution(params.get("resolution"))?,
             samples_max: of.samples_max,
             memory: app.queries.memory.clone(),
             experimental: true,

@@ -118,7 +118,6 @@ pub(crate) fn rfc3339_ms(text: &str) -> Option<i64> {
 }
 
 /// A time in milliseconds since 1970 as RFC 3339 has it.
-#[cfg(feature = "server")]
 pub(crate) fn rfc3339(timestamp_ms: i64) -> String {
     let at = DateTime::of_seconds(timestamp_ms.div_euclid(1000));
     let ms = timestamp_ms.rem_euclid(1000);

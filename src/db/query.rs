@@ -4,6 +4,7 @@ use super::Db;
 use super::ahead::Ahead;
 use super::thinned;
 use super::virtual_series;
+use crate::base::civil;
 use crate::engine::error::Error;
 use crate::engine::options::Precision;
 use crate::engine::select::{SeriesCursor, Warning};
@@ -69,6 +70,16 @@ impl Db {
         query::query_range(self, query, range_ms, step_ms, options)
     }
 
+    /// What to say of samples from a time on if there are rollups where samples may be gone.
+    fn gone(&self, start_ms: i64) -> Option<String> {
+        let unit = Unit::of(self);
+        let has_windows_alone = self.engine().has_windows_alone(unit.last_in(start_ms));
+        has_windows_alone.then(|| {
+            let floor = civil::rfc3339(unit.to_ms(self.engine().raw_floor()));
+            format!("samples before {floor} may be gone, and rollups do not answer this part of the query")
+        })
+    }
+
     /// From one millisecond to another, both included, in the unit of the database.
     pub(crate) fn range_of_ms(&self, start_ms: i64, end_ms: i64) -> RangeInclusive<i64> {
         let unit = Unit(self.precision());
@@ -112,13 +123,18 @@ impl Source for Db {
             unit,
             with_starts: select.hints.start_timestamps,
             series: Series::default(),
+            gone: self.gone(select.start_ms),
         };
         Ok(Box::new(Ahead::new(cursor, self.starts_threads())))
     }
 
-    fn thins_from_ms(&self) -> i64 {
+    fn thins_from_ms(&self, start_ms: i64) -> i64 {
+        let unit = Unit::of(self);
+        if self.engine().has_windows_alone(unit.last_in(start_ms)) {
+            return 1;
+        }
         let narrowest = self.engine().narrowest_rollup();
-        narrowest.map_or(0, |width| Unit::of(self).length_ms(width).max(1))
+        narrowest.map_or(0, |width| unit.length_ms(width).max(1))
     }
 
     fn thinned<'a>(
@@ -145,7 +161,13 @@ impl Unit {
         format_duration_ms(self.length_ms(length))
     }
 
-    fn length_ms(self, length: i64) -> i64 {
+    /// A length of time in milliseconds as one of the unit.
+    pub(super) fn length(self, length_ms: i64) -> i64 {
+        let (units, ms) = self.scale();
+        length_ms.div_euclid(ms).saturating_mul(units)
+    }
+
+    pub(super) fn length_ms(self, length: i64) -> i64 {
         let (units, ms) = self.scale();
         length.div_euclid(units).saturating_mul(ms)
     }
@@ -191,6 +213,8 @@ struct Cursor {
     unit: Unit,
     with_starts: bool,
     series: Series,
+    /// That some of what is asked for is only there as rollups.
+    gone: Option<String>,
 }
 
 impl SeriesSet for Cursor {
@@ -207,7 +231,8 @@ impl SeriesSet for Cursor {
     }
 
     fn warnings(&self) -> Vec<String> {
-        self.cursor.warnings().iter().map(in_words).collect()
+        let warnings = self.cursor.warnings().iter().map(in_words);
+        warnings.chain(self.gone.clone()).collect()
     }
 }
 

@@ -3,6 +3,7 @@
 use super::Db;
 use super::query::Unit;
 use crate::engine::thinned::{ThinnedCursor, ThinnedSeries};
+use crate::engine::tile_plan::Exactness;
 use crate::promql::source::{self, Aspect, Select, SourceError, ThinnedSet};
 use crate::rollup::tell::Asked;
 
@@ -19,7 +20,13 @@ pub(super) fn thinned(
     let unit = Unit::of(db);
     let mut cuts: Vec<i64> = cuts_ms.iter().map(|cut_ms| unit.last_in(*cut_ms)).collect();
     cuts.dedup();
-    let found = db.engine().thinned(&select.matchers, cuts, asked(aspect))?;
+    let exactness = match select.hints.coarse_ms {
+        0 => Exactness::Exact,
+        coarse_ms => Exactness::Coarse(unit.length(coarse_ms)),
+    };
+    let found = db
+        .engine()
+        .thinned(&select.matchers, cuts, asked(aspect), exactness)?;
     let set = |cursor| -> Box<dyn ThinnedSet> {
         Box::new(Thinned {
             cursor,
@@ -84,10 +91,20 @@ impl ThinnedSet for Thinned {
             .collect()
     }
 
+    fn apart_ms(&self) -> i64 {
+        let width = self.cursor.coarse_width();
+        width.map_or(0, |width| self.unit.length_ms(width))
+    }
+
     fn infos(&self) -> Vec<String> {
         let widths = self.cursor.widths();
         let text = |width: &i64| self.unit.duration_text(*width);
         let widths: Vec<String> = widths.iter().map(text).collect();
-        vec![format!("rollups of {} were read", widths.join(" and "))]
+        let read = format!("rollups of {} were read", widths.join(" and "));
+        let coarse = self.cursor.coarse_width().map(|width| {
+            let width = text(&width);
+            format!("windows of up to {width} count where they end, for want of samples or because the query asks for no better")
+        });
+        std::iter::once(read).chain(coarse).collect()
     }
 }

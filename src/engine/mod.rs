@@ -51,6 +51,7 @@ pub(crate) mod snapshot;
 pub(crate) mod stats;
 mod step;
 pub(crate) mod thinned;
+pub(crate) mod tile_plan;
 mod tiles;
 pub(crate) mod verify;
 mod view;

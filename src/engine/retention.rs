@@ -230,7 +230,7 @@ impl Engine {
     }
 
     /// Samples before this may be gone.
-    pub(super) fn raw_floor(&self) -> i64 {
+    pub(crate) fn raw_floor(&self) -> i64 {
         let floor = self.options.retention.zip(self.retention_now());
         floor.map_or(i64::MIN, |(retention, now)| {
             now.saturating_sub(self.precision.units(retention))

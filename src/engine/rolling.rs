@@ -162,10 +162,14 @@ impl Engine {
 
     /// The next tile to be made, the oldest first.
     fn pick_tile(&self, rolling: &Rolling, view: &View) -> Result<Option<Plan>, Error> {
+        let (samples_lsn, deletions_lsn) = self.minded_lsns(view);
         for (number, rule) in self.rollups.iter().enumerate() {
             let width = rule.grid.width();
             let tiles = || view.tiles.iter().filter(|tile| tile.width == width);
-            for tile in tiles() {
+            let is_behind = |tile: &&Arc<Tile>| {
+                tile.checksum != rule.checksum || !tile.is_up_to(samples_lsn, deletions_lsn)
+            };
+            for tile in tiles().filter(is_behind) {
                 let is_outdated = tile.checksum != rule.checksum
                     || !tile.invalid(view).is_empty()
                     || !tile.deleted(view)?.is_empty();
@@ -264,6 +268,15 @@ impl Engine {
         })
     }
 
+    /// Up to which LSN a tile that is made of a view minds samples, and deletions.
+    fn minded_lsns(&self, view: &View) -> (u64, u64) {
+        let flushed_lsn = self.lock_manifest().flushed_lsn;
+        let samples_lsn = view.segments.iter().map(|segment| segment.meta.lsn_last);
+        let samples_lsn = samples_lsn.fold(flushed_lsn, u64::max);
+        let deletions = view.deletions.iter().map(|one| one.withdrawn.unwrap_or(one.lsn));
+        (samples_lsn, deletions.fold(samples_lsn, u64::max))
+    }
+
     /// What the manifest will say, but for what the file comes to.
     fn tile_entry(
         &self,
@@ -272,13 +285,8 @@ impl Engine {
         (from, to): (i64, i64),
         sequence: u64,
     ) -> SegmentEntry {
-        let (flushed_lsn, database_id) = {
-            let manifest = self.lock_manifest();
-            (manifest.flushed_lsn, manifest.database_id)
-        };
-        let samples_lsn = view.segments.iter().map(|segment| segment.meta.lsn_last);
-        let samples_lsn = samples_lsn.fold(flushed_lsn, u64::max);
-        let deletions = view.deletions.iter().map(|one| one.withdrawn.unwrap_or(one.lsn));
+        let database_id = self.database_id();
+        let (samples_lsn, deletions_lsn) = self.minded_lsns(view);
         let created_ms = self.options.clock.now_ms();
         let unique = format!("{database_id} {sequence} {created_ms}");
         SegmentEntry {
@@ -287,7 +295,7 @@ impl Engine {
             time_min: from,
             time_max: to,
             lsn_first: samples_lsn,
-            lsn_last: deletions.fold(samples_lsn, u64::max),
+            lsn_last: deletions_lsn,
             created_ms,
             is_compressed: true,
             rules: rule.checksum,

@@ -1,8 +1,7 @@
 //! Reading series as rollups tell them: windows of tiles where these hold, samples everywhere else.
 //!
-//! First the time of a query is parted among the tiles, the widest windows first; what no tile has, what a cut of the query
-//! parts and what does not hold any more is left to the samples. Then each series is told from what it has in these parts,
-//! where it may need samples in more places: something of it is still in memory, was deleted, or is nothing a tile tells of.
+//! Each series is told from what it has in the parts of the plan. It may need samples in more places: something of it is still in
+//! memory, was deleted, or is nothing a tile tells of.
 
 use super::Engine;
 use super::error::Error;
@@ -10,37 +9,15 @@ use super::masks::Masks;
 use super::merge::{Join, Source, SourceKind};
 use super::select::{SeriesCursor, Warning, matching_rows, note, warning};
 use super::series::Series;
-use super::tiles::Tile;
-use super::view::View;
+use super::tile_plan::{Exactness, Piece, TilePlan, Used};
 use crate::base::spans::Spans;
 use crate::index::LabelMatcher;
 use crate::model::labels::{self, Labels, LabelsRef};
 use crate::model::matcher::Matcher;
 use crate::model::samples::Samples;
-use crate::rollup::Grid;
 use crate::rollup::tell::{Asked, RowCursor, Teller, TileRow, Told};
-use roaring::RoaringBitmap;
 use std::cmp::Ordering;
 use std::sync::Arc;
-
-/// Tiles must have at least this part of the time, or samples are read as ever.
-const WORTH_PART: i128 = 2;
-
-/// A stretch of a query's time that windows of a tile answer.
-#[derive(Debug)]
-struct Piece {
-    tile: usize,
-    from: i64,
-    to: i64,
-}
-
-/// A tile that a query uses.
-#[derive(Debug)]
-struct Used {
-    tile: Arc<Tile>,
-    grid: Grid,
-    deleted: Vec<(Arc<RoaringBitmap>, i64, i64)>,
-}
 
 /// The matching series in label order, as windows and samples tell them.
 #[derive(Debug)]
@@ -49,9 +26,7 @@ pub(crate) struct ThinnedCursor {
     has_samples: bool,
     tiles: Join,
     has_tiles: bool,
-    used: Vec<Used>,
-    /// In order of time.
-    pieces: Vec<Piece>,
+    plan: TilePlan,
     cuts: Vec<i64>,
     asked: Asked,
     is_in_head: bool,
@@ -69,101 +44,47 @@ pub(crate) struct ThinnedSeries {
 }
 
 impl Engine {
-    /// The width of the narrowest windows there are; `None` if there are none.
-    pub(crate) fn narrowest_rollup(&self) -> Option<i64> {
-        let view = self.view.load();
-        view.tiles.iter().map(|tile| tile.width).min()
-    }
-
     /// The series that match, told by the stretches between cuts; `None` if rollups have too little of that time.
     pub(crate) fn thinned(
         self: &Arc<Self>,
         matchers: &[Matcher],
         cuts: Vec<i64>,
         asked: Asked,
+        exactness: Exactness,
     ) -> Result<Option<ThinnedCursor>, Error> {
-        let (Some(first), Some(last)) = (cuts.first().copied(), cuts.last().copied()) else {
+        if self
+            .plan_tiles(&self.view.load_full(), &cuts, exactness)?
+            .is_none()
+        {
+            return Ok(None);
+        }
+        let (first, last) = (
+            cuts.first().copied().unwrap_or(0),
+            cuts.last().copied().unwrap_or(0),
+        );
+        let mut samples = self.select(matchers, first.saturating_add(1)..=last)?;
+        let view = samples.view.clone();
+        let Some(plan) = self.plan_tiles(&view, &cuts, exactness)? else {
             return Ok(None);
         };
-        if first >= last || self.view.load().tiles.is_empty() {
-            return Ok(None);
-        }
-        let samples = self.select(matchers, first.saturating_add(1)..=last)?;
-        let view = samples.view.clone();
-        let (mut used, mut pieces) = (Vec::new(), Vec::new());
-        let mut left = Spans::of(first, last);
-        let mut widths: Vec<i64> = view.tiles.iter().map(|tile| tile.width).collect();
-        widths.sort_unstable_by(|a, b| b.cmp(a));
-        widths.dedup();
-        for width in widths {
-            self.part_among_tiles(&view, width, &cuts, &mut left, (&mut used, &mut pieces))?;
-        }
-        let covered = (i128::from(last) - i128::from(first)) - left.length();
-        if covered * WORTH_PART < i128::from(last) - i128::from(first) {
-            return Ok(None);
-        }
-        pieces.sort_by_key(|piece: &Piece| piece.from);
-        let mut warnings = Vec::new();
         let matchers = self.patterns.compile_all(matchers)?;
-        let sources = tile_sources(&used, &matchers, &mut warnings);
+        let sources = tile_sources(&plan.used, &matchers, &mut samples.warnings);
+        let mut pieces = plan.pieces.iter();
         let mut cursor = ThinnedCursor {
-            is_in_head: pieces
-                .iter()
-                .any(|piece| view.head_is_within(piece.from.saturating_add(1), piece.to)),
+            is_in_head: pieces.any(|piece| view.head_is_within(piece.from.saturating_add(1), piece.to)),
             samples,
             has_samples: false,
             tiles: Join::new(sources),
             has_tiles: false,
-            used,
-            pieces,
+            plan,
             cuts,
             asked,
             row: TileRow::default(),
             part: Samples::default(),
         };
-        cursor.samples.warnings.extend(warnings);
         cursor.has_samples = cursor.samples.advance();
         cursor.has_tiles = cursor.advance_tiles();
         Ok(Some(cursor))
-    }
-
-    /// Takes out of `left` what tiles of one width have.
-    fn part_among_tiles(
-        &self,
-        view: &View,
-        width: i64,
-        cuts: &[i64],
-        left: &mut Spans,
-        (used, pieces): (&mut Vec<Used>, &mut Vec<Piece>),
-    ) -> Result<(), Error> {
-        let grid = self.precision.grid(width);
-        let parted = grid.parted(cuts);
-        let floor = self.raw_floor();
-        for tile in view.tiles.iter().filter(|tile| tile.width == width) {
-            let mut holds = Spans::default();
-            for (from, to) in left.within(tile.from, tile.to).iter() {
-                let (from, to) = grid.inner(from, to);
-                holds.insert(from, to);
-            }
-            // Where samples may be gone, what was rolled up is all there is.
-            let invalid = tile.invalid(view).within(floor, i64::MAX);
-            let holds = holds.subtract(&parted).subtract(&grid.outer_of(&invalid));
-            if holds.is_empty() {
-                continue;
-            }
-            *left = left.subtract(&holds);
-            pieces.extend(holds.iter().map(|(from, to)| Piece {
-                tile: used.len(),
-                from,
-                to,
-            }));
-            used.push(Used {
-                deleted: tile.deleted(view)?,
-                tile: tile.clone(),
-                grid,
-            });
-        }
-        Ok(())
     }
 }
 
@@ -189,10 +110,15 @@ impl ThinnedCursor {
 
     /// The widths of the windows that are read, in the database's unit.
     pub(crate) fn widths(&self) -> Vec<i64> {
-        let mut widths: Vec<i64> = self.used.iter().map(|used| used.grid.width()).collect();
+        let mut widths: Vec<i64> = self.plan.used.iter().map(|used| used.grid.width()).collect();
         widths.sort_unstable();
         widths.dedup();
         widths
+    }
+
+    /// The widest windows that count where they end, though the query parts them; `None` if there are none.
+    pub(crate) fn coarse_width(&self) -> Option<i64> {
+        Some(self.plan.coarse).filter(|width| *width > 0)
     }
 
     fn advance_tiles(&mut self) -> bool {
@@ -244,8 +170,8 @@ impl ThinnedCursor {
             let first = cuts.first().copied().unwrap_or(0);
             let last = cuts.last().copied().unwrap_or(0);
             let mut at = first;
-            for number in 0..self.pieces.len() {
-                let (from, to) = (self.pieces[number].from, self.pieces[number].to);
+            for number in 0..self.plan.pieces.len() {
+                let (from, to) = (self.plan.pieces[number].from, self.plan.pieces[number].to);
                 has_histograms |= self.tell_samples(has_samples, (at, from), &mut teller);
                 has_histograms |= self.tell_piece(number, has, &series.labels, &mut teller);
                 at = to;
@@ -285,10 +211,10 @@ impl ThinnedCursor {
         labels: &Labels,
         teller: &mut Teller<'_>,
     ) -> bool {
-        let Piece { tile, from, to } = self.pieces[number];
-        let grid = self.used[tile].grid;
+        let Piece { tile, from, to } = self.plan.pieces[number];
+        let grid = self.plan.used[tile].grid;
         let labels = LabelsRef::new(labels.as_bytes());
-        if !self.used[tile].tile.about.covers(labels) {
+        if !self.plan.used[tile].tile.about.covers(labels) {
             return self.tell_samples(has_samples, (from, to), teller);
         }
         let mut spans = Spans::default();
@@ -302,7 +228,7 @@ impl ThinnedCursor {
         let mut has_histograms = false;
         let mut rows = self.tiles.current.iter().filter(|one| has_tiles && one.0 == tile);
         if let Some((_, row)) = rows.next().copied() {
-            for (rows, first, last) in &self.used[tile].deleted {
+            for (rows, first, last) in &self.plan.used[tile].deleted {
                 if rows.contains(row) {
                     let (first, last) = grid.outer(*first, *last);
                     spans.insert(first.max(from), last.min(to));

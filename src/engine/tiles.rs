@@ -76,6 +76,11 @@ impl Tile {
         self.from < to && from < self.to
     }
 
+    /// Whether a tile that is made now would mind nothing more.
+    pub(super) fn is_up_to(&self, samples_lsn: u64, deletions_lsn: u64) -> bool {
+        self.samples_lsn >= samples_lsn && self.deletions_lsn >= deletions_lsn
+    }
+
     fn is_before(&self, late: &Late) -> bool {
         late.lsn > self.samples_lsn && self.overlaps(late.from, late.to)
     }

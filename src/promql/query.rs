@@ -14,6 +14,21 @@ use super::source::Source;
 use super::value::{QueryValue, Steps};
 use std::time::Duration;
 
+/// Whether a query may be answered from rollups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Resolution {
+    /// Where the answer is that of samples, and where samples are gone. The default.
+    #[default]
+    Exact,
+    /// Never.
+    Samples,
+    /// Wherever there are windows that are not wider than the step, or the range that a function sees if that is longer.
+    Auto,
+    /// Wherever there are windows up to this width.
+    UpTo(Duration),
+}
+
 /// How queries are evaluated. The defaults are those of Prometheus.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -41,6 +56,8 @@ pub struct QueryOptions {
     pub type_and_unit_labels: bool,
     /// Whether the answer says of each step how many samples it was computed from. Default: no.
     pub samples_by_step: bool,
+    /// Whether it may be answered from rollups.
+    pub resolution: Resolution,
 }
 
 impl Default for QueryOptions {
@@ -57,6 +74,7 @@ impl Default for QueryOptions {
             start_timestamps: false,
             type_and_unit_labels: false,
             samples_by_step: false,
+            resolution: Resolution::Exact,
         }
     }
 }
@@ -70,6 +88,7 @@ impl QueryOptions {
             start_timestamps: self.start_timestamps,
             type_and_unit_labels: self.type_and_unit_labels,
             samples_by_step: self.samples_by_step,
+            resolution: self.resolution,
             samples_max: self.samples_max,
             timeout: self.timeout,
             cancel: self.cancel.clone(),

@@ -35,6 +35,8 @@ pub struct Hints {
     pub by: bool,
     /// Whether the start timestamps of samples are needed.
     pub start_timestamps: bool,
+    /// An answer from windows up to this width, in milliseconds, is good enough, though cuts part them; 0 if none is.
+    pub coarse_ms: i64,
 }
 
 /// A source failed; the query ends with this.
@@ -48,8 +50,9 @@ pub trait Source {
     fn select<'a>(&'a self, select: &Select) -> Result<Box<dyn SeriesSet + 'a>, SourceError>;
 
     /// The shortest stretch of time, in milliseconds, that this source may tell of without all of its samples; 0 where there is
-    /// none. [`Source::thinned`] is asked when the stretches of a selector are that long, in the mean.
-    fn thins_from_ms(&self) -> i64 {
+    /// none. [`Source::thinned`] is asked when the stretches of a selector that begins at `start_ms` are that long, in the mean.
+    fn thins_from_ms(&self, start_ms: i64) -> i64 {
+        let _ = start_ms;
         0
     }
 
@@ -100,6 +103,12 @@ pub trait ThinnedSet {
     /// What the answer lacks so far; it becomes a warning of the query.
     fn warnings(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// How far apart samples are told where windows stand for what is in them, in milliseconds. An instant selector looks back as
+    /// far.
+    fn apart_ms(&self) -> i64 {
+        0
     }
 
     /// What was read instead of samples, in words; it becomes an info of the query.

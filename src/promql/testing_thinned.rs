@@ -213,7 +213,7 @@ impl Source for ThinnedTable<'_> {
         self.table.select(select)
     }
 
-    fn thins_from_ms(&self) -> i64 {
+    fn thins_from_ms(&self, _start_ms: i64) -> i64 {
         self.thins_from_ms
     }
 

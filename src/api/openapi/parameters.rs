@@ -30,6 +30,11 @@ const LIMIT: Parameter = parameter(
     "The most entries of the answer; 0 is no limit.",
 );
 const LOOKBACK: Parameter = parameter("lookback_delta", Kind::Duration, "How far back a sample may lie.");
+const RESOLUTION: Parameter = parameter(
+    "resolution",
+    Kind::Text,
+    "raw: no rollups; auto, or a width as 5m: rollups as coarse as that are good enough.",
+);
 const STATS: Parameter = parameter(
     "stats",
     Kind::Text,
@@ -52,6 +57,7 @@ pub(super) const INSTANT: &[Parameter] = &[
     TIMEOUT,
     LIMIT,
     LOOKBACK,
+    RESOLUTION,
     STATS,
 ];
 
@@ -63,6 +69,7 @@ pub(super) const RANGE: &[Parameter] = &[
     TIMEOUT,
     LIMIT,
     LOOKBACK,
+    RESOLUTION,
     STATS,
 ];
 

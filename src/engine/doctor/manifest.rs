@@ -40,10 +40,13 @@ fn add_tiles(manifest: &mut Manifest, tiles: &[Segment]) {
             kept.push(entry);
         }
     }
-    manifest.late.extend(kept.iter().map(|entry| Late {
-        lsn: entry.lsn_first + 1,
-        ..Late::of(entry)
-    }));
+    for entry in &mut kept {
+        entry.lsn_first = 0;
+        manifest.late.push(Late {
+            lsn: 1,
+            ..Late::of(entry)
+        });
+    }
     manifest.segments.extend(kept);
     let by_lsn = |entry: &SegmentEntry| (entry.lsn_last, entry.time_min);
     manifest.segments.sort_by_key(by_lsn);

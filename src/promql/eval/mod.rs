@@ -37,6 +37,7 @@ use super::annotations::Annotations;
 use super::ast::{Expr, UnaryExpr};
 use super::functions;
 use super::operators::UnaryOp;
+use super::query::Resolution;
 use super::source::{Hints, Source};
 use super::value::{Cell, Row, Steps};
 use std::cell::{Cell as Flag, RefCell};
@@ -62,6 +63,7 @@ pub(crate) struct EvalOptions {
     pub(crate) type_and_unit_labels: bool,
     /// Samples are also counted for each step.
     pub(crate) samples_by_step: bool,
+    pub(crate) resolution: Resolution,
     /// The most samples that may be in memory at once.
     pub(crate) samples_max: usize,
     pub(crate) timeout: Option<Duration>,

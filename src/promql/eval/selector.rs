@@ -143,6 +143,7 @@ impl Evaluator<'_> {
         sink: Sink<'_>,
     ) -> Result<(), EvalError> {
         self.read(select, &mut |series| {
+            let series = (&*series, self.options.lookback_ms);
             self.newest_row(series, references, steps, cell, sink)
         })
     }
@@ -156,23 +157,25 @@ impl Evaluator<'_> {
         sink: Sink<'_>,
     ) -> Result<(), EvalError> {
         let references = selector.references(steps);
-        let mut each = |series: &SeriesSamples| self.newest_row(series, references, steps, cell, sink);
+        let mut each = |series: &SeriesSamples, lookback_ms| {
+            self.newest_row((series, lookback_ms), references, steps, cell, sink)
+        };
         if self.thinned_newest(selector, steps, &mut each)? {
             return Ok(());
         }
         let select = self.instant_select(selector, steps, self.hints());
-        self.read(&select, &mut |series| each(series))
+        self.read(&select, &mut |series| each(series, self.options.lookback_ms))
     }
 
     fn newest_row(
         &self,
-        series: &SeriesSamples,
+        (series, lookback_ms): (&SeriesSamples, i64),
         references: References,
         steps: Steps,
         cell: OfNewest<'_>,
         sink: Sink<'_>,
     ) -> Result<(), EvalError> {
-        let mut newests = Newests::new(series, self.options.lookback_ms);
+        let mut newests = Newests::new(series, lookback_ms);
         let mut any = false;
         let mut cells = self.cells(steps);
         cells.extend(

@@ -12,7 +12,8 @@ use super::read::{SelectKey, reveal_resets, weight};
 use crate::promql::annotations::Annotation;
 use crate::promql::ast::{Expr, MatrixSelector, Span, VectorSelector};
 use crate::promql::functions::thinned::aspect_of;
-use crate::promql::source::{Aspect, Select, SeriesSamples, ThinnedSeries, ThinnedSet};
+use crate::promql::query::Resolution;
+use crate::promql::source::{Aspect, Hints, Select, SeriesSamples, ThinnedSeries, ThinnedSet};
 use crate::promql::value::Steps;
 use crate::promql::window::WindowKind;
 
@@ -41,9 +42,10 @@ impl Evaluator<'_> {
             return Ok(false);
         }
         let cuts_ms = moments.window_cuts();
-        let select = self.range_select(selector, steps, self.hints.borrow().clone());
+        let hints = self.thinned_hints(steps, selector.range_ms);
+        let select = self.range_select(selector, steps, hints);
         let frame = self.frame(selector, steps);
-        self.read_thinned(&select, &cuts_ms, aspect, &mut |thinned| {
+        self.read_thinned(&select, &cuts_ms, aspect, &mut |thinned, _| {
             let series = &mut thinned.series;
             if thinned.is_whole {
                 self.prepare(series);
@@ -62,23 +64,42 @@ impl Evaluator<'_> {
         &self,
         selector: &VectorSelector,
         steps: Steps,
-        each: &mut dyn FnMut(&SeriesSamples) -> Result<(), EvalError>,
+        each: &mut dyn FnMut(&SeriesSamples, i64) -> Result<(), EvalError>,
     ) -> Result<bool, EvalError> {
         let moments = Moments::new(selector.references(steps), steps, self.options.lookback_ms);
         if selector.window_kind() != WindowKind::Plain || !self.may_thin(&moments) {
             return Ok(false);
         }
         let cuts_ms = moments.newest_cuts();
-        let select = self.instant_select(selector, steps, self.hints.borrow().clone());
-        self.read_thinned(&select, &cuts_ms, Aspect::Newest, &mut |thinned| {
-            each(&thinned.series)
+        let select = self.instant_select(selector, steps, self.thinned_hints(steps, 0));
+        let lookback_ms = self.options.lookback_ms;
+        self.read_thinned(&select, &cuts_ms, Aspect::Newest, &mut |thinned, apart_ms| {
+            each(&thinned.series, lookback_ms.max(apart_ms))
         })
+    }
+
+    /// What stands round the selector, and how coarse an answer may be.
+    fn thinned_hints(&self, steps: Steps, range_ms: i64) -> Hints {
+        let step_ms = if steps.is_instant() { 0 } else { steps.step_ms };
+        let coarse_ms = match self.options.resolution {
+            Resolution::Exact | Resolution::Samples => 0,
+            Resolution::Auto => step_ms.max(range_ms),
+            Resolution::UpTo(width) => i64::try_from(width.as_millis()).unwrap_or(i64::MAX),
+        };
+        Hints {
+            coarse_ms,
+            ..self.hints.borrow().clone()
+        }
     }
 
     /// Whether it may be worth finding out what to ask.
     fn may_thin(&self, moments: &Moments) -> bool {
-        let thins_from_ms = self.source.thins_from_ms();
-        thins_from_ms > 0 && moments.distance_ms() >= thins_from_ms
+        let thins_from_ms = self.source.thins_from_ms(moments.oldest_ms());
+        match self.options.resolution {
+            Resolution::Samples => false,
+            Resolution::Exact => thins_from_ms > 0 && moments.distance_ms() >= thins_from_ms,
+            Resolution::Auto | Resolution::UpTo(_) => thins_from_ms > 0,
+        }
     }
 
     fn read_thinned(
@@ -86,9 +107,10 @@ impl Evaluator<'_> {
         select: &Select,
         cuts_ms: &[i64],
         aspect: Aspect,
-        each: &mut dyn FnMut(&mut ThinnedSeries) -> Result<(), EvalError>,
+        each: &mut dyn FnMut(&mut ThinnedSeries, i64) -> Result<(), EvalError>,
     ) -> Result<bool, EvalError> {
-        if !are_apart(cuts_ms, self.source.thins_from_ms()) {
+        let thins_from_ms = self.source.thins_from_ms(select.start_ms.saturating_sub(1));
+        if select.hints.coarse_ms == 0 && !are_apart(cuts_ms, thins_from_ms) {
             return Ok(false);
         }
         let mut held = self.budget.hold();
@@ -107,7 +129,7 @@ impl Evaluator<'_> {
     fn read_set(
         &self,
         set: &mut dyn ThinnedSet,
-        each: &mut dyn FnMut(&mut ThinnedSeries) -> Result<(), EvalError>,
+        each: &mut dyn FnMut(&mut ThinnedSeries, i64) -> Result<(), EvalError>,
     ) -> Result<(), EvalError> {
         let mut thinned = ThinnedSeries::default();
         loop {
@@ -125,7 +147,7 @@ impl Evaluator<'_> {
             if self.only_counts.get() {
                 reveal_resets(&mut thinned.series.histograms);
             }
-            each(&mut thinned)?;
+            each(&mut thinned, set.apart_ms())?;
         }
         let mut annotations = self.annotations.borrow_mut();
         for warning in set.warnings() {

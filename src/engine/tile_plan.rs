@@ -1,0 +1,165 @@
+//! Which tile answers which part of a query's time.
+//!
+//! The widest windows come first. What no tile has, what a cut of the query parts and what does not hold any more is left to the
+//! samples. Where these may be gone, or where the query asks for no better, a window that a cut parts counts where it ends.
+
+use super::Engine;
+use super::error::Error;
+use super::tiles::Tile;
+use super::view::View;
+use crate::base::spans::Spans;
+use crate::rollup::Grid;
+use roaring::RoaringBitmap;
+use std::sync::Arc;
+
+/// Tiles must have at least one part in so many of the time, or samples are read as ever.
+const WORTH_PART: i128 = 2;
+
+/// How exact an answer must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exactness {
+    /// As from samples, as long as there are any.
+    Exact,
+    /// Windows up to this width may stand for what is in them.
+    Coarse(i64),
+}
+
+/// A part of a query's time that windows of a tile answer.
+#[derive(Debug)]
+pub(super) struct Piece {
+    pub(super) tile: usize,
+    pub(super) from: i64,
+    pub(super) to: i64,
+}
+
+/// A tile that a query uses.
+#[derive(Debug)]
+pub(super) struct Used {
+    pub(super) tile: Arc<Tile>,
+    pub(super) grid: Grid,
+    /// Rows of which something was deleted since, and what.
+    pub(super) deleted: Vec<(Arc<RoaringBitmap>, i64, i64)>,
+}
+
+/// How tiles answer a query.
+#[derive(Debug, Default)]
+pub(super) struct TilePlan {
+    pub(super) used: Vec<Used>,
+    /// In order of time.
+    pub(super) pieces: Vec<Piece>,
+    /// The widest windows that may count where they end; 0 if none do.
+    pub(super) coarse: i64,
+    left: Spans,
+}
+
+/// What windows a turn may use.
+struct Turn<'a> {
+    width: i64,
+    cuts: &'a [i64],
+    /// Windows that end up to this time may be parted by cuts.
+    parted_until: i64,
+}
+
+impl Engine {
+    /// The width of the narrowest windows there are; `None` if there are none.
+    pub(crate) fn narrowest_rollup(&self) -> Option<i64> {
+        let view = self.view.load();
+        view.tiles.iter().map(|tile| tile.width).min()
+    }
+
+    /// Whether there are windows of a time whose samples may be gone, at `time` or later.
+    pub(crate) fn has_windows_alone(&self, time: i64) -> bool {
+        let floor = self.raw_floor();
+        let mut tiles = self.view.load_full().tiles.to_vec().into_iter();
+        time < floor && tiles.any(|tile| tile.to > time && tile.from < floor)
+    }
+
+    /// How tiles answer for the stretches between cuts; `None` if they have too little of that time.
+    pub(super) fn plan_tiles(
+        &self,
+        view: &View,
+        cuts: &[i64],
+        exactness: Exactness,
+    ) -> Result<Option<TilePlan>, Error> {
+        let (Some(first), Some(last)) = (cuts.first().copied(), cuts.last().copied()) else {
+            return Ok(None);
+        };
+        if first >= last || !view.tiles.iter().any(|tile| tile.overlaps(first, last)) {
+            return Ok(None);
+        }
+        let mut plan = TilePlan {
+            left: Spans::of(first, last),
+            ..TilePlan::default()
+        };
+        let mut widths: Vec<i64> = view.tiles.iter().map(|tile| tile.width).collect();
+        widths.sort_unstable_by(|a, b| b.cmp(a));
+        widths.dedup();
+        let floor = self.raw_floor();
+        let turn = |width, parted_until| Turn {
+            width,
+            cuts,
+            parted_until,
+        };
+        match exactness {
+            Exactness::Exact => {
+                for width in &widths {
+                    self.take_turn(view, &mut plan, &turn(*width, i64::MIN))?;
+                }
+                for width in widths.iter().rev().filter(|_| first < floor) {
+                    self.take_turn(view, &mut plan, &turn(*width, floor))?;
+                }
+            }
+            Exactness::Coarse(most) => {
+                for width in widths.iter().filter(|width| **width <= most) {
+                    self.take_turn(view, &mut plan, &turn(*width, i64::MAX))?;
+                }
+            }
+        }
+        let whole = i128::from(last) - i128::from(first);
+        let is_worth = (whole - plan.left.length()) * WORTH_PART >= whole;
+        let is_all_there_is = plan.pieces.iter().any(|piece| piece.from < floor);
+        plan.pieces.sort_by_key(|piece| piece.from);
+        Ok((is_worth || is_all_there_is).then_some(plan))
+    }
+
+    /// Takes what tiles of one width have of what is left.
+    fn take_turn(&self, view: &View, plan: &mut TilePlan, turn: &Turn<'_>) -> Result<(), Error> {
+        let grid = self.precision.grid(turn.width);
+        let parted = grid.parted(turn.cuts);
+        let first = turn.cuts.first().copied().unwrap_or(0);
+        let floor = self.raw_floor();
+        // Those that no window may be parted by.
+        let kept = parted.within(grid.last_end(turn.parted_until), i64::MAX);
+        let parted = parted.subtract(&kept);
+        for tile in view.tiles.iter().filter(|tile| tile.width == turn.width) {
+            let mut holds = Spans::default();
+            for (from, to) in plan.left.within(tile.from, tile.to).iter() {
+                let (inner, to) = grid.inner(from, to);
+                // Of the first window the part before the query is not asked for.
+                let is_open = from == first && from < turn.parted_until;
+                holds.insert(if is_open { from } else { inner }, to);
+            }
+            // Where samples may be gone, what was rolled up is all there is.
+            let invalid = tile.invalid(view).within(floor, i64::MAX);
+            let holds = holds.subtract(&kept).subtract(&grid.outer_of(&invalid));
+            if holds.is_empty() {
+                continue;
+            }
+            if holds.subtract(&parted) != holds {
+                plan.coarse = plan.coarse.max(turn.width);
+            }
+            plan.left = plan.left.subtract(&holds);
+            plan.pieces.extend(holds.iter().map(|(from, to)| Piece {
+                tile: plan.used.len(),
+                from,
+                to,
+            }));
+            plan.used.push(Used {
+                deleted: tile.deleted(view)?,
+                tile: tile.clone(),
+                grid,
+            });
+        }
+        Ok(())
+    }
+}
