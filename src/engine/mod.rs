@@ -38,8 +38,10 @@ pub(crate) mod merge;
 #[cfg(feature = "server")]
 pub(crate) mod metric_sizes;
 mod open;
+mod open_segments;
 pub(crate) mod options;
 mod pick;
+mod precision;
 pub(crate) mod progress;
 pub(crate) mod restore;
 pub(crate) mod retention;

@@ -5,10 +5,10 @@ use super::counters::Counters;
 use super::error::Error;
 use super::folder::{lock_folder, secure_folder};
 use super::jobs::Jobs;
-use super::manifest::{Manifest, SegmentEntry};
+use super::manifest::Manifest;
+use super::open_segments::open_segments;
 use super::options::Options;
 use super::progress::OpenProgress;
-use super::tiles::{self, Tile};
 use super::view::View;
 use super::{Engine, Maintenance, RecoveryReport, deletions, events, rollups};
 use crate::base::bytes::Corrupt;
@@ -19,9 +19,7 @@ use crate::head::recover::{ReplayedDeletion, Replayer};
 use crate::head::slab::Generation;
 use crate::index::compiled::CompiledPatterns;
 use crate::io::{self, Fs, FsError, MemoryFs};
-use crate::rollup;
 use crate::segment::names;
-use crate::segment::reader::{Quarantined, Segment};
 use crate::wal::{self, Gap, Record, ReplayError, ReplayFrom, Replayed, Visitor, WalOptions};
 use arc_swap::ArcSwap;
 use std::io::ErrorKind;
@@ -261,63 +259,6 @@ fn remove_leftovers(fs: &Arc<dyn Fs>, dir: &Path, manifest: &Manifest) -> Result
     }
     wal::remove_below(&**fs, dir, manifest.log_floor)?;
     Ok(())
-}
-
-fn open_segments(
-    options: &Options,
-    dir: &Path,
-    manifest: &Manifest,
-    report: &mut RecoveryReport,
-) -> (Vec<Arc<Segment>>, Vec<Arc<Tile>>) {
-    let mut segments = Vec::with_capacity(manifest.segments.len());
-    let mut tiles = Vec::new();
-    for entry in &manifest.segments {
-        let path = names::segment(dir, entry.sequence);
-        match Segment::open(&options.fs, &path, entry.sequence, options.mmap) {
-            Ok(segment) if is_named(&segment, entry) => {
-                let segment = Arc::new(segment);
-                if !entry.is_tile() {
-                    segments.push(segment);
-                    continue;
-                }
-                match Tile::new(segment, entry) {
-                    Ok(tile) => tiles.push(Arc::new(tile)),
-                    Err(error) => quarantine(report, &path, entry, error.to_string()),
-                }
-            }
-            Ok(_) => quarantine(
-                report,
-                &path,
-                entry,
-                "another segment than the manifest names".into(),
-            ),
-            Err(error) => quarantine(report, &path, entry, error.to_string()),
-        }
-    }
-    tiles::sort(&mut tiles);
-    (segments, tiles)
-}
-
-fn is_named(segment: &Segment, entry: &SegmentEntry) -> bool {
-    let columns = if entry.is_tile() { rollup::COLUMNS } else { 1 };
-    segment.meta.ulid == entry.ulid && segment.columns() == columns
-}
-
-fn quarantine(report: &mut RecoveryReport, path: &Path, entry: &SegmentEntry, reason: String) {
-    tracing::error!(file = %path.display(), reason, "a segment does not open");
-    // Without a rollup no sample is missing.
-    let (time_min, time_max) = if entry.is_tile() {
-        (i64::MAX, i64::MIN)
-    } else {
-        (entry.time_min, entry.time_max)
-    };
-    report.quarantined.push(Quarantined {
-        file: path.to_owned(),
-        time_min,
-        time_max,
-        place: (u32::MAX, u32::MAX),
-        reason,
-    });
 }
 
 fn replay(

@@ -22,6 +22,7 @@ pub(crate) mod reader;
 pub(crate) mod rebuild;
 #[cfg(feature = "server")]
 mod shares;
+mod side;
 mod sketch;
 pub(crate) mod summary;
 pub(crate) mod verify;

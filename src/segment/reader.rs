@@ -13,7 +13,6 @@ use crate::base::hash;
 use crate::column::GROUP_SERIES_MAX;
 use crate::index::{IndexLayout, SegmentIndex};
 use crate::io::{FileView, Fs, FsError, Region};
-use crate::model::exemplar::Exemplar;
 use crate::model::labels::LabelHash;
 use crate::model::starts::StartRuns;
 use roaring::RoaringBitmap;
@@ -83,7 +82,7 @@ pub(super) struct HistogramPlace {
 #[derive(Debug, Clone)]
 pub(super) struct Bytes {
     pub(super) region: Region,
-    offset: u64,
+    pub(super) offset: u64,
 }
 
 /// The sections of the index, and what opening it found.
@@ -117,8 +116,8 @@ pub(crate) struct Segment {
     places: OnceLock<Bytes>,
     slices: OnceLock<(Bytes, Vec<Slice>)>,
     histograms: OnceLock<Vec<HistogramPlace>>,
-    starts: OnceLock<BTreeMap<u32, StartRuns>>,
-    classes: OnceLock<events::ClassesByRow>,
+    pub(super) starts: OnceLock<BTreeMap<u32, StartRuns>>,
+    pub(super) classes: OnceLock<events::ClassesByRow>,
     /// One bit per blob that was verified.
     verified: OnceLock<Vec<AtomicU64>>,
     quarantine: Mutex<Vec<Quarantined>>,
@@ -436,46 +435,6 @@ impl Segment {
         };
         let places = read().map_err(|corrupt| self.corrupt(bytes.offset, corrupt))?;
         Ok(self.histograms.get_or_init(|| places))
-    }
-
-    /// Start timestamps by row.
-    pub(super) fn starts(&self) -> Result<&BTreeMap<u32, StartRuns>, SegmentError> {
-        if let Some(starts) = self.starts.get() {
-            return Ok(starts);
-        }
-        let starts = self.optional(SectionKind::Starts, events::read_starts)?;
-        Ok(self.starts.get_or_init(|| starts))
-    }
-
-    /// Classes of samples that are not ordinary, by row.
-    pub(super) fn classes(&self) -> Result<&events::ClassesByRow, SegmentError> {
-        if let Some(classes) = self.classes.get() {
-            return Ok(classes);
-        }
-        let classes = self.optional(SectionKind::Classes, events::read_classes)?;
-        Ok(self.classes.get_or_init(|| classes))
-    }
-
-    /// Exemplars by row.
-    pub(crate) fn exemplars(&self) -> Result<BTreeMap<u32, Vec<Exemplar>>, SegmentError> {
-        self.optional(SectionKind::Exemplars, events::read_exemplars)
-    }
-
-    /// Metadata that came with this segment's samples.
-    pub(crate) fn metadata(&self) -> Result<events::MetadataByMetric, SegmentError> {
-        self.optional(SectionKind::Metadata, events::read_metadata)
-    }
-
-    fn optional<T: Default>(
-        &self,
-        kind: SectionKind,
-        read: impl Fn(&[u8]) -> Result<T, Corrupt>,
-    ) -> Result<T, SegmentError> {
-        let Some(section) = self.find(kind) else {
-            return Ok(T::default());
-        };
-        let bytes = self.load(section)?;
-        read(&bytes.region).map_err(|corrupt| self.corrupt(bytes.offset, corrupt))
     }
 
     /// Whether blob `number` was verified before; marks it as verified.
