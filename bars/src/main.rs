@@ -21,6 +21,7 @@
 //! cargo run --release -p narthex-bars -- formats --realdata DIR
 //! cargo run --release -p narthex-bars -- remote-read [--prometheus BINARY]
 //! cargo run --release -p narthex-bars -- blocks [--promtool BINARY] [--vmctl BINARY --victoria BINARY]
+//! cargo run --release -p narthex-bars -- rollups
 //! cargo run --release -p narthex-bars -- soak [--minutes 60] [--curves FILE.svg]
 //! cargo run --release -p narthex-bars -- oracle-long
 //! cargo run --release -p narthex-bars -- all --small
@@ -66,7 +67,7 @@ use anyhow::Result;
 use bar::{
     Scale, backfill, blocks, busy, cardinality, compacted, disk, formats, http, ingest, k8s, large, latency,
     logs, memory, native, oracle, parser, queries, query_limits, read, remote_read, remote_read_http,
-    restart, simulation, soak,
+    restart, rollups, simulation, soak,
 };
 use clap::{Args, Parser, Subcommand};
 use std::path::{Path, PathBuf};
@@ -261,6 +262,8 @@ enum Command {
         #[arg(long, default_value_t = 10_000_000)]
         operations: u64,
     },
+    /// CPU of long queries from rollups and from samples, and what rollups take on disk.
+    Rollups,
     /// Every bar but oracle-long, one after the other.
     All(Given),
     /// Fills a server that runs, for looking at it by hand.
@@ -332,6 +335,7 @@ fn run(scale: &Scale, command: Command) -> Result<bool> {
         Command::Compacted(given) => compacted::run(scale, given.realdata.as_deref()),
         Command::Simulation { days } => simulation::run(scale, days),
         Command::Busy => busy::run(scale),
+        Command::Rollups => rollups::run(scale),
         Command::Large => large::run(scale),
         Command::Http { loads, servers } => http::run(scale, &loads, &servers.into()),
         Command::Native { narthex } => native::run(scale, narthex.as_deref()),
@@ -404,6 +408,7 @@ fn all(scale: &Scale, given: &Given) -> Result<bool> {
     good &= queries::run(scale, &[queries::Size::A], &[], &binaries)?;
     good &= query_limits::run(scale, None)?;
     good &= cardinality::run(scale)?;
+    good &= rollups::run(scale)?;
     good &= parser::run(scale)?;
     good &= memory::run(scale, &[6, 120])?;
     good &= restart::run(scale, &[6, 120, 480], 1)?;

@@ -4,7 +4,7 @@ use super::Db;
 use super::query::Unit;
 use crate::engine::thinned::{ThinnedCursor, ThinnedSeries};
 use crate::engine::tile_plan::Exactness;
-use crate::promql::source::{self, Aspect, Select, SourceError, ThinnedSet};
+use crate::promql::source::{self, Aspect, Hints, Select, SourceError, ThinnedSet};
 use crate::rollup::tell::Asked;
 
 /// The series of a select as rollups tell them, if they have enough of its time.
@@ -26,7 +26,7 @@ pub(super) fn thinned(
     };
     let found = db
         .engine()
-        .thinned(&select.matchers, cuts, asked(aspect), exactness)?;
+        .thinned(&select.matchers, cuts, asked(aspect, &select.hints), exactness)?;
     let set = |cursor| -> Box<dyn ThinnedSet> {
         Box::new(Thinned {
             cursor,
@@ -37,7 +37,7 @@ pub(super) fn thinned(
     Ok(found.map(set))
 }
 
-fn asked(aspect: Aspect) -> Asked {
+fn asked(aspect: Aspect, hints: &Hints) -> Asked {
     match aspect {
         Aspect::Newest => Asked::Newest,
         Aspect::First => Asked::First,
@@ -45,6 +45,7 @@ fn asked(aspect: Aspect) -> Asked {
         Aspect::Count => Asked::Count,
         Aspect::Min => Asked::Min,
         Aspect::Max => Asked::Max,
+        Aspect::Sum if hints.function == "avg_over_time" => Asked::Mean,
         Aspect::Sum => Asked::Sum,
         Aspect::Change => Asked::Change,
     }
@@ -105,6 +106,8 @@ impl ThinnedSet for Thinned {
             let width = text(&width);
             format!("windows of up to {width} count where they end, for want of samples or because the query asks for no better")
         });
-        std::iter::once(read).chain(coarse).collect()
+        let stand_ins = "of histograms whose samples are gone the ends and sums of windows stand in for them";
+        let stand_ins = self.cursor.has_stand_ins().then(|| stand_ins.to_owned());
+        std::iter::once(read).chain(coarse).chain(stand_ins).collect()
     }
 }

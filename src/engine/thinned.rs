@@ -32,6 +32,8 @@ pub(crate) struct ThinnedCursor {
     is_in_head: bool,
     row: TileRow,
     part: Samples,
+    /// Parts of tiles stood in for samples with histograms.
+    has_stand_ins: bool,
 }
 
 /// A series as it was told.
@@ -81,6 +83,7 @@ impl Engine {
             asked,
             row: TileRow::default(),
             part: Samples::default(),
+            has_stand_ins: false,
         };
         cursor.has_samples = cursor.samples.advance();
         cursor.has_tiles = cursor.advance_tiles();
@@ -119,6 +122,11 @@ impl ThinnedCursor {
     /// The widest windows that count where they end, though the query parts them; `None` if there are none.
     pub(crate) fn coarse_width(&self) -> Option<i64> {
         Some(self.plan.coarse).filter(|width| *width > 0)
+    }
+
+    /// Whether parts of tiles stood in for samples with histograms so far.
+    pub(crate) fn has_stand_ins(&self) -> bool {
+        self.has_stand_ins
     }
 
     fn advance_tiles(&mut self) -> bool {
@@ -178,16 +186,49 @@ impl ThinnedCursor {
             }
             has_histograms |= self.tell_samples(has_samples, (at, last), &mut teller);
             teller.finish();
-            if has_histograms && has_samples {
+            if has_histograms {
                 let mut whole = Series::default();
                 whole.labels.clone_from(&series.labels);
-                self.samples
-                    .read_within((first.saturating_add(1), last), &mut whole.samples);
+                whole.samples = self.whole(has, &series.labels, (first, last));
                 series.told.clear();
                 series.whole = Some(whole);
             }
         }
         self.cuts = cuts;
+    }
+
+    /// All samples of the current series. Where these may be gone, what tiles have of it instead.
+    fn whole(&mut self, has: (bool, bool), labels: &Labels, (first, last): (i64, i64)) -> Samples {
+        let floor = self.samples.engine.raw_floor().clamp(first, last);
+        let mut whole = Samples::default();
+        for number in 0..self.plan.pieces.len() {
+            let Piece { tile, from, to } = self.plan.pieces[number];
+            let about = LabelsRef::new(labels.as_bytes());
+            if to > floor || !has.1 || !self.plan.used[tile].tile.about.covers(about) {
+                continue;
+            }
+            let mut rows = self.tiles.current.iter().filter(|one| one.0 == tile);
+            let Some((_, row)) = rows.next().copied() else {
+                continue;
+            };
+            self.row.clear();
+            if self.read_row(tile, row, (from, to))
+                && let Some(part) = self.row.stand_in(self.asked)
+                && let Some((first, _)) = part.bounds()
+            {
+                whole.extend(part, first);
+                self.has_stand_ins = true;
+            }
+        }
+        if has.0 {
+            let mut part = Samples::default();
+            self.samples
+                .read_within((floor.saturating_add(1), last), &mut part);
+            if let Some((first, _)) = part.bounds() {
+                whole.extend(&part, first);
+            }
+        }
+        whole
     }
 
     /// Tells the samples of a span. Returns whether there are histograms.

@@ -3,14 +3,19 @@
 //! * *Kept* has samples as they are, at their own times: the first and the last of each window, both sides of each fall of the
 //!   value if there are few, and a stale marker that ends a window.
 //! * *Counts* says at the end of each window how many samples there are, stale markers not counted. The sign is negative where
-//!   falls are not told: there are too many for a counter, or there is a NaN. NaN itself stands for a window with histograms,
-//!   of which nothing else is said.
+//!   falls are not told: there are too many for a counter, or there is a NaN. NaN itself stands for a window with histograms.
 //! * *Sums* has the compensated sum of each window, *Mins* and *Maxs* the extremes where they are not among what is kept.
+//!
+//! Of a window with histograms *Kept* has the first and the last one, both sides of resets if these are few, and *Sums* their sum if
+//! they have one; that is for when the samples are gone.
 
 use super::Grid;
 use crate::base::kahan::Compensated;
+use crate::model::float_histogram::{FloatHistogram, HistogramSum};
+use crate::model::histogram::Histogram;
 use crate::model::sample::STALE_NAN_BITS;
 use crate::model::samples::Samples;
+use std::sync::Arc;
 
 /// Columns of a tile.
 pub(crate) const COLUMNS: usize = 5;
@@ -69,43 +74,29 @@ impl Roller {
         let [kept, counts, sums, mins, maxs] = out else {
             return;
         };
-        let mut mixed = samples.histograms.iter().map(|one| grid.end_of(one.0)).peekable();
+        let mut mixed = samples.histograms.partition_point(|one| one.0 <= from);
         let mut at = samples.timestamps.partition_point(|time| *time <= from);
-        let end_at = samples.timestamps.partition_point(|time| *time <= to);
-        let (mut next, behind) = (i64::MAX, i64::MAX);
         loop {
-            if next == behind {
-                next = samples
-                    .timestamps
-                    .get(at)
-                    .filter(|_| at < end_at)
-                    .map_or(behind, |time| grid.end_of(*time));
-            }
-            while mixed.next_if(|end| *end <= from).is_some() {}
-            let histogram = mixed.peek().copied().filter(|end| *end <= to).unwrap_or(behind);
-            let end = next.min(histogram);
-            if end == behind {
+            let float = samples.timestamps.get(at).copied();
+            let histogram = samples.histograms.get(mixed).map(|one| one.0);
+            let first = float.into_iter().chain(histogram).min();
+            let Some(end) = first.filter(|time| *time <= to).map(|time| grid.end_of(time)) else {
                 return;
-            }
-            let has_histograms = histogram == end;
-            while mixed.next_if_eq(&end).is_some() {}
-            let first = at;
-            if next == end {
-                let times = &samples.timestamps[..end_at];
-                at += times[at..].iter().take_while(|time| **time <= end).count();
-                next = behind;
-            }
-            if has_histograms {
-                push(counts, end, f64::NAN);
-                continue;
-            }
+            };
+            let (first, first_mixed) = (at, mixed);
+            at += count_until(&samples.timestamps[at..], end, |time| *time);
+            mixed += count_until(&samples.histograms[mixed..], end, |one| one.0);
             let (times, bits) = (&samples.timestamps[first..at], &samples.bits[first..at]);
-            self.roll_window(
-                end,
-                times,
-                bits,
-                [&mut *kept, &mut *counts, &mut *sums, &mut *mins, &mut *maxs],
-            );
+            let histograms = &samples.histograms[first_mixed..mixed];
+            if histograms.is_empty() {
+                let columns = [&mut *kept, &mut *counts, &mut *sums, &mut *mins, &mut *maxs];
+                self.roll_window(end, times, bits, columns);
+            } else {
+                push(counts, end, f64::NAN);
+                self.keep_floats(times, bits, kept);
+                keep_histograms(histograms, kept);
+                sums.histograms.extend(sum_of(histograms).map(|sum| (end, sum)));
+            }
         }
     }
 
@@ -116,14 +107,7 @@ impl Roller {
         bits: &[u64],
         [kept, counts, sums, mins, maxs]: [&mut Samples; COLUMNS],
     ) {
-        self.values.clear();
-        let live = bits
-            .iter()
-            .enumerate()
-            .filter(|(_, bits)| **bits != STALE_NAN_BITS);
-        self.values
-            .extend(live.map(|(place, bits)| (place, f64::from_bits(*bits))));
-        let is_told = self.keep();
+        let is_told = self.keep_floats(times, bits, kept);
         let (mut sum, mut min, mut max) = (Compensated::default(), None, None);
         for (_, value) in &self.values {
             sum.add(*value);
@@ -148,13 +132,27 @@ impl Roller {
             push(counts, end, if is_told { count } else { -count });
             push(sums, end, sum.total());
         }
-        if bits.last() == Some(&STALE_NAN_BITS) {
-            self.kept.push(bits.len() - 1);
+    }
+
+    /// Keeps floats of a window. Returns whether they tell all falls.
+    fn keep_floats(&mut self, times: &[i64], bits: &[u64], kept: &mut Samples) -> bool {
+        self.values.clear();
+        let live = bits
+            .iter()
+            .enumerate()
+            .filter(|(_, bits)| **bits != STALE_NAN_BITS);
+        self.values
+            .extend(live.map(|(place, bits)| (place, f64::from_bits(*bits))));
+        let is_told = self.keep();
+        let stale = bits
+            .len()
+            .checked_sub(1)
+            .filter(|last| bits[*last] == STALE_NAN_BITS);
+        for place in self.kept.iter().copied().chain(stale) {
+            kept.timestamps.push(times[place]);
+            kept.bits.push(bits[place]);
         }
-        for place in &self.kept {
-            kept.timestamps.push(times[*place]);
-            kept.bits.push(bits[*place]);
-        }
+        is_told
     }
 
     /// Chooses what is kept of the values. Returns whether that tells all falls.
@@ -180,4 +178,53 @@ impl Roller {
 fn push(column: &mut Samples, end: i64, value: f64) {
     column.timestamps.push(end);
     column.bits.push(value.to_bits());
+}
+
+/// How many of what is in order of time is not behind a time.
+fn count_until<T>(all: &[T], to: i64, time: impl Fn(&T) -> i64) -> usize {
+    all.iter().take_while(|one| time(one) <= to).count()
+}
+
+type Histograms<'a> = &'a [(i64, Arc<Histogram>)];
+
+fn is_stale(histogram: &Histogram) -> bool {
+    histogram.sum.to_bits() == STALE_NAN_BITS
+}
+
+/// Keeps histograms of a window: the ends, both sides of resets, a stale marker at the end.
+fn keep_histograms(all: Histograms<'_>, kept: &mut Samples) {
+    let first_kept = kept.histograms.len();
+    let live: Vec<&(i64, Arc<Histogram>)> = all.iter().filter(|one| !is_stale(&one.1)).collect();
+    let floats: Vec<FloatHistogram> = live.iter().map(|one| FloatHistogram::from(&*one.1)).collect();
+    let pairs = floats.windows(2).enumerate();
+    let resets = pairs
+        .filter(|(_, pair)| pair[1].is_reset_from(&pair[0]))
+        .map(|(place, _)| place);
+    let resets: Vec<usize> = resets.take(FALLS_MAX + 1).collect();
+    let told = resets.iter().filter(|_| resets.len() <= FALLS_MAX);
+    let sides = told.flat_map(|place| [*place, place + 1]);
+    let ends = [0, live.len().saturating_sub(1)];
+    let mut places: Vec<usize> = sides.chain(ends).collect();
+    places.sort_unstable();
+    places.dedup();
+    let kept_live = places.iter().filter_map(|place| live.get(*place).copied());
+    kept.histograms.extend(kept_live.cloned());
+    if let Some(last) = all.last().filter(|last| is_stale(&last.1)) {
+        kept.histograms.push(last.clone());
+    }
+    debug_assert!(
+        kept.histograms[first_kept..].is_sorted_by_key(|one| one.0),
+        "BUG: kept out of order"
+    );
+}
+
+/// The sum of the histograms that are no stale markers, unless they have none.
+fn sum_of(all: Histograms<'_>) -> Option<Arc<Histogram>> {
+    let mut live = all
+        .iter()
+        .filter(|one| !is_stale(&one.1))
+        .map(|one| FloatHistogram::from(&*one.1));
+    let mut sum = HistogramSum::from(&live.next()?);
+    live.try_for_each(|one| sum.add(&one).map(drop)).ok()?;
+    Some(Arc::new(Histogram::from(&sum.total())))
 }

@@ -20,11 +20,17 @@ pub(crate) enum Asked {
     Max,
     /// Sums that are finite, with their counts.
     Sum,
+    /// The same, for a mean.
+    Mean,
     /// First, last and both sides of each fall, with the number of samples from each to the next.
     Change,
 }
 
 impl Asked {
+    fn is_sum(self) -> bool {
+        matches!(self, Self::Sum | Self::Mean)
+    }
+
     /// The columns that it takes. What windows have histograms is always minded.
     pub(crate) fn columns(self) -> &'static [Column] {
         match self {
@@ -32,7 +38,7 @@ impl Asked {
             Self::Count => &[Column::Counts],
             Self::Min => &[Column::Counts, Column::Kept, Column::Mins],
             Self::Max => &[Column::Counts, Column::Kept, Column::Maxs],
-            Self::Sum => &[Column::Counts, Column::Sums],
+            Self::Sum | Self::Mean => &[Column::Counts, Column::Sums],
         }
     }
 }
@@ -70,6 +76,16 @@ impl TileRow {
         &self.columns[column as usize]
     }
 
+    /// What stands in for samples with histograms where these are gone: those that are kept, or the sums at the ends of their
+    /// windows. Counts and means cannot be told so.
+    pub(crate) fn stand_in(&self, asked: Asked) -> Option<&Samples> {
+        match asked {
+            Asked::Sum => Some(self.column(Column::Sums)),
+            Asked::Newest | Asked::First | Asked::Last | Asked::Change => Some(self.column(Column::Kept)),
+            Asked::Count | Asked::Min | Asked::Max | Asked::Mean => None,
+        }
+    }
+
     /// The windows of which what is asked is not in the tile.
     pub(crate) fn untold(&self, asked: Asked, grid: Grid) -> Untold {
         let mut untold = Untold::default();
@@ -80,7 +96,7 @@ impl TileRow {
                 untold.spans.insert(end - grid.width(), end);
             }
         }
-        if asked == Asked::Sum {
+        if asked.is_sum() {
             for (end, _) in windows(Column::Sums).filter(|(_, sum)| !sum.is_finite()) {
                 untold.spans.insert(end - grid.width(), end);
             }
@@ -190,7 +206,7 @@ impl<'a> Teller<'a> {
             Asked::Count => self.count += 1,
             Asked::Min => self.best = Some(Extreme::Min.best(self.best, value)),
             Asked::Max => self.best = Some(Extreme::Max.best(self.best, value)),
-            Asked::Sum => self.add(time, value, 1),
+            Asked::Sum | Asked::Mean => self.add(time, value, 1),
             Asked::Change => self.out.push_counted(time, bits, 1),
         }
     }
@@ -216,7 +232,7 @@ impl<'a> Teller<'a> {
         self.enter(end);
         match self.asked {
             Asked::Count => self.count += count,
-            Asked::Sum => {
+            Asked::Sum | Asked::Mean => {
                 // Without counts of samples there are no sums.
                 while let Some((of, bits)) = cursor.next(row, Column::Sums, end) {
                     if of == end {
@@ -315,7 +331,7 @@ impl<'a> Teller<'a> {
                     self.out.push(end, best.to_bits());
                 }
             }
-            Asked::Sum => self.flush_sum(end),
+            Asked::Sum | Asked::Mean => self.flush_sum(end),
             Asked::Change => {}
         }
     }

@@ -129,7 +129,7 @@ fn naive(samples: &Samples, asked: Asked, cuts: &[i64]) -> Vec<(i64, u64)> {
         Asked::Count => (!all.is_empty()).then(|| (end, (all.len() as f64).to_bits())),
         Asked::Min => Some((end, extreme(Extreme::Min, &all)?.to_bits())),
         Asked::Max => Some((end, extreme(Extreme::Max, &all)?.to_bits())),
-        Asked::Sum | Asked::Change => None,
+        Asked::Sum | Asked::Mean | Asked::Change => None,
     };
     stretches.into_iter().filter_map(tell).collect()
 }

@@ -23,6 +23,7 @@ pub mod read;
 pub mod remote_read;
 pub mod remote_read_http;
 pub mod restart;
+pub mod rollups;
 pub mod simulation;
 pub mod soak;
 

@@ -1,11 +1,11 @@
 //! What becomes of tiles: when samples go, when something is deleted behind them, when a file is damaged, in copies, after a power
 //! loss. A database is held against itself, asked to answer from samples only.
 
-use super::world::{NARROW_MS, START_MS, WIDE_MS};
+use super::world::{NARROW_MS, START_MS, WIDE_MS, histogram};
 use narthex::testing::{CrashMode, Record, SimFs};
 use narthex::{
-    Db, Durability, Fs, Labels, ManualClock, Matcher, Options, Overwrite, QueryAnswer, QueryOptions,
-    QueryValue, Resolution, Rollup, labels,
+    Db, Durability, FloatHistogram, Fs, Labels, ManualClock, Matcher, Options, Overwrite, QueryAnswer,
+    QueryOptions, QueryValue, Resolution, Rollup, labels,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -44,8 +44,25 @@ fn scrape(db: &Db, (from_ms, to_ms): (i64, i64)) {
         for (host, factor) in [("a", 1.0), ("b", 0.3)] {
             batch.push(&jobs(host), time, ((time / 5_000) % 100) as f64 * factor);
         }
+        let latency = labels! { "__name__" => "latency" };
+        batch.push_histogram(&latency, time, &histogram(((time / 5_000) % 300) as u64));
     }
     batch.commit().expect("the batch is stored");
+}
+
+/// Every histogram of an answer, in words.
+fn histograms(answer: &QueryAnswer) -> Vec<String> {
+    let QueryValue::Matrix(series) = &answer.value else {
+        panic!("{answer:?}");
+    };
+    let of = |(time, value): &(i64, Arc<FloatHistogram>)| {
+        let (count, sum, buckets) = (value.count, value.sum, &value.positive);
+        format!("{time} {count} {sum} {buckets:?}")
+    };
+    series
+        .iter()
+        .flat_map(|one| one.histograms.iter().map(of))
+        .collect()
 }
 
 fn settle(db: &Db) {
@@ -131,6 +148,33 @@ fn windows_stay_when_samples_go() {
         assert_eq!(points(&found), points(&wanted), "{query}");
         assert!(!count_where_they_end(&found), "{:?}", found.infos);
     }
+    // Histograms: the ends and sums of windows are kept.
+    for query in [
+        "latency",
+        "last_over_time(latency[100s])",
+        "first_over_time(latency[100s])",
+        "sum_over_time(latency[10m])",
+    ] {
+        let found = ask(&short, query, old, WIDE_MS, Resolution::Exact);
+        let wanted = ask(&long, query, old, WIDE_MS, Resolution::Samples);
+        assert!(!histograms(&wanted).is_empty(), "{query}");
+        assert_eq!(histograms(&found), histograms(&wanted), "{query}");
+        assert!(
+            found.infos.iter().any(|info| info.contains("stand in")),
+            "{:?}",
+            found.infos
+        );
+    }
+    let rate = ask(&short, "rate(latency[10m])", old, WIDE_MS, Resolution::Exact);
+    assert!(!histograms(&rate).is_empty());
+    let mean = ask(
+        &short,
+        "avg_over_time(latency[10m])",
+        old,
+        WIDE_MS,
+        Resolution::Exact,
+    );
+    assert!(histograms(&mean).is_empty(), "a mean of sums is none");
     // Beside samples again, and over the edge.
     for query in QUERIES {
         let range_ms = (hours(4), hours(10));

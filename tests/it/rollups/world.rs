@@ -249,7 +249,7 @@ impl Maker {
     }
 }
 
-fn histogram(count: u64) -> Histogram {
+pub(super) fn histogram(count: u64) -> Histogram {
     Histogram {
         reset_hint: ResetHint::Unknown,
         schema: 0,
