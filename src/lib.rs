@@ -78,6 +78,7 @@ pub use engine::options::{Options, Precision};
 pub use engine::progress::OpenProgress;
 pub use engine::restore::RestoreReport;
 pub use engine::retention::RetentionReport;
+pub use engine::rollup_info::RollupInfo;
 pub use engine::rollups::{Aggregate, AggregateFunction, Rollup};
 pub use engine::select::{SeriesCursor, Warning};
 pub use engine::series::{Series, SeriesSamples};

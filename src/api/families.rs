@@ -102,6 +102,18 @@ pub(super) const FAMILIES: &[Family] = &[
         "Series of all segments; one that is in several counts in each.",
     ),
     family(
+        "narthex_rollup_tiles",
+        "gauge",
+        &["width"],
+        "Tiles of rollups, by the width of their windows.",
+    ),
+    family(
+        "narthex_rollup_bytes",
+        "gauge",
+        &["width"],
+        "Bytes of tiles, by the width of their windows.",
+    ),
+    family(
         "narthex_flushes_total",
         "counter",
         &[],

@@ -5,6 +5,7 @@ use super::error::ApiError;
 use super::exposition::{CONTENT_TYPE, Durations, Page};
 use super::families::FAMILIES;
 use super::state::{App, aside};
+use super::status::rollups::width_text;
 use super::tenant::Tenant;
 use super::{process, router};
 use crate::engine::counters::Totals;
@@ -102,11 +103,21 @@ struct OfTenant {
     disk_bytes: u64,
 }
 
+/// What there is of rollups of one width.
+#[derive(Default)]
+struct RollupSums {
+    width: String,
+    tiles: u64,
+    bytes: u64,
+}
+
 /// Everything that is shown, at about one moment: sums over the tenants that are open.
 #[derive(Default)]
 struct Snapshot {
     stats: Stats,
     memory: HeadMemory,
+    /// Tiles and their bytes by the width of their windows.
+    rollups: BTreeMap<Duration, RollupSums>,
     budget_bytes: u64,
     recovery_lost_samples: u64,
     open: u64,
@@ -159,6 +170,7 @@ impl App {
             "narthex_build_info" => page.sample(name, &[("version", env!("CARGO_PKG_VERSION"))], 1.0),
             _ if name.starts_with("narthex_quer") => self.write_queries(name, page),
             _ if name.starts_with("process_") => write_process(name, page),
+            _ if name.starts_with("narthex_rollup") => snapshot.write_rollups(name, page),
             _ if name.starts_with("narthex_tenant") => snapshot.write_tenants(name, page),
             _ if self.write_server(name, page) => {}
             _ => snapshot.write(name, page),
@@ -234,6 +246,12 @@ impl Snapshot {
                 disk_bytes: stats.disk_bytes(),
             });
         }
+        for info in db.rollups() {
+            let sums = self.rollups.entry(info.resolution).or_default();
+            sums.width = width_text(&info);
+            sums.tiles += info.tiles as u64;
+            sums.bytes += info.bytes;
+        }
         self.stats.add(&stats);
         self.memory.add(&tenant.memory(db));
         self.budget_bytes += db.head_bytes_max();
@@ -262,6 +280,16 @@ impl Snapshot {
         };
         for tenant in &self.tenants {
             page.sample(name, &[("tenant", &tenant.name)], value(tenant) as f64);
+        }
+    }
+
+    fn write_rollups(&self, name: &str, page: &mut Page) {
+        for sums in self.rollups.values() {
+            let value = match name {
+                "narthex_rollup_tiles" => sums.tiles,
+                _ => sums.bytes,
+            };
+            page.sample(name, &[("width", &sums.width)], value as f64);
         }
     }
 

@@ -1,9 +1,9 @@
 //! `narthex stats`: what a database holds and where its bytes are, as tables or as JSON.
 
 use super::json::Json;
-use super::text::{count, table, time};
+use super::text::{count, duration, table, time};
 use super::{Failure, open};
-use narthex::{CardinalityReport, Db, Precision, RecoveryReport, SegmentInfo, Stats};
+use narthex::{CardinalityReport, Db, Precision, RecoveryReport, RollupInfo, SegmentInfo, Stats};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -18,6 +18,7 @@ struct Page {
     precision: Precision,
     stats: Stats,
     segments: Vec<SegmentInfo>,
+    rollups: Vec<RollupInfo>,
     cardinality: CardinalityReport,
     /// Why the cardinality is not known: an index does not decode.
     unknown: Option<String>,
@@ -90,6 +91,7 @@ impl Page {
             precision: db.precision(),
             stats: db.stats()?,
             segments: db.segments(),
+            rollups: db.rollups(),
             cardinality,
             unknown,
             recovery: db.recovery().clone(),
@@ -107,10 +109,11 @@ impl Page {
         time(timestamp, self.precision)
     }
 
-    fn files(&self) -> [(&'static str, u64); 4] {
+    fn files(&self) -> [(&'static str, u64); 5] {
         let stats = &self.stats;
         [
             ("segments", stats.segment_bytes),
+            ("rollups", stats.rollup_bytes),
             ("log", stats.wal_bytes),
             ("checkpoint", stats.checkpoint_bytes),
             ("manifest", stats.manifest_bytes),
@@ -121,6 +124,7 @@ impl Page {
         self.print_counts(out)?;
         self.print_bytes(out)?;
         self.print_segments(out)?;
+        self.print_rollups(out)?;
         self.print_cardinality(out)?;
         self.print_notes(out)
     }
@@ -182,6 +186,28 @@ impl Page {
                 self.time(meta.time_min),
                 self.time(meta.time_max),
                 format!("{}..{}", meta.lsn_first, meta.lsn_last),
+            ]);
+        }
+        writeln!(out)?;
+        table(&rows, out)
+    }
+
+    fn print_rollups(&self, out: &mut impl Write) -> io::Result<()> {
+        if self.rollups.is_empty() {
+            return Ok(());
+        }
+        let head = ["rollup", "tiles", "series", "values", "bytes", "from", "to"];
+        let mut rows = vec![head.map(str::to_owned)];
+        for rollup in &self.rollups {
+            let time = |bound: Option<i64>| bound.map_or_else(|| "-".to_owned(), |bound| self.time(bound));
+            rows.push([
+                duration(rollup.resolution),
+                count(rollup.tiles as u64),
+                count(rollup.series),
+                count(rollup.values),
+                count(rollup.bytes),
+                time(rollup.bounds.map(|bounds| bounds.0)),
+                time(rollup.bounds.map(|bounds| bounds.1)),
             ]);
         }
         writeln!(out)?;
@@ -262,6 +288,7 @@ impl Page {
             ("bytes", Json::Object(files.into())),
             ("segment_bytes", Json::Object(parts.collect())),
             ("segments", self.segments.iter().map(segment_json).collect()),
+            ("rollups", self.rollups.iter().map(rollup_json).collect()),
             ("label_names_total", self.cardinality.label_names.len().into()),
             (
                 "label_names",
@@ -300,6 +327,20 @@ impl Page {
             ("damage", self.damage().map(Json::from).collect()),
         ])
     }
+}
+
+fn rollup_json(rollup: &RollupInfo) -> Json {
+    let pair = |bounds: (i64, i64)| Json::from_iter([bounds.0.into(), bounds.1.into()]);
+    Json::Object(vec![
+        ("width_seconds", rollup.resolution.as_secs().into()),
+        ("tiles", rollup.tiles.into()),
+        ("series", rollup.series.into()),
+        ("values", rollup.values.into()),
+        ("bytes", rollup.bytes.into()),
+        ("time_range", rollup.bounds.map(pair).into()),
+        ("covered_seconds", rollup.covered.as_secs().into()),
+        ("outdated_seconds", rollup.outdated.as_secs().into()),
+    ])
 }
 
 fn segment_json(segment: &SegmentInfo) -> Json {

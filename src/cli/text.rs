@@ -2,6 +2,7 @@
 
 use narthex::Precision;
 use std::io::{self, Write};
+use std::time::Duration;
 
 /// `1234567` as `1,234,567`.
 pub(super) fn count(number: u64) -> String {
@@ -14,6 +15,19 @@ pub(super) fn count(number: u64) -> String {
         out.push(digit);
     }
     out
+}
+
+/// A length of time in whole seconds as a query would say it, as `1h30m`.
+pub(super) fn duration(length: Duration) -> String {
+    let mut rest = length.as_secs();
+    let mut text = String::new();
+    for (unit, seconds) in [("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)] {
+        if rest >= seconds {
+            text += &format!("{}{unit}", rest / seconds);
+            rest %= seconds;
+        }
+    }
+    if text.is_empty() { "0s".to_owned() } else { text }
 }
 
 /// A timestamp as RFC 3339 in UTC, with as many decimals as the unit has. Years outside of 0 to 9999 stay a number.
@@ -90,6 +104,12 @@ mod tests {
             [0, 999, 1_000, 1_234_567].map(count),
             ["0", "999", "1,000", "1,234,567"]
         );
+    }
+
+    #[test]
+    fn lengths_are_those_of_queries() {
+        let texts = [0, 45, 300, 5400, 86_400, 90_061].map(|length| duration(Duration::from_secs(length)));
+        assert_eq!(texts, ["0s", "45s", "5m", "1h30m", "1d", "1d1h1m1s"]);
     }
 
     #[test]

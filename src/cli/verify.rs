@@ -26,9 +26,13 @@ pub(super) fn run(dir: &Path, out: &mut impl Write) -> Result<bool, Failure> {
         1 => "1 fault".to_owned(),
         count => format!("{} faults", text::count(count as u64)),
     };
+    let tiles = match report.tiles {
+        0 => String::new(),
+        tiles => format!("{} tiles of rollups, ", text::count(tiles as u64)),
+    };
     writeln!(
         out,
-        "{}: {found}; {} segments with {} samples that decode, {} log records",
+        "{}: {found}; {} segments with {} samples that decode, {tiles}{} log records",
         dir.display(),
         text::count(report.segments as u64),
         text::count(report.samples),

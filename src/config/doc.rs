@@ -110,7 +110,8 @@ fn page() -> String {
          `NARTHEX_CONFIG` names, environment variables (empty ones do not count), flags. Unknown keys are refused. `narthex serve --print-config` shows\n\
          what holds in the end, without secrets. SIGHUP and `POST /-/reload` read all of it again and apply what is marked\n\
          *reload*; what else changed is named in the answer and the log and holds from the next start on.\n\n\
-         Durations are written as in Prometheus (`15d`, `1h30m`, `500ms`, `100y`), sizes with units of 1,024 (`32MiB`).\n\n\
+         Durations are written as in Prometheus (`15d`, `1h30m`, `500ms`, `100y`), sizes with units of 1,024 (`32MiB`). A list, as `rollups`, is one text with\n\
+         commas, in the file also a list of texts.\n\n\
          | setting | default | flag, variable | |\n|---|---|---|---|\n",
     );
     for setting in SETTINGS {
@@ -153,7 +154,14 @@ const EXAMPLE: &str = r#"listen = ":6364"
 data = "/var/lib/narthex"
 retention = "1y"
 durability = "always"
+rollups = ["5m keep 1y", "1h"]
 external_labels = { region = "eu", replica = "a" }
+
+[[aggregates]]
+name = "cpu:15m"
+selector = 'node_cpu_seconds_total{mode!="idle"}'
+interval = "15m"
+functions = ["increase", "max"]
 
 [http]
 concurrency = 128
@@ -218,6 +226,7 @@ mod tests {
         let config = resolved(EXAMPLE).expect("the example resolves");
         assert_eq!(config.listen, "0.0.0.0:6364");
         assert_eq!(config.http.concurrency, 128);
+        assert_eq!((config.rollups.len(), config.aggregates.len()), (2, 1));
         assert_eq!(
             config.credentials.users.len() + config.credentials.tokens.len(),
             2
@@ -241,14 +250,19 @@ mod tests {
 
     #[test]
     fn every_fault_is_named_at_once() {
-        let text = "retenton = \"1d\"\nlisten = \"nowhere\"\ndurability = \"allways\"\n[http]\nconcurrency = 0\n\n[[auth.users]]\nname = \"a\"\npassword = \"secret\"\nscopes = [\"read\"]\n";
-        let error = resolved(text).expect_err("five faults").to_string();
+        let text = "retenton = \"1d\"\nlisten = \"nowhere\"\ndurability = \"allways\"\nrollups = [\"5m\", \"300s\", \"1h of up{\"]\n[http]\nconcurrency = 0\n\n[[aggregates]]\nname = \"a b\"\ninterval = \"1h\"\nfunctions = [\"mean\"]\n\n[[auth.users]]\nname = \"a\"\npassword = \"secret\"\nscopes = [\"read\"]\n";
+        let error = resolved(text).expect_err("ten faults").to_string();
         for part in [
             "toml:1: unknown key `retenton`; did you mean `retention`?",
             "toml:2: `listen`: no port",
             "toml:3: `durability`: `allways` is none of always, interval, never; did you mean `always`?",
-            "toml:5: `http.concurrency`: `0` is not a number from 1",
-            "toml:7: `auth.users`: entry 1: `password` is not a bcrypt hash",
+            "toml:4: `rollups`: entry 2: its windows are as wide as those of entry 1",
+            "toml:4: `rollups`: entry 3: `up{`: ",
+            "toml:8: `aggregates`: entry 1: `a b` is not the name of a metric",
+            "toml:8: `aggregates`: entry 1: `mean` is none of avg, sum",
+            "toml:8: `aggregates`: entry 1: `selector` is missing",
+            "toml:6: `http.concurrency`: `0` is not a number from 1",
+            "toml:13: `auth.users`: entry 1: `password` is not a bcrypt hash",
         ] {
             assert!(error.contains(part), "{part} in\n{error}");
         }

@@ -86,6 +86,7 @@ impl Reader<'_> {
         let raw = match (setting.kind, value) {
             (Kind::Map, DeValue::Table(table)) => self.map(setting, table),
             (Kind::Tables, DeValue::Array(items)) => self.tables(setting, items),
+            (Kind::List, DeValue::Array(items)) => list(items).map(Raw::Text),
             (Kind::Tables, _) => Err(format!("`{0}` is a list of tables: [[{0}]]", setting.key)),
             (_, value) => scalar(value).map(Raw::Text),
         };
@@ -136,6 +137,12 @@ fn scalar(value: &DeValue<'_>) -> Result<String, String> {
             other.type_str()
         )),
     }
+}
+
+/// A list as it would stand in the environment.
+fn list(items: &[Spanned<DeValue<'_>>]) -> Result<String, String> {
+    let texts: Result<Vec<String>, String> = items.iter().map(|item| scalar(item.get_ref())).collect();
+    Ok(texts?.join(", "))
 }
 
 /// `; did you mean ...`, when one of the known names is near.

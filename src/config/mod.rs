@@ -12,6 +12,7 @@ mod log;
 mod otlp;
 pub(crate) mod query;
 mod resolve;
+mod rollups;
 pub(crate) mod settings;
 pub(crate) mod tenants;
 mod units;
@@ -19,6 +20,7 @@ mod units;
 use self::credentials::Credentials;
 use self::resolve::Raw;
 use self::settings::Setting;
+use crate::engine::rollups::{Aggregate, Rollup};
 use crate::head::report::Durability;
 use crate::io::LogFileOptions;
 use crate::model::labels::Labels;
@@ -55,6 +57,8 @@ pub struct Config {
     pub(crate) retention_bytes: Option<u64>,
     pub(crate) log_retention: Option<Duration>,
     pub(crate) event_retention: Option<Duration>,
+    pub(crate) rollups: Vec<Rollup>,
+    pub(crate) aggregates: Vec<Aggregate>,
     pub(crate) durability: Durability,
     pub(crate) future_limit: Option<Duration>,
     pub(crate) head_bytes: u64,

@@ -155,7 +155,10 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// The tables of a setting, numbered from 1.
-    fn tables(&self, key: &str) -> impl Iterator<Item = (usize, &'a Vec<(String, Vec<String>)>)> + use<'a> {
+    pub(super) fn tables(
+        &self,
+        key: &str,
+    ) -> impl Iterator<Item = (usize, &'a Vec<(String, Vec<String>)>)> + use<'a> {
         let tables = match self.effective.get(key).map(|given| &given.raw) {
             Some(Raw::Tables(tables)) => tables.as_slice(),
             _ => &[],
@@ -163,7 +166,7 @@ impl<'a> Reader<'a> {
         (1..).zip(tables)
     }
 
-    fn fault(&mut self, key: &str, what: &str) {
+    pub(super) fn fault(&mut self, key: &str, what: &str) {
         let origin = self
             .effective
             .get(key)
@@ -171,7 +174,7 @@ impl<'a> Reader<'a> {
         self.faults.push(format!("{origin}: `{key}`: {what}"));
     }
 
-    pub(super) fn text(&self, key: &str) -> &str {
+    pub(super) fn text(&self, key: &str) -> &'a str {
         match self.effective.get(key).map(|given| &given.raw) {
             Some(Raw::Text(text)) => text,
             _ => "",
@@ -428,6 +431,7 @@ fn read_all(effective: &Effective, faults: &mut Vec<String>) -> Option<Config> {
         "interval" => Durability::Interval(interval),
         _ => Durability::Always,
     };
+    let (rollups, aggregates) = super::rollups::read(&mut reader);
     let nonzero = |duration: Duration| Some(duration).filter(|duration| !duration.is_zero());
     let config = Config {
         listen: reader.read("listen", units::address),
@@ -438,6 +442,8 @@ fn read_all(effective: &Effective, faults: &mut Vec<String>) -> Option<Config> {
         retention_bytes: Some(reader.size("retention_bytes")).filter(|bytes| *bytes > 0),
         log_retention: nonzero(reader.duration("log_retention")),
         event_retention: nonzero(reader.duration("event_retention")),
+        rollups,
+        aggregates,
         durability,
         future_limit: nonzero(reader.duration("future_limit")),
         head_bytes: reader.buffer("head_bytes") as u64,

@@ -19,6 +19,8 @@ pub(crate) enum Kind {
     Number,
     /// One of these words.
     Choice(&'static [&'static str]),
+    /// Texts: a list in the file, with commas elsewhere.
+    List,
     /// Names with values: a table in the file, `a=b,c=d` elsewhere.
     Map,
     /// A list of tables, in the file only.
@@ -60,6 +62,7 @@ impl Setting {
             Kind::Size => "SIZE",
             Kind::Count | Kind::Number => "NUMBER",
             Kind::Choice(_) => "WORD",
+            Kind::List => "TEXT,...",
             Kind::Map => "NAME=VALUE,...",
             Kind::Tables => "TABLES",
         }
@@ -110,6 +113,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("retention_bytes", Kind::Size, "0", "The oldest samples are dropped while the database takes more than this; 0 is no limit."),
     setting("log_retention", Kind::Duration, "0", "Lines of logs older than this are dropped; 0 keeps them forever."),
     setting("event_retention", Kind::Duration, "0", "Events older than this are dropped; 0 keeps them forever."),
+    setting("rollups", Kind::List, "5m, 1h", "Widths of the windows in which series are rolled up, for long queries and for what samples are too many to keep (docs/rollups.md). `1h keep 5y` drops windows after five years, `1h of up or {job=\"node\"}` has some series only, and both may be said: `1h keep 5y of up`. Widths are whole seconds and differ. An empty list, or `none` in a variable, makes no rollups."),
     setting("durability", Kind::Choice(&["always", "interval", "never"]), "always", "When a write is acknowledged: always = when it is on the disk; interval = when the operating system has it, which is told to write it that often; never = when the operating system has it."),
     setting("durability_interval", Kind::Duration, "100ms", "How often the log is written to the disk when durability is interval."),
     setting("future_limit", Kind::Duration, "10m", "Samples further in the future are refused; 0 is no limit."),
@@ -126,6 +130,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("log_file", Kind::Path, "", "A file in which the same is logged, beside stderr; its folder must be there. Lines that cannot be written there, as on a full disk, are left out, and a line says later how many."),
     setting("log_file_max_bytes", Kind::Size, "64MiB", "Size beyond which a new file is begun and the old one becomes `log_file` with `.1` behind it; 0 is no limit."),
     setting("log_files_kept", Kind::Number, "5", "Older files that stay, `.1` to this number, 1000 at most; 0 keeps none."),
+    setting("aggregates", Kind::Tables, "", "Metrics that are made of other series (docs/rollups.md): tables with `name`, `selector`, `interval`, the width of the windows in whole seconds, `functions`, a list of avg, sum, min, max, count, first, last and increase, and perhaps `retention`. Each function makes a metric `name:function`."),
     setting("ingest.samples_per_second", Kind::Number, "0", "Samples that one sender may write in a second, in the long run; beyond it requests get 429. A sender is a user or token, or everyone who is not asked. 0 is no limit.").reloads(),
     setting("ingest.relabel", Kind::Tables, "", "Rules that change or drop series that are written, one after the other: tables with the fields of Prometheus' write_relabel_configs (source_labels, separator, regex, modulus, target_label, replacement, action). What is dropped counts as written.").reloads(),
     setting("ha.cluster_label", Kind::Text, "", "Label that names the cluster of a pair of senders that scrape the same targets; with ha.replica_label it turns election on: of each cluster one replica is stored.").reloads(),
@@ -138,7 +143,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("tenants.create", Kind::Choice(&["true", "false"]), "true", "Whether a write may create a tenant; if not, only those that tenants.overrides names.").reloads(),
     setting("tenants.samples_per_second", Kind::Number, "0", "Samples that a tenant may write in a second, all its senders together, in the long run; beyond it requests get 429. 0 is no limit.").reloads(),
     setting("tenants.series", Kind::Number, "0", "Series that a tenant may have in memory; samples of further ones are refused as `series_limit`. 0 is no limit."),
-    setting("tenants.overrides", Kind::Tables, "", "What holds for one tenant instead: tables with `name` and any of `samples_per_second`, `series`, `retention`, `retention_bytes`, `head_bytes` and `body_bytes` (http.body_bytes). A reload applies `samples_per_second` and `body_bytes`; the others hold from the next opening of the tenant on.").reloads(),
+    setting("tenants.overrides", Kind::Tables, "", "What holds for one tenant instead: tables with `name` and any of `samples_per_second`, `series`, `retention`, `retention_bytes`, `rollups`, `head_bytes` and `body_bytes` (http.body_bytes). A reload applies `samples_per_second` and `body_bytes`; the others hold from the next opening of the tenant on.").reloads(),
     setting("otlp.translation_strategy", Kind::Choice(&Translation::NAMES), "UnderscoreEscapingWithSuffixes", "How names of OpenTelemetry become names of metrics and labels, in the words of Prometheus: with escaping, characters other than letters, digits and underscores become underscores; with suffixes, unit and type stand behind a metric's name.").reloads(),
     setting("otlp.promote_resource_attributes", Kind::Text, "", "Attributes of OpenTelemetry's resources that become labels of all their series, by their keys with commas between them; `*` is all. The others are labels of `target_info`.").reloads(),
     setting("otlp.keep_identifying_resource_attributes", Kind::Choice(&["true", "false"]), "false", "Whether `target_info` also has service.name, service.namespace and service.instance.id, of which `job` and `instance` are made.").reloads(),

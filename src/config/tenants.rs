@@ -1,9 +1,11 @@
 //! Tenants: their names, the folders they are kept in, and what each of them may take.
 
 use super::file::hint;
+use super::rollups::{self, parse_rollups};
 use super::units;
 use super::{Config, Http};
 use crate::engine::options::Options;
+use crate::engine::rollups::Rollup;
 use crate::head::limits::Limits;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -117,7 +119,7 @@ impl fmt::Display for TenantName {
 }
 
 /// How requests are parted by tenant.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Tenants {
     pub(crate) is_enabled: bool,
     /// The header that names the tenant.
@@ -134,7 +136,7 @@ pub(crate) struct Tenants {
 }
 
 /// What holds for one tenant in place of what holds for all. Where 0 means no limit, it does here.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Overrides {
     pub(crate) samples_per_second: Option<u64>,
     pub(crate) body_bytes: Option<usize>,
@@ -142,15 +144,16 @@ pub(crate) struct Overrides {
 }
 
 /// Those that hold from the opening of the tenant's database on.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct OpeningOverrides {
     series: Option<u64>,
     head_bytes: Option<u64>,
     retention: Option<Duration>,
     retention_bytes: Option<u64>,
+    rollups: Option<Vec<Rollup>>,
 }
 
-const FIELDS: [&str; 7] = [
+const FIELDS: [&str; 8] = [
     "name",
     "samples_per_second",
     "body_bytes",
@@ -158,6 +161,7 @@ const FIELDS: [&str; 7] = [
     "head_bytes",
     "retention",
     "retention_bytes",
+    "rollups",
 ];
 
 /// Reads a table of `tenants.overrides`.
@@ -165,6 +169,10 @@ pub(super) fn overrides(table: &[(String, Vec<String>)]) -> Result<(TenantName, 
     let mut name = None;
     let mut all = Overrides::default();
     for (field, words) in table {
+        if field == "rollups" {
+            all.opening.rollups = Some(own_rollups(words)?);
+            continue;
+        }
         let [word] = words.as_slice() else {
             return Err(format!("`{field}` is one value"));
         };
@@ -190,6 +198,14 @@ pub(super) fn overrides(table: &[(String, Vec<String>)]) -> Result<(TenantName, 
         }
     }
     Ok((name.ok_or("`name` is missing")?, all))
+}
+
+fn own_rollups(words: &[String]) -> Result<Vec<Rollup>, String> {
+    let (rollups, faults) = parse_rollups(&words.join(", "));
+    match faults.is_empty() {
+        true => Ok(rollups),
+        false => Err(format!("`rollups`: {}", faults.join("; "))),
+    }
 }
 
 fn at_least_1(field: &str, bytes: u64) -> Result<usize, String> {
@@ -254,6 +270,8 @@ impl Config {
         } else {
             0
         };
+        let own_rollups = own.rollups.as_deref();
+        options = rollups::add_to(options, own_rollups.unwrap_or(&self.rollups), &self.aggregates);
         match own.series.unwrap_or(for_all) {
             0 => options,
             series => options.limits(Limits {
@@ -343,8 +361,12 @@ mod tests {
             ("series", "7"),
             ("retention", "1d"),
             ("body_bytes", "1KiB"),
+            ("rollups", "1h keep 1y"),
         ])
         .unwrap();
+        let hour = Duration::from_secs(3600);
+        let kept = Rollup::every(hour).keep(hour * 24 * 365);
+        assert_eq!(read.opening.rollups, Some(vec![kept]));
         assert_eq!((name.as_str(), read.body_bytes), ("a", Some(1024)));
         assert_eq!(read.opening.series, Some(7));
         assert_eq!(read.opening.retention, Some(Duration::from_secs(86_400)));
@@ -354,6 +376,10 @@ mod tests {
             (&[("name", "a"), ("body_bytes", "0")], "larger than 0"),
             (&[("name", "a"), ("serie", "7")], "did you mean `series`?"),
             (&[("name", "a"), ("series", "-1")], "is a number"),
+            (
+                &[("name", "a"), ("rollups", "1h, 60m, 1ms")],
+                "`rollups`: entry 2: its windows are as wide as those of entry 1; entry 3: windows of",
+            ),
         ] {
             let error = table(fields).unwrap_err();
             assert!(error.contains(what), "{error}");
@@ -367,7 +393,7 @@ mod tests {
         let resolve = |is_enabled: bool| {
             let text = format!(
                 "retention = \"1d\"\n[tenants]\nenabled = {is_enabled}\nseries = 5\nsamples_per_second = 9\n\
-                 [[tenants.overrides]]\nname = \"a\"\nretention = \"0\"\nseries = 7\nsamples_per_second = 0\n"
+                 [[tenants.overrides]]\nname = \"a\"\nretention = \"0\"\nseries = 7\nsamples_per_second = 0\nrollups = []\n"
             );
             crate::io::write_file(&(Arc::new(crate::io::DiskFs) as _), &path, text.as_bytes()).unwrap();
             let sources = super::super::Sources {
@@ -395,6 +421,13 @@ mod tests {
                 "{name}"
             );
             assert_eq!(config.samples_per_second_of(&name), rate, "{name}");
+            let widths: Vec<u64> = options
+                .rollups
+                .iter()
+                .map(|one| one.resolution.as_secs())
+                .collect();
+            let expected: &[u64] = if name.as_str() == "a" { &[] } else { &[300, 3600] };
+            assert_eq!(widths, expected, "{name}");
             assert_eq!(options.flush_samples_max, Some(300_000));
             assert_eq!(options.compaction_interval, Duration::from_secs(300));
         }

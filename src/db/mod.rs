@@ -9,6 +9,7 @@ mod iot;
 mod iot_store;
 mod query;
 mod records;
+mod rollups;
 mod thinned;
 mod virtual_series;
 
@@ -405,7 +406,7 @@ impl Db {
         self.engine().retention_report()
     }
 
-    /// The segments, in order of their LSNs.
+    /// The segments with samples, in order of their LSNs.
     pub fn segments(&self) -> Vec<SegmentInfo> {
         self.engine().segments()
     }

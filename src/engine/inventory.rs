@@ -19,7 +19,7 @@ pub struct SegmentInfo {
 }
 
 impl Engine {
-    /// The segments in order of their LSNs.
+    /// The segments with samples, in order of their LSNs.
     pub(crate) fn segments(&self) -> Vec<SegmentInfo> {
         let view = self.view.load_full();
         let infos = view.segments.iter().map(|segment| SegmentInfo {

@@ -46,6 +46,7 @@ pub(crate) mod progress;
 pub(crate) mod restore;
 pub(crate) mod retention;
 mod rolling;
+pub(crate) mod rollup_info;
 pub(crate) mod rollups;
 pub(crate) mod select;
 pub(crate) mod series;

@@ -83,8 +83,10 @@ pub struct RetentionReport {
     pub retention_bytes: Option<u64>,
     /// Rules for some series, which have a shorter time.
     pub rules: usize,
-    /// Bytes as they count for `retention_bytes`: log, checkpoint, segments, what memory will take, scratch space of a merge.
+    /// Bytes as they count for `retention_bytes`: log, checkpoint, segments and rollups, what memory will take, scratch space of a merge.
     pub bytes_in_use: u64,
+    /// Those of them that rollups take. They stay when samples go, for as long as their own retention says.
+    pub rollup_bytes: u64,
     /// Smallest and largest timestamp of samples.
     pub bounds: Option<(i64, i64)>,
     /// When the age of a segment makes it go next.
@@ -124,6 +126,7 @@ impl Engine {
             retention_bytes: self.options.retention_bytes,
             rules: self.retention_rules.len(),
             bytes_in_use,
+            rollup_bytes: stats.rollup_bytes,
             bounds: first.zip(last),
             next_drop: self.next_drop(),
             due_segments: due.len(),

@@ -62,6 +62,11 @@ struct Making {
 }
 
 impl Rolling {
+    /// The width of the windows of the tile that is being made.
+    pub(super) fn width_under_way(&self) -> Option<i64> {
+        self.making.as_ref().map(|making| making.entry.resolution)
+    }
+
     fn barren(&self, width: i64) -> Spans {
         let known = self.barren.iter().find(|known| known.0 == width);
         known.map_or_else(Spans::default, |known| known.1.clone())

@@ -32,6 +32,10 @@ pub struct Stats {
     pub segment_bounds: Option<(i64, i64)>,
     /// Bytes of segments.
     pub segment_bytes: u64,
+    /// Tiles, which are the files of rollups; they are not among the segments.
+    pub tiles: usize,
+    /// Bytes of tiles.
+    pub rollup_bytes: u64,
     /// Bytes of the log, reserved space included.
     pub wal_bytes: u64,
     /// Bytes of the checkpoint.
@@ -60,6 +64,8 @@ impl Stats {
         self.segment_samples += other.segment_samples;
         self.segment_bounds = join(self.segment_bounds, other.segment_bounds);
         self.segment_bytes += other.segment_bytes;
+        self.tiles += other.tiles;
+        self.rollup_bytes += other.rollup_bytes;
         self.wal_bytes += other.wal_bytes;
         self.checkpoint_bytes += other.checkpoint_bytes;
         self.manifest_bytes += other.manifest_bytes;
@@ -71,7 +77,8 @@ impl Stats {
 
     /// What is on the disk.
     pub(crate) fn disk_bytes(&self) -> u64 {
-        self.segment_bytes + self.wal_bytes + self.checkpoint_bytes + self.manifest_bytes
+        let segments = self.segment_bytes + self.rollup_bytes;
+        segments + self.wal_bytes + self.checkpoint_bytes + self.manifest_bytes
     }
 }
 
@@ -101,6 +108,8 @@ impl Engine {
         let mut stats = Stats {
             head_series: self.head.series_count(),
             segments: view.segments.len(),
+            tiles: view.tiles.len(),
+            rollup_bytes: view.tiles.iter().map(|tile| tile.segment.file_bytes()).sum(),
             poisoned: self.poison.get().cloned(),
             late_conflicts: self.late_conflicts.load(Ordering::Relaxed),
             quarantined: self.recovery.quarantined.len(),
@@ -124,6 +133,8 @@ impl Engine {
             stats.segment_bounds = join(stats.segment_bounds, bounds);
             stats.quarantined += segment.quarantined().len();
         }
+        let of_tiles = view.tiles.iter().map(|tile| tile.segment.quarantined().len());
+        stats.quarantined += of_tiles.sum::<usize>();
         self.add_files(self.dir(), &mut stats)?;
         Ok(stats)
     }

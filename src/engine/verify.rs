@@ -10,6 +10,8 @@ use super::manifest::Manifest;
 pub struct VerifyReport {
     /// Segments that were read.
     pub segments: usize,
+    /// Tiles, the files of rollups, that were read.
+    pub tiles: usize,
     /// Samples in segments that decode.
     pub samples: u64,
     /// Log records that were read when the database was opened.
@@ -48,11 +50,16 @@ impl Engine {
                 Err(error) => report.faults.push(error.to_string()),
             }
         }
-        for segment in &self.view.load_full().segments {
+        let view = self.view.load_full();
+        for segment in &view.segments {
             let check = segment.verify();
             report.segments += 1;
             report.samples += check.samples;
             report.faults.extend(check.faults);
+        }
+        for tile in view.tiles.iter() {
+            report.tiles += 1;
+            report.faults.extend(tile.segment.verify().faults);
         }
         Ok(report)
     }

@@ -5,6 +5,7 @@ mod auth;
 pub(crate) mod client;
 mod limits;
 mod reload;
+mod rollups;
 mod routes;
 pub(crate) mod served;
 mod tenants;

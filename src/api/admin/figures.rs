@@ -5,6 +5,7 @@ use crate::api::error::ApiError;
 use crate::api::json;
 use crate::api::native::stats::{PLAIN_POINT_BYTES, ratio};
 use crate::api::state::aside;
+use crate::api::status::rollups::width_text;
 use crate::api::tenant::Tenant;
 use crate::base::civil::rfc3339;
 use crate::db::Db;
@@ -104,11 +105,19 @@ pub(super) async fn retention(Extension(tenant): Extension<Arc<Tenant>>) -> Resu
                 "retentionBytes": report.retention_bytes,
                 "rules": report.rules,
                 "bytesInUse": report.bytes_in_use,
+                "rollupBytes": report.rollup_bytes,
                 "oldest": report.bounds.map(|bounds| time(bounds.0)),
                 "newest": report.bounds.map(|bounds| time(bounds.1)),
                 "nextDeletion": ahead(next_ms, db.now_ms()),
                 "dueNow": { "segments": report.due_segments, "bytes": report.due_bytes },
             },
+            "rollups": db.rollups().iter().map(|info| json!({
+                "width": width_text(info),
+                "retentionSeconds": seconds(info.retention),
+                "oldest": info.bounds.map(|bounds| time(bounds.0)),
+                "newest": info.bounds.map(|bounds| time(bounds.1)),
+                "bytes": info.bytes,
+            })).collect::<Vec<_>>(),
             "logs": {
                 "retentionSeconds": seconds(report.log_retention),
                 "oldest": oldest_log.map(time),

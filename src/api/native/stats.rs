@@ -81,6 +81,8 @@ pub(super) async fn stats(
             "memtable_series": stats.head_series,
             "segment_points": stats.segment_samples,
             "segment_bytes": stats.segment_bytes,
+            "rollup_tiles": stats.tiles,
+            "rollup_bytes": stats.rollup_bytes,
             "wal_bytes": stats.wal_bytes,
             "disk_bytes": stats.disk_bytes(),
             "compression_ratio": ratio(stats.segment_samples, stats.segment_bytes),

@@ -2,6 +2,7 @@
 
 mod health;
 mod queries;
+pub(super) mod rollups;
 mod routes;
 mod self_metrics;
 mod server;
