@@ -75,8 +75,8 @@ impl Db {
         let unit = Unit::of(self);
         let has_windows_alone = self.engine().has_windows_alone(unit.last_in(start_ms));
         has_windows_alone.then(|| {
-            let floor = civil::rfc3339(unit.to_ms(self.engine().raw_floor()));
-            format!("samples before {floor} may be gone, and rollups do not answer this part of the query")
+            let gone = civil::rfc3339(unit.to_ms(self.engine().gone()));
+            format!("samples up to {gone} may be gone, and rollups do not answer this part of the query")
         })
     }
 

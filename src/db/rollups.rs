@@ -63,7 +63,7 @@ mod tests {
             "{told:?}"
         );
         assert_eq!(told.series, 2 * told.tiles as u64);
-        assert_eq!((told.outdated, told.is_being_made), (Duration::ZERO, Some(false)));
+        assert_eq!((told.outdated, told.is_being_made), (Duration::ZERO, false));
         assert!(told.values > 0 && told.bytes > 0);
         let stats = db.stats().expect("stats");
         let infos = db.rollups();

@@ -6,6 +6,7 @@
 //! written after it comes later. One manifest makes them count.
 
 use super::backup_list::{Link, Place, find_file, read_chain};
+use super::compact::Why;
 use super::error::Error;
 use super::jobs::{JobKind, JobSums};
 use super::manifest::SegmentEntry;
@@ -87,7 +88,13 @@ impl Engine {
             samples: written.iter().map(|one| one.1.samples).sum(),
         };
         if !written.is_empty() {
-            self.replace_segments(self.dir(), &mut maintenance.compaction, &[], &written)?;
+            self.replace_segments(
+                self.dir(),
+                &mut maintenance.compaction,
+                Why::Attachment,
+                &[],
+                &written,
+            )?;
             maintenance.compaction.look_again();
             self.head
                 .relearn_metadata(events::metadata_in(&self.view.load().segments));

@@ -50,6 +50,17 @@ pub(super) struct Compaction {
     pub(super) looked_ms: Option<i64>,
 }
 
+/// Why segments are replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// The new ones say what the old ones did.
+    Merge,
+    /// The new ones come from elsewhere.
+    Attachment,
+    /// The old ones are kept no longer.
+    Retention,
+}
+
 /// A merge under way.
 #[derive(Debug)]
 struct Merging {
@@ -259,7 +270,7 @@ impl Engine {
             };
             (segment, entry)
         });
-        self.replace_segments(dir, compaction, &members, new.as_slice())?;
+        self.replace_segments(dir, compaction, Why::Merge, &members, new.as_slice())?;
         self.late_conflicts.fetch_add(conflicts, Ordering::Relaxed);
         self.counters.merges.fetch_add(1, Ordering::Relaxed);
         if let Some(job) = compaction.job.take() {
@@ -289,6 +300,7 @@ impl Engine {
         &self,
         dir: &Path,
         compaction: &mut Compaction,
+        why: Why,
         old: &[Arc<Segment>],
         new: &[(Arc<Segment>, SegmentEntry)],
     ) -> Result<(), Error> {
@@ -301,11 +313,17 @@ impl Engine {
             next.segments
                 .sort_by_key(|entry| (entry.lsn_last, entry.time_min));
             next.retired.extend(old.iter().map(|segment| segment.sequence));
-            if old.is_empty() {
+            match why {
+                Why::Merge => {}
                 // What comes from elsewhere is later than every tile.
-                next.late.extend(new.iter().map(|new| Late::of(&new.1)));
-                self.forget_late(&mut next);
+                Why::Attachment => next.late.extend(new.iter().map(|new| Late::of(&new.1))),
+                Why::Retention => {
+                    let newest = old.iter().map(|segment| segment.meta.time_max).max();
+                    let now = self.retention_now();
+                    next.gone = newest.min(now).map_or(next.gone, |newest| next.gone.max(newest));
+                }
             }
+            self.forget_late(&mut next);
             next.deletions
                 .retain(|entry| !deletions::is_spent(entry, next.flushed_lsn, &next.segments));
             if let Err(error) = next.write(&self.options.fs, dir) {
@@ -326,6 +344,7 @@ impl Engine {
                 segments,
                 deletions: self.unspent(view),
                 late: self.known_late(),
+                gone: self.lock_manifest().gone,
                 ..view.clone()
             }
         });

@@ -63,7 +63,7 @@ impl Engine {
         let Some(frozen) = maintenance.frozen.take() else {
             return Ok(());
         };
-        let write = || self.write_frozen(maintenance, &frozen);
+        let write = || self.write_frozen(&frozen);
         match self.as_job(JobKind::Flush, write, |sums| *sums) {
             Ok(_) => {
                 self.head.forget_frozen(frozen);
@@ -80,11 +80,11 @@ impl Engine {
         }
     }
 
-    fn write_frozen(&self, maintenance: &Maintenance, frozen: &Frozen) -> Result<JobSums, Error> {
+    fn write_frozen(&self, frozen: &Frozen) -> Result<JobSums, Error> {
         let dir = self.dir();
         let series = self.head.collect_frozen(&frozen.generation);
         let mut segments = Vec::new();
-        let late = LateSpans::behind(&self.view.load(), self.rolling_end(maintenance));
+        let late = LateSpans::behind(&self.view.load(), self.tile_under_way());
         let written = self.write_sources(dir, frozen, (&series, &late), &mut segments);
         let late = late.into_late(frozen.last_lsn);
         let committed = written.and_then(|()| self.commit_flush(dir, frozen, &segments, late));

@@ -1,5 +1,6 @@
 //! Watches what a flush writes for samples in the time of tiles.
 
+use super::rolling::UnderWay;
 use super::tiles::Late;
 use super::view::View;
 use crate::base::spans::Spans;
@@ -24,12 +25,15 @@ pub(super) struct LateSpans {
 }
 
 impl LateSpans {
-    /// In the time of the tiles of a view, or up to a time.
-    pub(super) fn behind(view: &View, end: i64) -> Self {
-        let ends = view.tiles.iter().map(|tile| tile.to);
+    /// In the time of the tiles of a view, or of the one that is being made.
+    pub(super) fn behind(view: &View, under_way: Option<UnderWay>) -> Self {
+        let tiles = || view.tiles.iter().map(|tile| (tile.to, tile.width));
+        let under_way = under_way.map(|tile| (tile.to, tile.width));
+        let ends = tiles().chain(under_way).map(|tile| tile.0);
+        let widths = tiles().chain(under_way).map(|tile| tile.1);
         Self {
-            end: ends.fold(end, i64::max),
-            width: view.tiles.iter().map(|tile| tile.width).min().unwrap_or(1),
+            end: ends.max().unwrap_or(i64::MIN),
+            width: widths.min().unwrap_or(1),
             spans: RefCell::default(),
         }
     }

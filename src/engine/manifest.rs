@@ -21,6 +21,7 @@
 //! deletions      u32 count, then per deletion: u64 LSN, u64 LSN of its undelete or 0, u32 length, the deletion as in
 //!                the log
 //! retired        u32 count, then u64 sequences: segments that were merged or dropped and may be removed
+//! gone           i64      samples up to this time may be gone (not in version 1)
 //! late           u32 count, then per entry: u64 LSN, i64 time before the first, i64 last time (not in version 1): what
 //!                came to segments in the time of rollups that were made before
 //! checksum       u64      of everything before
@@ -109,7 +110,7 @@ pub(crate) struct DeletionEntry {
 }
 
 /// The state of a database on disk.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Manifest {
     pub(crate) database_id: u128,
     pub(crate) precision: Precision,
@@ -126,6 +127,27 @@ pub(crate) struct Manifest {
     pub(crate) retired: Vec<u64>,
     /// By LSN.
     pub(crate) late: Vec<Late>,
+    /// Samples up to this time may be gone by retention.
+    pub(crate) gone: i64,
+}
+
+impl Default for Manifest {
+    fn default() -> Self {
+        Self {
+            database_id: 0,
+            precision: Precision::default(),
+            created_ms: 0,
+            next_sequence: 0,
+            flushed_lsn: 0,
+            log_floor: 0,
+            checkpoint: 0,
+            segments: Vec::new(),
+            deletions: Vec::new(),
+            retired: Vec::new(),
+            late: Vec::new(),
+            gone: i64::MIN,
+        }
+    }
 }
 
 impl Manifest {
@@ -173,6 +195,7 @@ impl Manifest {
         for sequence in &self.retired {
             out.extend_from_slice(&sequence.to_le_bytes());
         }
+        out.extend_from_slice(&self.gone.to_le_bytes());
         out.extend_from_slice(&(self.late.len() as u32).to_le_bytes());
         for late in &self.late {
             out.extend_from_slice(&late.lsn.to_le_bytes());
@@ -244,9 +267,11 @@ impl Manifest {
         for _ in 0..cursor.u32("number of retired segments")? {
             manifest.retired.push(cursor.u64("retired segment")?);
         }
-        let late = match version {
-            1 => 0,
-            _ => cursor.u32("number of late spans")?,
+        let late = if version == 1 {
+            0
+        } else {
+            manifest.gone = cursor.i64("end of what is gone")?;
+            cursor.u32("number of late spans")?
         };
         for _ in 0..late {
             manifest.late.push(Late {
@@ -332,6 +357,7 @@ mod tests {
                 from: -3,
                 to: 4,
             }],
+            gone: -9,
             ..Manifest::default()
         };
         let bytes = manifest.encode();

@@ -54,6 +54,7 @@ pub(crate) mod snapshot;
 pub(crate) mod stats;
 mod step;
 pub(crate) mod thinned;
+mod tile_choice;
 pub(crate) mod tile_plan;
 mod tiles;
 pub(crate) mod verify;
@@ -67,7 +68,7 @@ use self::error::Error;
 use self::jobs::Jobs;
 use self::manifest::Manifest;
 use self::options::{Options, Precision};
-use self::rolling::Rolling;
+use self::rolling::{Rolling, UnderWay};
 use self::rollups::RollupRule;
 use self::view::View;
 use crate::head::Head;
@@ -108,6 +109,8 @@ pub(crate) struct Engine {
     /// Matchers, number and time of each rule.
     retention_rules: Vec<(Vec<LabelMatcher>, u64, Duration)>,
     rollups: Vec<RollupRule>,
+    /// The tile that is being made.
+    under_way: Mutex<Option<UnderWay>>,
     /// Ordinary samples that merges found to lose against earlier ones with other bits.
     late_conflicts: AtomicU64,
     counters: Counters,

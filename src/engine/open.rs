@@ -87,6 +87,7 @@ impl Engine {
         let report = RecoveryReport::default();
         let view = View {
             generations: vec![live],
+            gone: manifest.gone,
             ..View::default()
         };
         Self::assemble(options, manifest, head, view, report, None)
@@ -138,6 +139,7 @@ impl Engine {
             deletions: deletions::restored(deletions)?.into(),
             tiles: tiles.into(),
             late: manifest.late.as_slice().into(),
+            gone: manifest.gone,
         };
         // 6. A new log file for what comes.
         let commit = if options.read_only {
@@ -161,6 +163,7 @@ impl Engine {
         Ok(Self {
             retention_rules: options.compiled_retention_rules()?,
             rollups: rollups::compiled(&options, manifest.precision)?,
+            under_way: Mutex::default(),
             late_conflicts: AtomicU64::new(0),
             patterns: CompiledPatterns::default(),
             counters: Counters::default(),

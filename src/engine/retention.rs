@@ -4,7 +4,7 @@
 //! Age is counted from the clock, but never from further ahead than the newest sample plus a bound: a clock that leaps
 //! forward drops nothing until samples confirm it.
 
-use super::compact;
+use super::compact::{self, Why};
 use super::deletions::Tombstone;
 use super::error::Error;
 use super::events;
@@ -153,10 +153,14 @@ impl Engine {
         if old.is_empty() {
             return Ok(false);
         }
+        // What is to stay as windows is rolled up first, if there is room.
+        if bytes == 0 && self.roll(maintenance)? {
+            return Ok(true);
+        }
         tracing::info!(segments = old.len(), "retention drops segments");
         maintenance.compaction.abandon(&old);
         let compaction = &mut maintenance.compaction;
-        let replace = || self.replace_segments(dir, compaction, &old, &[]);
+        let replace = || self.replace_segments(dir, compaction, Why::Retention, &old, &[]);
         self.as_job(JobKind::Retention, replace, |()| JobSums::of_segments(&old))?;
         // What they alone said of metrics is known no more, and is written when it is said again.
         let left = events::metadata_in(&self.view.load().segments);
@@ -232,12 +236,9 @@ impl Engine {
         Ok(bytes + segments + head * BYTES_PER_SAMPLE)
     }
 
-    /// Samples before this may be gone.
-    pub(crate) fn raw_floor(&self) -> i64 {
-        let floor = self.options.retention.zip(self.retention_now());
-        floor.map_or(i64::MIN, |(retention, now)| {
-            now.saturating_sub(self.precision.units(retention))
-        })
+    /// Samples up to this time may be gone.
+    pub(crate) fn gone(&self) -> i64 {
+        self.view.load().gone
     }
 
     /// The time from which age is counted; `None` while there is no sample.

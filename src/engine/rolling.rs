@@ -8,10 +8,10 @@ use super::jobs::{JobKind, JobSums, Running};
 use super::manifest::{Manifest, SegmentEntry};
 use super::masks::{self, Masks};
 use super::rollups::RollupRule;
+use super::tile_choice::{Barren, Plan};
 use super::tiles::{self, Tile};
 use super::view::View;
 use super::{Engine, Maintenance};
-use crate::base::spans::Spans;
 use crate::io;
 use crate::rollup::source::TileSource;
 use crate::segment::compress::Compressor;
@@ -21,7 +21,7 @@ use crate::segment::reader::Segment;
 use crate::segment::writer::{SegmentWriter, SeriesSource, WriteOptions};
 use crate::segment::{names, summary};
 use std::path::PathBuf;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 
 /// Values of windows that one step writes.
 const VALUES_PER_STEP: u64 = 1 << 17;
@@ -38,18 +38,16 @@ pub(super) struct Rolling {
     /// The view in which nothing was to be done, and when that was.
     looked: Option<(Weak<View>, i64)>,
     not_before_ms: i64,
-    /// Stretches of each width without any series, or with samples that cannot be read.
-    barren: Vec<(i64, Spans)>,
+    pub(super) barren: Barren,
 }
 
-/// A tile that is to be made.
-#[derive(Debug)]
-struct Plan {
-    rule: usize,
-    from: i64,
-    to: i64,
-    /// Tiles that it stands in for.
-    old: Vec<Arc<Tile>>,
+/// What others must know of a tile under way: what comes meanwhile in its time is later than the tile.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct UnderWay {
+    pub(super) width: i64,
+    pub(super) from: i64,
+    pub(super) to: i64,
+    pub(super) samples_lsn: u64,
 }
 
 /// A tile under way.
@@ -61,30 +59,14 @@ struct Making {
     path: PathBuf,
 }
 
-impl Rolling {
-    /// The width of the windows of the tile that is being made.
-    pub(super) fn width_under_way(&self) -> Option<i64> {
-        self.making.as_ref().map(|making| making.entry.resolution)
-    }
-
-    fn barren(&self, width: i64) -> Spans {
-        let known = self.barren.iter().find(|known| known.0 == width);
-        known.map_or_else(Spans::default, |known| known.1.clone())
-    }
-
-    fn note_barren(&mut self, width: i64, (from, to): (i64, i64)) {
-        match self.barren.iter_mut().find(|known| known.0 == width) {
-            Some(known) => known.1.insert(from, to),
-            None => self.barren.push((width, Spans::of(from, to))),
-        }
-    }
-}
-
 impl Engine {
-    /// Up to which time a tile is being made.
-    pub(super) fn rolling_end(&self, maintenance: &Maintenance) -> i64 {
-        let making = maintenance.rolling.making.as_ref();
-        making.map_or(i64::MIN, |making| making.plan.to)
+    /// The tile that is being made.
+    pub(super) fn tile_under_way(&self) -> Option<UnderWay> {
+        *self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_under_way(&self, tile: Option<UnderWay>) {
+        *self.under_way.lock().unwrap_or_else(PoisonError::into_inner) = tile;
     }
 
     /// Does one piece of work on tiles. Returns whether there was anything to do.
@@ -97,7 +79,11 @@ impl Engine {
         let rolling = &mut maintenance.rolling;
         if let Some(making) = rolling.making.take() {
             let (width, span) = (making.entry.resolution, (making.plan.from, making.plan.to));
-            return match self.carry_on_tile(maintenance, making) {
+            let carried_on = self.carry_on_tile(maintenance, making);
+            if maintenance.rolling.making.is_none() {
+                self.set_under_way(None);
+            }
+            return match carried_on {
                 Ok(()) => Ok(true),
                 Err(error) => self.give_up_tile(&mut maintenance.rolling, (width, span), error),
             };
@@ -109,10 +95,12 @@ impl Engine {
         if now_ms < rolling.not_before_ms || rolling.looked.as_ref().is_some_and(is_known) {
             return Ok(false);
         }
-        if self.drop_old_tiles(maintenance, &view)? {
+        let over = self.tiles_that_are_over(&view);
+        if !over.is_empty() {
+            self.replace_tiles(maintenance, &over, None)?;
             return Ok(true);
         }
-        let Some(plan) = self.pick_tile(&maintenance.rolling, &view)? else {
+        let Some(plan) = self.pick_tile(&maintenance.rolling.barren, &view)? else {
             maintenance.rolling.looked = Some((Arc::downgrade(&view), now_ms));
             return Ok(false);
         };
@@ -122,7 +110,15 @@ impl Engine {
         let (width, span) = (rule.grid.width(), (plan.from, plan.to));
         maintenance.rolling.job = Some(self.begin_job(JobKind::Rollup, JobSums::default()));
         match self.begin_tile(&view, rule, plan) {
-            Ok(making) => maintenance.rolling.making = Some(Box::new(making)),
+            Ok(making) => {
+                self.set_under_way(Some(UnderWay {
+                    width,
+                    from: span.0,
+                    to: span.1,
+                    samples_lsn: making.entry.lsn_first,
+                }));
+                maintenance.rolling.making = Some(Box::new(making));
+            }
             Err(error) => return self.give_up_tile(&mut maintenance.rolling, (width, span), error),
         }
         Ok(true)
@@ -141,91 +137,10 @@ impl Engine {
         }
         if let Error::Corrupt(_) = error {
             tracing::error!(%error, ?span, "no rollup is made where samples cannot be read");
-            rolling.note_barren(width, span);
+            rolling.barren.note_unreadable(width, span);
             return Ok(true);
         }
         Err(error)
-    }
-
-    /// Drops tiles whose time is over.
-    fn drop_old_tiles(&self, maintenance: &mut Maintenance, view: &View) -> Result<bool, Error> {
-        let Some(now) = self.retention_now() else {
-            return Ok(false);
-        };
-        let is_old = |tile: &&Arc<Tile>| {
-            let rule = self.rollups.iter().find(|rule| rule.grid.width() == tile.width);
-            let retention = rule.and_then(|rule| rule.retention);
-            retention.is_some_and(|retention| tile.to < now.saturating_sub(retention))
-        };
-        let old: Vec<Arc<Tile>> = view.tiles.iter().filter(is_old).cloned().collect();
-        if old.is_empty() {
-            return Ok(false);
-        }
-        self.replace_tiles(maintenance, &old, None)?;
-        Ok(true)
-    }
-
-    /// The next tile to be made, the oldest first.
-    fn pick_tile(&self, rolling: &Rolling, view: &View) -> Result<Option<Plan>, Error> {
-        let (samples_lsn, deletions_lsn) = self.minded_lsns(view);
-        for (number, rule) in self.rollups.iter().enumerate() {
-            let width = rule.grid.width();
-            let tiles = || view.tiles.iter().filter(|tile| tile.width == width);
-            let is_behind = |tile: &&Arc<Tile>| {
-                tile.checksum != rule.checksum || !tile.is_up_to(samples_lsn, deletions_lsn)
-            };
-            for tile in tiles().filter(is_behind) {
-                let is_outdated = tile.checksum != rule.checksum
-                    || !tile.invalid(view).is_empty()
-                    || !tile.deleted(view)?.is_empty();
-                if is_outdated && !self.is_sealed(tile)? {
-                    return Ok(Some(Plan {
-                        rule: number,
-                        from: tile.from,
-                        to: tile.to,
-                        old: vec![tile.clone()],
-                    }));
-                }
-            }
-            let mut done = rolling.barren(width);
-            tiles().for_each(|tile| done.insert(tile.from, tile.to));
-            if let Some((from, to)) = self.new_stretch(view, rule, &done) {
-                return Ok(Some(Plan {
-                    rule: number,
-                    from,
-                    to,
-                    old: Vec::new(),
-                }));
-            }
-        }
-        Ok(None)
-    }
-
-    /// The oldest stretch with samples that is over and has no tile.
-    fn new_stretch(&self, view: &View, rule: &RollupRule, done: &Spans) -> Option<(i64, i64)> {
-        let of_samples = || {
-            view.segments
-                .iter()
-                .filter(|one| one.meta.time_min <= one.meta.time_max)
-        };
-        let newest = of_samples().map(|segment| segment.meta.time_max).max()?;
-        let margin = self.precision.units(self.options.segment_span).min(rule.stretch);
-        let limit = newest.saturating_sub(margin);
-        let kept_from = rule.retention.zip(self.retention_now());
-        let kept_from = kept_from.map_or(i64::MIN, |(retention, now)| now.saturating_sub(retention));
-        let cells = self.precision.grid(rule.stretch);
-        let mut wanted = Spans::default();
-        for segment in of_samples() {
-            let (from, to) = cells.outer(segment.meta.time_min.saturating_sub(1), segment.meta.time_max);
-            wanted.insert(from.max(cells.last_end(kept_from)), to.min(cells.last_end(limit)));
-        }
-        let (from, to) = wanted.subtract(done).iter().next()?;
-        Some((from, to.min(cells.end_of(from.saturating_add(1)))))
-    }
-
-    /// Whether samples in the time of a tile may be gone.
-    fn is_sealed(&self, tile: &Tile) -> Result<bool, Error> {
-        Ok(self.raw_floor() > tile.from || self.rule_ranges().reach_behind(&tile.segment, tile.from)?)
     }
 
     fn begin_tile(&self, view: &View, rule: &RollupRule, plan: Plan) -> Result<Making, Error> {
@@ -273,15 +188,6 @@ impl Engine {
         })
     }
 
-    /// Up to which LSN a tile that is made of a view minds samples, and deletions.
-    fn minded_lsns(&self, view: &View) -> (u64, u64) {
-        let flushed_lsn = self.lock_manifest().flushed_lsn;
-        let samples_lsn = view.segments.iter().map(|segment| segment.meta.lsn_last);
-        let samples_lsn = samples_lsn.fold(flushed_lsn, u64::max);
-        let deletions = view.deletions.iter().map(|one| one.withdrawn.unwrap_or(one.lsn));
-        (samples_lsn, deletions.fold(samples_lsn, u64::max))
-    }
-
     /// What the manifest will say, but for what the file comes to.
     fn tile_entry(
         &self,
@@ -325,7 +231,9 @@ impl Engine {
         let mut sums = JobSums::default();
         if is_barren {
             let rolling = &mut maintenance.rolling;
-            rolling.note_barren(entry.resolution, (plan.from, plan.to));
+            rolling
+                .barren
+                .note_empty(entry.resolution, (plan.from, plan.to), entry.lsn_first);
             drop(writer);
             if !plan.old.is_empty() {
                 self.replace_tiles(maintenance, &plan.old, None)?;
@@ -351,7 +259,7 @@ impl Engine {
     }
 
     /// Commits that a tile stands in for others: the manifest, then the view. The files go later.
-    fn replace_tiles(
+    pub(super) fn replace_tiles(
         &self,
         maintenance: &mut Maintenance,
         old: &[Arc<Tile>],

@@ -1,7 +1,6 @@
 //! What there is of rollups, width by width, for people and tools.
 
 use super::Engine;
-use super::jobs::JobKind;
 use super::options::Precision;
 use super::tiles::Tile;
 use super::view::View;
@@ -34,23 +33,14 @@ pub struct RollupInfo {
     /// How much of that time is read from samples at present, of some series at least: in these windows something was
     /// written or deleted after their tile was made.
     pub outdated: Duration,
-    /// Whether a tile is being made; `None` while a piece of work is done that may be of this width or another one.
-    pub is_being_made: Option<bool>,
-}
-
-/// Which tiles are being made.
-enum UnderWay {
-    /// Of this width, if any.
-    Of(Option<i64>),
-    /// Of one width or another.
-    Some,
+    /// Whether a tile is being made.
+    pub is_being_made: bool,
 }
 
 impl Engine {
     /// The rollups of the options and those that are there all the same, the narrowest windows first. Waits for no work.
     pub(crate) fn rollup_infos(&self) -> Vec<RollupInfo> {
         let view = self.view.load_full();
-        let under_way = self.tile_under_way();
         let mut widths: BTreeMap<i64, Vec<&Tile>> = BTreeMap::new();
         for rule in &self.rollups {
             widths.insert(rule.grid.width(), Vec::new());
@@ -60,11 +50,11 @@ impl Engine {
         }
         let infos = widths
             .iter()
-            .map(|(width, tiles)| self.rollup_info(&view, *width, tiles, &under_way));
+            .map(|(width, tiles)| self.rollup_info(&view, *width, tiles));
         infos.collect()
     }
 
-    fn rollup_info(&self, view: &View, width: i64, tiles: &[&Tile], under_way: &UnderWay) -> RollupInfo {
+    fn rollup_info(&self, view: &View, width: i64, tiles: &[&Tile]) -> RollupInfo {
         let length = |spans: &Spans| duration(self.precision, spans.length());
         let rule = self.rollups.iter().find(|rule| rule.grid.width() == width);
         let (mut covered, mut outdated) = (Spans::default(), Spans::default());
@@ -77,6 +67,7 @@ impl Engine {
         let metas = || tiles.iter().map(|tile| &tile.segment.meta);
         let first = tiles.iter().map(|tile| tile.from).min();
         let last = tiles.iter().map(|tile| tile.to).max();
+        let is_being_made = self.tile_under_way().is_some_and(|tile| tile.width == width);
         let retention = rule.and_then(|rule| rule.retention);
         RollupInfo {
             resolution: duration(self.precision, width.into()),
@@ -89,11 +80,7 @@ impl Engine {
             bounds: first.zip(last),
             covered: length(&covered),
             outdated: length(&outdated),
-            is_being_made: match under_way {
-                UnderWay::Of(of) => Some(*of == Some(width)),
-                UnderWay::Some if rule.is_none() => Some(false),
-                UnderWay::Some => None,
-            },
+            is_being_made,
         }
     }
 
@@ -107,17 +94,6 @@ impl Engine {
         }
         let grid = self.precision.grid(tile.width);
         grid.outer_of(&spans).within(tile.from, tile.to)
-    }
-
-    fn tile_under_way(&self) -> UnderWay {
-        if let Ok(maintenance) = self.maintenance.try_lock() {
-            return UnderWay::Of(maintenance.rolling.width_under_way());
-        }
-        let (running, _) = self.jobs();
-        match running.iter().any(|job| job.kind == JobKind::Rollup) {
-            true => UnderWay::Some,
-            false => UnderWay::Of(None),
-        }
     }
 }
 

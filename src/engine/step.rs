@@ -23,6 +23,17 @@ const CACHED_BYTES_MAX: usize = 64 << 20;
 /// Slabs whose stopped series are dropped in one step.
 const SLABS_PER_STEP: usize = 64;
 
+/// What there is no room for waits.
+fn no_space_is_no_work(done: Result<bool, Error>) -> Result<bool, Error> {
+    match done {
+        Err(Error::OutOfSpace(error)) => {
+            tracing::warn!(error, "no space to write segments anew");
+            Ok(false)
+        }
+        other => other,
+    }
+}
+
 impl Engine {
     /// Does at most one thing that is due: the flush of a frozen generation, a freeze, an eviction, a checkpoint,
     /// retention, a piece of a merge, a piece of a rollup, a piece of what is beside the samples. Returns whether there was anything to do.
@@ -60,16 +71,11 @@ impl Engine {
         }
         // Space comes back also where nothing is ever merged.
         self.remove_retired(self.dir(), &mut maintenance.compaction);
-        let rewrites: [fn(&Self, &mut Maintenance) -> Result<bool, Error>; 2] =
-            [Self::compact_if_due, Self::roll];
-        for rewrite in rewrites {
-            match rewrite(self, &mut maintenance) {
-                Err(Error::OutOfSpace(error)) => tracing::warn!(error, "no space to write segments anew"),
-                Ok(false) => {}
-                other => return other,
-            }
-        }
-        Ok(false)
+        let is_any = match self.options.compaction {
+            true => no_space_is_no_work(self.compact_if_due(&mut maintenance))?,
+            false => false,
+        };
+        Ok(is_any || no_space_is_no_work(self.roll(&mut maintenance))?)
     }
 
     /// Carries a flush on, or begins one that is due. Returns whether there was anything to do.

@@ -199,7 +199,7 @@ impl ThinnedCursor {
 
     /// All samples of the current series. Where these may be gone, what tiles have of it instead.
     fn whole(&mut self, has: (bool, bool), labels: &Labels, (first, last): (i64, i64)) -> Samples {
-        let floor = self.samples.engine.raw_floor().clamp(first, last);
+        let floor = self.samples.view.gone.clamp(first, last);
         let mut whole = Samples::default();
         for number in 0..self.plan.pieces.len() {
             let Piece { tile, from, to } = self.plan.pieces[number];

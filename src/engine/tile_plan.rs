@@ -69,9 +69,9 @@ impl Engine {
 
     /// Whether there are windows of a time whose samples may be gone, at `time` or later.
     pub(crate) fn has_windows_alone(&self, time: i64) -> bool {
-        let floor = self.raw_floor();
-        let mut tiles = self.view.load_full().tiles.to_vec().into_iter();
-        time < floor && tiles.any(|tile| tile.to > time && tile.from < floor)
+        let view = self.view.load();
+        let mut tiles = view.tiles.iter();
+        time < view.gone && tiles.any(|tile| tile.to > time && tile.from < view.gone)
     }
 
     /// How tiles answer for the stretches between cuts; `None` if they have too little of that time.
@@ -94,7 +94,7 @@ impl Engine {
         let mut widths: Vec<i64> = view.tiles.iter().map(|tile| tile.width).collect();
         widths.sort_unstable_by(|a, b| b.cmp(a));
         widths.dedup();
-        let floor = self.raw_floor();
+        let gone = view.gone;
         let turn = |width, parted_until| Turn {
             width,
             cuts,
@@ -105,8 +105,9 @@ impl Engine {
                 for width in &widths {
                     self.take_turn(view, &mut plan, &turn(*width, i64::MIN))?;
                 }
-                for width in widths.iter().rev().filter(|_| first < floor) {
-                    self.take_turn(view, &mut plan, &turn(*width, floor))?;
+                for width in widths.iter().rev().filter(|_| first < gone) {
+                    let until = self.precision.grid(*width).end_of(gone);
+                    self.take_turn(view, &mut plan, &turn(*width, until))?;
                 }
             }
             Exactness::Coarse(most) => {
@@ -117,7 +118,7 @@ impl Engine {
         }
         let whole = i128::from(last) - i128::from(first);
         let is_worth = (whole - plan.left.length()) * WORTH_PART >= whole;
-        let is_all_there_is = plan.pieces.iter().any(|piece| piece.from < floor);
+        let is_all_there_is = plan.pieces.iter().any(|piece| piece.from < gone);
         plan.pieces.sort_by_key(|piece| piece.from);
         Ok((is_worth || is_all_there_is).then_some(plan))
     }
@@ -127,7 +128,6 @@ impl Engine {
         let grid = self.precision.grid(turn.width);
         let parted = grid.parted(turn.cuts);
         let first = turn.cuts.first().copied().unwrap_or(0);
-        let floor = self.raw_floor();
         // Those that no window may be parted by.
         let kept = parted.within(grid.last_end(turn.parted_until), i64::MAX);
         let parted = parted.subtract(&kept);
@@ -140,7 +140,7 @@ impl Engine {
                 holds.insert(if is_open { from } else { inner }, to);
             }
             // Where samples may be gone, what was rolled up is all there is.
-            let invalid = tile.invalid(view).within(floor, i64::MAX);
+            let invalid = tile.invalid(view).within(view.gone, i64::MAX);
             let holds = holds.subtract(&kept).subtract(&grid.outer_of(&invalid));
             if holds.is_empty() {
                 continue;

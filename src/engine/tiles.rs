@@ -14,6 +14,9 @@ use crate::segment::reader::{Segment, SegmentError};
 use roaring::RoaringBitmap;
 use std::sync::Arc;
 
+/// Late spans that the manifest has at most.
+const LATE_MAX: usize = 4096;
+
 /// A rollup's windows within a stretch of time.
 #[derive(Debug)]
 pub(super) struct Tile {
@@ -122,22 +125,40 @@ impl Tile {
     }
 }
 
+/// Makes few spans of many; they count as written at the last moment of all.
+fn coarsen(late: &mut Vec<Late>) {
+    let lsn = late.iter().map(|late| late.lsn).max().unwrap_or(0);
+    let mut spans = Spans::default();
+    late.iter().for_each(|late| spans.insert(late.from, late.to));
+    spans.coarsen(LATE_MAX / 4);
+    *late = spans.iter().map(|(from, to)| Late { lsn, from, to }).collect();
+}
+
 /// Puts tiles in order of time.
 pub(super) fn sort(tiles: &mut [Arc<Tile>]) {
     tiles.sort_by_key(|tile| (tile.from, tile.width, tile.sequence()));
 }
 
 impl Engine {
-    /// Drops the late spans that every tile minds.
+    /// Drops the late spans that every tile minds, or that lie where samples may be gone: there tiles stay as they are.
     pub(super) fn forget_late(&self, manifest: &mut Manifest) {
-        let Manifest { segments, late, .. } = manifest;
+        let Manifest {
+            segments, late, gone, ..
+        } = manifest;
         let tiles: Vec<&SegmentEntry> = segments.iter().filter(|entry| entry.is_tile()).collect();
+        let under_way = self.tile_under_way();
         let is_needed = |late: &Late| {
-            tiles.iter().any(|tile| {
-                tile.lsn_first < late.lsn && tile.time_min <= late.to && late.from < tile.time_max
-            })
+            let mut behind = tiles.iter().filter(|tile| tile.lsn_first < late.lsn);
+            let is_of_tile = behind.any(|tile| tile.time_min <= late.to && late.from < tile.time_max);
+            let is_of_next = under_way.is_some_and(|next| {
+                next.samples_lsn < late.lsn && next.from < late.to && late.from < next.to
+            });
+            late.to > *gone && (is_of_tile || is_of_next)
         };
         late.retain(is_needed);
+        if late.len() > LATE_MAX {
+            coarsen(late);
+        }
     }
 
     /// The late spans of the manifest, for a view.

@@ -6,7 +6,7 @@ use crate::head::slab::Generation;
 use crate::segment::reader::Segment;
 use std::sync::Arc;
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct View {
     /// In order of their LSNs.
     pub(crate) segments: Vec<Arc<Segment>>,
@@ -18,6 +18,21 @@ pub(crate) struct View {
     pub(super) tiles: Arc<[Arc<Tile>]>,
     /// What was written to segments behind the end of a tile and is in its time, by LSN.
     pub(super) late: Arc<[Late]>,
+    /// Samples up to this time may be gone.
+    pub(super) gone: i64,
+}
+
+impl Default for View {
+    fn default() -> Self {
+        Self {
+            segments: Vec::new(),
+            generations: Vec::new(),
+            deletions: Arc::default(),
+            tiles: Arc::default(),
+            late: Arc::default(),
+            gone: i64::MIN,
+        }
+    }
 }
 
 impl View {

@@ -117,7 +117,10 @@ impl SeriesSource for TileSource {
     fn samples(&self, row: u32, from: i64, to: i64, out: &mut Samples) -> Result<(), WriteError> {
         match self.rows.get(row as usize) {
             Some(row) => self.samples.samples(*row, from, to, out),
-            None => Ok(out.clear()),
+            None => {
+                out.clear();
+                Ok(())
+            }
         }
     }
 

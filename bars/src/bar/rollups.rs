@@ -53,7 +53,7 @@ fn series(count: usize) -> Vec<Series> {
 
 impl Series {
     fn next(&mut self, rng: &mut Rng) -> f64 {
-        let draw = rng.next();
+        let draw = rng.next_u64();
         if self.is_counter {
             let is_reset = draw % 40_000 == 0;
             self.value = if is_reset {

@@ -74,7 +74,7 @@ impl Diagnosis {
             .into_iter()
             .partition(|segment| segment.windows().is_some());
         let log = self.find_log()?;
-        if segments.is_empty() && log.floor == 0 {
+        if segments.is_empty() && tiles.is_empty() && log.floor == 0 {
             return Err(Error::NotFound(self.dir.clone()));
         }
         let Some(precision) = self.find_precision(&segments)? else {

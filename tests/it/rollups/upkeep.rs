@@ -385,3 +385,83 @@ fn a_power_loss_leaves_no_tile_that_is_wrong() {
     }
     assert!(rolled > 100, "{rolled} answers from rollups");
 }
+
+#[test]
+fn what_comes_while_a_tile_is_made_is_not_forgotten() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let db = Db::open(options(dir.path())).expect("opens");
+    let end = START_MS + 300 * MINUTE_MS;
+    scrape(&db, (START_MS, end));
+    db.flush().expect("flushes");
+    let is_being_made = |db: &Db| db.rollups().iter().any(|rollup| rollup.is_being_made);
+    let mut late = 0;
+    while db.step().expect("steps") {
+        if is_being_made(&db) && late < 6 {
+            let mut batch = db.batch();
+            batch.push(&jobs("a"), START_MS + (20 + late) * 17 * MINUTE_MS + 7, 1e4);
+            batch.commit().expect("the batch is stored");
+            db.flush().expect("flushes");
+            late += 1;
+        }
+    }
+    assert_eq!(late, 6);
+    let range_ms = (START_MS + 30 * MINUTE_MS, end);
+    assert_eq!(check_against_samples(&db, range_ms), QUERIES.len());
+    assert!(
+        db.rollups().iter().all(|rollup| rollup.outdated.is_zero()),
+        "{:?}",
+        db.rollups()
+    );
+}
+
+/// The samples go by size; nothing makes windows of their time anew from what is left.
+#[test]
+fn windows_stay_when_samples_go_by_size() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let clock = Arc::new(ManualClock::new(START_MS));
+    let open = || {
+        let options = options(dir.path())
+            .clock(clock.clone())
+            .wal_sizes(64 << 10, 16 << 10)
+            .checkpoint_bytes_min(16 << 10)
+            .compress_after(None)
+            .retention_bytes(400 << 10);
+        Db::open(options).expect("opens")
+    };
+    let mut db = open();
+    let hours = |hours: i64| START_MS + hours * 60 * MINUTE_MS;
+    let mut part = 0;
+    let all = [Matcher::eq("__name__", "jobs")];
+    while db.select(&all, ..=hours(6)).expect("selects").count() > 0 || part < 20 {
+        let range_ms = (
+            START_MS + part * 30 * MINUTE_MS,
+            START_MS + (part + 1) * 30 * MINUTE_MS,
+        );
+        clock.set(range_ms.1);
+        scrape(&db, range_ms);
+        settle(&db);
+        part += 1;
+        assert!(part < 2_000, "nothing goes");
+    }
+    let ask_old = |db: &Db| {
+        points(&ask(
+            db,
+            QUERIES[0],
+            (hours(2), hours(5)),
+            WIDE_MS,
+            Resolution::Exact,
+        ))
+    };
+    let before = ask_old(&db);
+    for round in 0..3 {
+        let mut batch = db.batch();
+        batch.push(&jobs("a"), hours(3) + round, 1e6);
+        batch.commit().expect("the batch is stored");
+        settle(&db);
+        db.compact().expect("compacts");
+        assert_eq!(ask_old(&db), before, "round {round}");
+        drop(db);
+        db = open();
+    }
+    assert!(!before.is_empty());
+}

@@ -1,0 +1,161 @@
+//! Which tile is made next, and which tiles go.
+
+use super::Engine;
+use super::error::Error;
+use super::rollups::RollupRule;
+use super::tiles::Tile;
+use super::view::View;
+use crate::base::spans::Spans;
+use std::sync::Arc;
+
+/// The part of `retention_bytes` that tiles may take.
+const TILES_PART: u64 = 4;
+
+/// A tile that is to be made.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) rule: usize,
+    pub(super) from: i64,
+    pub(super) to: i64,
+    /// Tiles that it stands in for.
+    pub(super) old: Vec<Arc<Tile>>,
+}
+
+/// Stretches that have no tile for a reason, by the width of the windows.
+#[derive(Debug, Default)]
+pub(super) struct Barren {
+    /// Without any series, as of an LSN.
+    empty: Vec<(i64, Spans)>,
+    empty_lsn: u64,
+    /// With samples that cannot be read.
+    unreadable: Vec<(i64, Spans)>,
+}
+
+impl Barren {
+    fn of(&self, width: i64, samples_lsn: u64) -> Spans {
+        let empty = self.empty.iter().filter(|_| self.empty_lsn == samples_lsn);
+        let mut all = Spans::default();
+        for (_, spans) in empty.chain(&self.unreadable).filter(|known| known.0 == width) {
+            spans.iter().for_each(|(from, to)| all.insert(from, to));
+        }
+        all
+    }
+
+    pub(super) fn note_unreadable(&mut self, width: i64, (from, to): (i64, i64)) {
+        self.unreadable.push((width, Spans::of(from, to)));
+    }
+
+    pub(super) fn note_empty(&mut self, width: i64, (from, to): (i64, i64), samples_lsn: u64) {
+        if self.empty_lsn != samples_lsn {
+            self.empty.clear();
+            self.empty_lsn = samples_lsn;
+        }
+        self.empty.push((width, Spans::of(from, to)));
+    }
+}
+
+impl Engine {
+    /// Tiles that go: of windows that are kept no longer, and the oldest where they take more than their part of the bytes.
+    pub(super) fn tiles_that_are_over(&self, view: &View) -> Vec<Arc<Tile>> {
+        let now = self.retention_now();
+        let is_old = |tile: &Arc<Tile>| {
+            let rule = self.rollups.iter().find(|rule| rule.grid.width() == tile.width);
+            let kept = rule.and_then(|rule| rule.retention).zip(now);
+            kept.is_some_and(|(retention, now)| tile.to < now.saturating_sub(retention))
+        };
+        let bytes_max = self
+            .options
+            .retention_bytes
+            .map_or(u64::MAX, |bytes| bytes / TILES_PART);
+        let mut bytes: u64 = view.tiles.iter().map(|tile| tile.segment.file_bytes()).sum();
+        let mut oldest_first: Vec<&Arc<Tile>> = view.tiles.iter().collect();
+        oldest_first.sort_by_key(|tile| tile.to);
+        let mut over = Vec::new();
+        for tile in oldest_first {
+            if is_old(tile) || bytes > bytes_max {
+                bytes -= tile.segment.file_bytes();
+                over.push(tile.clone());
+            }
+        }
+        over
+    }
+
+    /// The next tile to be made, the oldest first.
+    pub(super) fn pick_tile(&self, barren: &Barren, view: &View) -> Result<Option<Plan>, Error> {
+        let (samples_lsn, deletions_lsn) = self.minded_lsns(view);
+        for (number, rule) in self.rollups.iter().enumerate() {
+            let width = rule.grid.width();
+            let barren = barren.of(width, samples_lsn);
+            let tiles = || view.tiles.iter().filter(|tile| tile.width == width);
+            let is_behind = |tile: &&Arc<Tile>| {
+                tile.checksum != rule.checksum || !tile.is_up_to(samples_lsn, deletions_lsn)
+            };
+            for tile in tiles().filter(is_behind) {
+                let is_outdated = tile.checksum != rule.checksum
+                    || !tile.invalid(view).is_empty()
+                    || !tile.deleted(view)?.is_empty();
+                let is_readable = barren.within(tile.from, tile.to).is_empty();
+                if is_outdated && is_readable && !self.is_sealed(view, tile)? {
+                    return Ok(Some(Plan {
+                        rule: number,
+                        from: tile.from,
+                        to: tile.to,
+                        old: vec![tile.clone()],
+                    }));
+                }
+            }
+            let mut done = barren.clone();
+            tiles().for_each(|tile| done.insert(tile.from, tile.to));
+            if let Some((from, to)) = self.new_stretch(view, rule, &done) {
+                return Ok(Some(Plan {
+                    rule: number,
+                    from,
+                    to,
+                    old: Vec::new(),
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The oldest stretch with samples that is over and has no tile.
+    fn new_stretch(&self, view: &View, rule: &RollupRule, done: &Spans) -> Option<(i64, i64)> {
+        let of_samples = || {
+            view.segments
+                .iter()
+                .filter(|one| one.meta.time_min <= one.meta.time_max)
+        };
+        let newest = of_samples().map(|segment| segment.meta.time_max).max()?;
+        // Where nothing comes any more, time goes on all the same.
+        let newest = newest.max(self.retention_now()?);
+        let margin = self.precision.units(self.options.segment_span).min(rule.stretch);
+        let limit = newest.saturating_sub(margin);
+        let kept_from = rule.retention.zip(self.retention_now());
+        let kept_from = kept_from.map_or(i64::MIN, |(retention, now)| now.saturating_sub(retention));
+        let cells = self.precision.grid(rule.stretch);
+        let mut wanted = Spans::default();
+        for segment in of_samples() {
+            let (from, to) = cells.outer(segment.meta.time_min.saturating_sub(1), segment.meta.time_max);
+            let from = from
+                .max(cells.last_end(kept_from))
+                .max(rule.grid.end_of(view.gone));
+            wanted.insert(from, to.min(cells.last_end(limit)));
+        }
+        let (from, to) = wanted.subtract(done).iter().next()?;
+        Some((from, to.min(cells.end_of(from.saturating_add(1)))))
+    }
+
+    /// Whether samples in the time of a tile may be gone.
+    fn is_sealed(&self, view: &View, tile: &Tile) -> Result<bool, Error> {
+        Ok(view.gone > tile.from || self.rule_ranges().reach_behind(&tile.segment, tile.from)?)
+    }
+
+    /// Up to which LSN a tile that is made of a view minds samples, and deletions.
+    pub(super) fn minded_lsns(&self, view: &View) -> (u64, u64) {
+        let flushed_lsn = self.lock_manifest().flushed_lsn;
+        let samples_lsn = view.segments.iter().map(|segment| segment.meta.lsn_last);
+        let samples_lsn = samples_lsn.fold(flushed_lsn, u64::max);
+        let deletions = view.deletions.iter().map(|one| one.withdrawn.unwrap_or(one.lsn));
+        (samples_lsn, deletions.fold(samples_lsn, u64::max))
+    }
+}
