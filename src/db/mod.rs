@@ -1,5 +1,6 @@
 //! The library's face: a database handle, batches, and what reading gives back.
 
+mod aggregates;
 mod ahead;
 mod batch;
 mod beside;
@@ -100,6 +101,7 @@ const STAGES_KEPT: usize = 16;
 impl Db {
     /// Opens or creates a database.
     pub fn open(options: Options) -> Result<Self, Error> {
+        aggregates::check(&options)?;
         let background = options.background && !options.read_only;
         let engine = Arc::new(Engine::open(options)?);
         let keeper = Arc::new(Keeper::open(&engine.options, engine.precision));
