@@ -235,7 +235,7 @@ impl Db {
         range: impl RangeBounds<i64>,
         options: ListOptions<'_>,
     ) -> Result<Listing<String>, Error> {
-        self.engine().texts(Listed::Names, matchers, range, options)
+        self.texts(Listed::Names, matchers, range, options)
     }
 
     /// The values of a label of matching series with samples in `range`, sorted. See [`Db::series`] for what counts.
@@ -246,8 +246,7 @@ impl Db {
         range: impl RangeBounds<i64>,
         options: ListOptions<'_>,
     ) -> Result<Listing<String>, Error> {
-        self.engine()
-            .texts(Listed::Values(name), matchers, range, options)
+        self.texts(Listed::Values(name), matchers, range, options)
     }
 
     /// Calls `each` with the bytes of what is listed, in order.
@@ -259,7 +258,7 @@ impl Db {
         options: ListOptions<'_>,
         each: impl FnMut(&[u8]),
     ) -> Result<ListEnd, Error> {
-        self.engine().list(listed, matchers, range, options, each)
+        aggregates::list(self, listed, matchers, range, options, each)
     }
 
     /// The exemplars of matching series in `range`, series in label order, exemplars in order of time.
@@ -273,7 +272,7 @@ impl Db {
 
     /// What was said of metrics, with history: by metric, each change with the time at which it came.
     pub fn metadata(&self, metric: Option<&str>) -> BTreeMap<String, Vec<(i64, Metadata)>> {
-        self.engine().metadata(metric)
+        aggregates::metadata(self, metric)
     }
 
     /// Hides the samples that matching series have within `range`, at once and for every reader that comes after: in

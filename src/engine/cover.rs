@@ -1,6 +1,13 @@
 //! What time the samples and the tiles of a database are of.
 
 use super::Engine;
+use super::error::Error;
+use super::select::matching_rows;
+use super::tiles::Tile;
+use crate::index::LabelMatcher;
+use crate::model::labels::LabelsRef;
+use crate::model::matcher::Matcher;
+use std::sync::Arc;
 
 impl Engine {
     /// From the first time to the last one of which there are samples or windows.
@@ -23,6 +30,51 @@ impl Engine {
         let head = view.generations.iter().filter_map(|one| one.bounds());
         segments.chain(head).reduce(join)
     }
+
+    /// Calls `each` with the labels of matching series that windows in a span may be all that is left of, in no order.
+    pub(crate) fn each_rolled(
+        &self,
+        matchers: &[Matcher],
+        (from, to): (i64, i64),
+        mut each: impl FnMut(LabelsRef<'_>),
+    ) -> Result<(), Error> {
+        let matchers = self.patterns.compile_all(matchers)?;
+        let view = self.view.load_full();
+        for tile in view.tiles.iter().filter(|tile| tile.overlaps(from, to)) {
+            if self.is_sealed(tile)? {
+                let deleted = tile.deleted(&view)?;
+                let span = (tile.from.max(from), tile.to.min(to));
+                let is_gone = |row: u32| {
+                    let mut gone = deleted.iter().filter(|one| one.0.contains(row));
+                    gone.any(|one| one.1 <= span.0 && span.1 <= one.2)
+                };
+                each_row(tile, &matchers, is_gone, &mut each)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn each_row(
+    tile: &Arc<Tile>,
+    matchers: &[LabelMatcher],
+    is_gone: impl Fn(u32) -> bool,
+    each: &mut impl FnMut(LabelsRef<'_>),
+) -> Result<(), Error> {
+    let segment = &tile.segment;
+    let mut labels = segment.index()?.label_cursor();
+    let mut bytes = Vec::new();
+    for row in matching_rows(segment, matchers, i64::MIN, i64::MAX)? {
+        if is_gone(row) {
+            continue;
+        }
+        bytes.clear();
+        labels
+            .push_labels(row, &mut bytes)
+            .map_err(|corrupt| segment.index_error(corrupt))?;
+        each(LabelsRef::new(&bytes));
+    }
+    Ok(())
 }
 
 fn join(one: (i64, i64), other: (i64, i64)) -> (i64, i64) {

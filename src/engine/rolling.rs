@@ -224,7 +224,7 @@ impl Engine {
     }
 
     /// Whether samples in the time of a tile may be gone.
-    fn is_sealed(&self, tile: &Tile) -> Result<bool, Error> {
+    pub(super) fn is_sealed(&self, tile: &Tile) -> Result<bool, Error> {
         Ok(self.raw_floor() > tile.from || self.rule_ranges().reach_behind(&tile.segment, tile.from)?)
     }
 

@@ -6,11 +6,13 @@
 //! is hidden, and a warning says so.
 
 mod fold;
+mod listing;
 mod made;
 mod select;
 mod union;
 mod windows;
 
+pub(super) use listing::{list, metadata};
 pub(super) use select::{is_named, select};
 
 use crate::engine::error::Error;

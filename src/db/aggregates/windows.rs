@@ -52,6 +52,11 @@ impl Windows {
         let ends = -1 - before..count;
         ends.map(|number| self.first + number * width).collect()
     }
+
+    /// The times in the windows, both ends included.
+    pub(super) fn times(&self) -> (i64, i64) {
+        (self.first - self.grid.width() + 1, self.last)
+    }
 }
 
 #[cfg(test)]
