@@ -14,6 +14,7 @@ mod rollups;
 mod thinned;
 mod virtual_series;
 
+pub use aggregates::AggregateInfo;
 pub use batch::Batch;
 pub use blocks::{
     BlockExport, BlockExportOptions, BlockImport, BlockImportOptions, BlockProgress, RefusedSamples,

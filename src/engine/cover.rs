@@ -2,12 +2,25 @@
 
 use super::Engine;
 use super::error::Error;
+use super::jobs::JobKind;
 use super::select::matching_rows;
 use super::tiles::Tile;
+use crate::base::spans::Spans;
 use crate::index::LabelMatcher;
 use crate::model::labels::LabelsRef;
 use crate::model::matcher::Matcher;
-use std::sync::Arc;
+use std::sync::{Arc, TryLockError};
+
+/// How much of the time of samples has windows of one width.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Cover {
+    /// The first and the last time that windows hold of.
+    pub(crate) bounds: Option<(i64, i64)>,
+    /// Part of the time from the first sample to the last one, between 0 and 1.
+    pub(crate) share: f64,
+    /// A tile of this width is being made.
+    pub(crate) is_making: bool,
+}
 
 impl Engine {
     /// From the first time to the last one of which there are samples or windows.
@@ -29,6 +42,44 @@ impl Engine {
             .filter(|bounds| bounds.0 <= bounds.1);
         let head = view.generations.iter().filter_map(|one| one.bounds());
         segments.chain(head).reduce(join)
+    }
+
+    /// How far windows of a width are there, for the series that match.
+    pub(crate) fn cover(&self, width: i64, matchers: &[Matcher]) -> Cover {
+        let view = self.view.load_full();
+        let mut holds = Spans::default();
+        for tile in view.tiles.iter().filter(|tile| tile.width == width) {
+            let sets = &tile.about.matchers;
+            if !sets.is_empty() && !sets.iter().any(|set| set == matchers) {
+                continue;
+            }
+            let invalid = tile.invalid(&view).within(self.raw_floor(), i64::MAX);
+            let invalid = self.precision.grid(width).outer_of(&invalid);
+            for (from, to) in Spans::of(tile.from, tile.to).subtract(&invalid).iter() {
+                holds.insert(from, to);
+            }
+        }
+        let ends = holds.iter().map(|(from, to)| (from.saturating_add(1), to));
+        Cover {
+            bounds: ends.reduce(join),
+            share: self.sample_bounds().map_or(0.0, |(first, last)| {
+                let from = first.saturating_sub(1);
+                let length = i128::from(last) - i128::from(from);
+                holds.within(from, last).length() as f64 / length.max(1) as f64
+            }),
+            is_making: self.is_rolling(width),
+        }
+    }
+
+    /// Whether a tile of a width is being made; of any width while a step is at work, which is not waited for.
+    fn is_rolling(&self, width: i64) -> bool {
+        match self.maintenance.try_lock() {
+            Ok(maintenance) => self.rolling_width(&maintenance) == Some(width),
+            Err(TryLockError::Poisoned(poisoned)) => {
+                self.rolling_width(&poisoned.into_inner()) == Some(width)
+            }
+            Err(TryLockError::WouldBlock) => self.jobs().0.iter().any(|job| job.kind == JobKind::Rollup),
+        }
     }
 
     /// Calls `each` with the labels of matching series that windows in a span may be all that is left of, in no order.

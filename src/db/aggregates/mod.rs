@@ -6,12 +6,14 @@
 //! is hidden, and a warning says so.
 
 mod fold;
+mod info;
 mod listing;
 mod made;
 mod select;
 mod union;
 mod windows;
 
+pub use info::AggregateInfo;
 pub(super) use listing::{list, metadata};
 pub(super) use select::{is_named, select};
 

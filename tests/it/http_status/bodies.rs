@@ -28,6 +28,7 @@ fn what_there_is_none_of_is_answered_so() {
         ("alerts", r#"{"alerts":[]}"#),
         ("notifications", "[]"),
         ("status/tsdb/blocks", r#"{"blocks":[]}"#),
+        ("status/aggregates", r#"{"aggregates":[]}"#),
         ("status/active_queries", r#"{"running":[],"waiting":0}"#),
         ("status/slow_queries", "[]"),
     ] {
