@@ -9,7 +9,8 @@ use crate::rollup::tell::{Asked, Told};
 /// What has to be asked of each window.
 pub(super) fn asked(function: AggregateFunction) -> Asked {
     match function {
-        AggregateFunction::Avg | AggregateFunction::Sum => Asked::Sum,
+        AggregateFunction::Avg => Asked::Mean,
+        AggregateFunction::Sum => Asked::Sum,
         AggregateFunction::Min => Asked::Min,
         AggregateFunction::Max => Asked::Max,
         AggregateFunction::Count => Asked::Count,
