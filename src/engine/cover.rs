@@ -2,14 +2,14 @@
 
 use super::Engine;
 use super::error::Error;
-use super::jobs::JobKind;
+use super::rollup_info::UnderWay;
 use super::select::matching_rows;
 use super::tiles::Tile;
 use crate::base::spans::Spans;
 use crate::index::LabelMatcher;
 use crate::model::labels::LabelsRef;
 use crate::model::matcher::Matcher;
-use std::sync::{Arc, TryLockError};
+use std::sync::Arc;
 
 /// How much of the time of samples has windows of one width.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -18,8 +18,8 @@ pub(crate) struct Cover {
     pub(crate) bounds: Option<(i64, i64)>,
     /// Part of the time from the first sample to the last one, between 0 and 1.
     pub(crate) share: f64,
-    /// A tile of this width is being made.
-    pub(crate) is_making: bool,
+    /// Whether a tile of this width is being made; `None` while a piece of work is done that may be of another one.
+    pub(crate) is_making: Option<bool>,
 }
 
 impl Engine {
@@ -67,18 +67,10 @@ impl Engine {
                 let length = i128::from(last) - i128::from(from);
                 holds.within(from, last).length() as f64 / length.max(1) as f64
             }),
-            is_making: self.is_rolling(width),
-        }
-    }
-
-    /// Whether a tile of a width is being made; of any width while a step is at work, which is not waited for.
-    fn is_rolling(&self, width: i64) -> bool {
-        match self.maintenance.try_lock() {
-            Ok(maintenance) => self.rolling_width(&maintenance) == Some(width),
-            Err(TryLockError::Poisoned(poisoned)) => {
-                self.rolling_width(&poisoned.into_inner()) == Some(width)
-            }
-            Err(TryLockError::WouldBlock) => self.jobs().0.iter().any(|job| job.kind == JobKind::Rollup),
+            is_making: match self.tile_under_way() {
+                UnderWay::Of(of) => Some(of == Some(width)),
+                UnderWay::Some => None,
+            },
         }
     }
 

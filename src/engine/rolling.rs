@@ -87,12 +87,6 @@ impl Engine {
         making.map_or(i64::MIN, |making| making.plan.to)
     }
 
-    /// The width of the windows of which a tile is being made.
-    pub(super) fn rolling_width(&self, maintenance: &Maintenance) -> Option<i64> {
-        let making = maintenance.rolling.making.as_ref();
-        making.map(|making| making.entry.resolution)
-    }
-
     /// Does one piece of work on tiles. Returns whether there was anything to do.
     pub(super) fn roll(&self, maintenance: &mut Maintenance) -> Result<bool, Error> {
         let now_ms = self.options.clock.now_ms();

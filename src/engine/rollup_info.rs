@@ -39,7 +39,7 @@ pub struct RollupInfo {
 }
 
 /// Which tiles are being made.
-enum UnderWay {
+pub(super) enum UnderWay {
     /// Of this width, if any.
     Of(Option<i64>),
     /// Of one width or another.
@@ -109,7 +109,7 @@ impl Engine {
         grid.outer_of(&spans).within(tile.from, tile.to)
     }
 
-    fn tile_under_way(&self) -> UnderWay {
+    pub(super) fn tile_under_way(&self) -> UnderWay {
         if let Ok(maintenance) = self.maintenance.try_lock() {
             return UnderWay::Of(maintenance.rolling.width_under_way());
         }
