@@ -56,7 +56,7 @@ pub(crate) mod wal;
 pub use base::bytes::Corrupt;
 pub use base::clock::{Clock, ManualClock, SystemClock};
 pub use chunk::Encoding;
-pub use db::{AggregatedPoint, Aggregation, MetricPoint, TimeSeriesQuery, TimeSeriesStore};
+pub use db::{AggregateInfo, AggregatedPoint, Aggregation, MetricPoint, TimeSeriesQuery, TimeSeriesStore};
 pub use db::{Batch, ColumnBatch, Columns, Db, Events, Logs};
 pub use db::{
     BlockExport, BlockExportOptions, BlockImport, BlockImportOptions, BlockProgress, RefusedSamples,

@@ -1,5 +1,6 @@
 //! The library's face: a database handle, batches, and what reading gives back.
 
+mod aggregates;
 mod ahead;
 mod batch;
 mod beside;
@@ -13,6 +14,7 @@ mod rollups;
 mod thinned;
 mod virtual_series;
 
+pub use aggregates::AggregateInfo;
 pub use batch::Batch;
 pub use blocks::{
     BlockExport, BlockExportOptions, BlockImport, BlockImportOptions, BlockProgress, RefusedSamples,
@@ -100,6 +102,7 @@ const STAGES_KEPT: usize = 16;
 impl Db {
     /// Opens or creates a database.
     pub fn open(options: Options) -> Result<Self, Error> {
+        aggregates::check(&options)?;
         let background = options.background && !options.read_only;
         let engine = Arc::new(Engine::open(options)?);
         let keeper = Arc::new(Keeper::open(&engine.options, engine.precision));
@@ -233,7 +236,7 @@ impl Db {
         range: impl RangeBounds<i64>,
         options: ListOptions<'_>,
     ) -> Result<Listing<String>, Error> {
-        self.engine().texts(Listed::Names, matchers, range, options)
+        self.texts(Listed::Names, matchers, range, options)
     }
 
     /// The values of a label of matching series with samples in `range`, sorted. See [`Db::series`] for what counts.
@@ -244,8 +247,7 @@ impl Db {
         range: impl RangeBounds<i64>,
         options: ListOptions<'_>,
     ) -> Result<Listing<String>, Error> {
-        self.engine()
-            .texts(Listed::Values(name), matchers, range, options)
+        self.texts(Listed::Values(name), matchers, range, options)
     }
 
     /// Calls `each` with the bytes of what is listed, in order.
@@ -257,7 +259,7 @@ impl Db {
         options: ListOptions<'_>,
         each: impl FnMut(&[u8]),
     ) -> Result<ListEnd, Error> {
-        self.engine().list(listed, matchers, range, options, each)
+        aggregates::list(self, listed, matchers, range, options, each)
     }
 
     /// The exemplars of matching series in `range`, series in label order, exemplars in order of time.
@@ -271,7 +273,7 @@ impl Db {
 
     /// What was said of metrics, with history: by metric, each change with the time at which it came.
     pub fn metadata(&self, metric: Option<&str>) -> BTreeMap<String, Vec<(i64, Metadata)>> {
-        self.engine().metadata(metric)
+        aggregates::metadata(self, metric)
     }
 
     /// Hides the samples that matching series have within `range`, at once and for every reader that comes after: in

@@ -1,6 +1,7 @@
 //! Queries over a database: the engine's cursors as the evaluator's source.
 
 use super::Db;
+use super::aggregates;
 use super::ahead::Ahead;
 use super::thinned;
 use super::virtual_series;
@@ -115,17 +116,10 @@ impl Source for Db {
         if let Some(found) = virtual_series::select(self, select)? {
             return Ok(found);
         }
-        let unit = Unit(self.precision());
-        let range = self.range_of_ms(select.start_ms, select.end_ms);
-        let cursor = Db::select(self, &select.matchers, range)?;
-        let cursor = Cursor {
-            cursor,
-            unit,
-            with_starts: select.hints.start_timestamps,
-            series: Series::default(),
-            gone: self.gone(select.start_ms),
-        };
-        Ok(Box::new(Ahead::new(cursor, self.starts_threads())))
+        match aggregates::select(self, select)? {
+            Some(found) => Ok(found),
+            None => stored(self, select),
+        }
     }
 
     fn thins_from_ms(&self, start_ms: i64) -> i64 {
@@ -145,6 +139,19 @@ impl Source for Db {
     ) -> Result<Option<Box<dyn ThinnedSet + 'a>>, SourceError> {
         Ok(thinned::thinned(self, select, cuts_ms, aspect)?.map(|set| -> Box<dyn ThinnedSet + 'a> { set }))
     }
+}
+
+/// The stored series of a select.
+pub(super) fn stored(db: &Db, select: &Select) -> Result<Box<dyn SeriesSet>, SourceError> {
+    let range = db.range_of_ms(select.start_ms, select.end_ms);
+    let cursor = Cursor {
+        cursor: Db::select(db, &select.matchers, range)?,
+        unit: Unit(db.precision()),
+        with_starts: select.hints.start_timestamps,
+        series: Series::default(),
+        gone: db.gone(select.start_ms),
+    };
+    Ok(Box::new(Ahead::new(cursor, db.starts_threads())))
 }
 
 /// The database's unit of time against the milliseconds of queries.

@@ -1,6 +1,7 @@
 //! Rollups as the evaluator asks for them.
 
 use super::Db;
+use super::aggregates;
 use super::query::Unit;
 use crate::engine::thinned::{ThinnedCursor, ThinnedSeries};
 use crate::engine::tile_plan::Exactness;
@@ -14,7 +15,7 @@ pub(super) fn thinned(
     cuts_ms: &[i64],
     aspect: Aspect,
 ) -> Result<Option<Box<dyn ThinnedSet>>, SourceError> {
-    if super::virtual_series::is_virtual(select) {
+    if super::virtual_series::is_virtual(select) || aggregates::is_named(db, &select.matchers)? {
         return Ok(None);
     }
     let unit = Unit::of(db);

@@ -324,8 +324,7 @@ impl Engine {
                 }
             }
             self.forget_late(&mut next);
-            next.deletions
-                .retain(|entry| !deletions::is_spent(entry, next.flushed_lsn, &next.segments));
+            self.forget_spent(&mut next);
             if let Err(error) = next.write(&self.options.fs, dir) {
                 if let (Error::OutOfSpace(_), false) = (&error, new.is_empty()) {
                     self.discard_all(new);

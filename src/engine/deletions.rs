@@ -6,7 +6,7 @@
 
 use super::Engine;
 use super::error::Error;
-use super::manifest::{DeletionEntry, SegmentEntry};
+use super::manifest::{DeletionEntry, Manifest, SegmentEntry};
 use super::select::bounds;
 use super::view::View;
 use crate::head::delete::Wanted;
@@ -272,6 +272,25 @@ impl Engine {
         };
         self.wait_stored(lsn, durability)?;
         Ok(true)
+    }
+
+    /// Drops the deletions that are spent. One that a tile under way does not mind is not.
+    pub(super) fn forget_spent(&self, next: &mut Manifest) {
+        let under_way = self.tile_under_way();
+        let is_of_next = |entry: &DeletionEntry| {
+            under_way.is_some_and(|tile| {
+                tile.deletions_lsn < entry.withdrawn.unwrap_or(entry.lsn)
+                    && tile.from < entry.deletion.to
+                    && entry.deletion.from <= tile.to
+            })
+        };
+        let Manifest {
+            segments,
+            deletions,
+            flushed_lsn,
+            ..
+        } = next;
+        deletions.retain(|entry| !is_spent(entry, *flushed_lsn, segments) || is_of_next(entry));
     }
 
     /// The deletions of a view without those that the manifest gave up; later ones are not in it yet.

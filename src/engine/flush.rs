@@ -198,8 +198,7 @@ impl Engine {
             self.forget_late(&mut next);
             next.log_floor = live.first_wal_file;
             next.deletions = deletions::entries(&self.view.load(), frozen.last_lsn);
-            next.deletions
-                .retain(|entry| !deletions::is_spent(entry, next.flushed_lsn, &next.segments));
+            self.forget_spent(&mut next);
             let old_checkpoint = std::mem::take(&mut next.checkpoint);
             next.write(&self.options.fs, dir)?;
             *manifest = next;

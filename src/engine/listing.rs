@@ -129,20 +129,6 @@ impl Engine {
         }
     }
 
-    /// The same as a listing of texts.
-    pub(crate) fn texts(
-        self: &Arc<Self>,
-        listed: Listed<'_>,
-        matchers: &[Matcher],
-        range: impl RangeBounds<i64>,
-        options: ListOptions<'_>,
-    ) -> Result<Listing<String>, Error> {
-        let mut items = Vec::new();
-        let each = |text: &[u8]| items.push(String::from_utf8_lossy(text).into_owned());
-        let end = self.list(listed, matchers, range, options, each)?;
-        Ok(end.listing(items))
-    }
-
     /// The label names, or the values of one.
     fn each_text(
         &self,

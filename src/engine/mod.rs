@@ -18,6 +18,7 @@ mod choice;
 pub(crate) mod chunks;
 mod compact;
 pub(crate) mod counters;
+pub(crate) mod cover;
 pub(crate) mod deletions;
 pub(crate) mod doctor;
 pub(crate) mod due;

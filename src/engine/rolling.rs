@@ -48,6 +48,7 @@ pub(super) struct UnderWay {
     pub(super) from: i64,
     pub(super) to: i64,
     pub(super) samples_lsn: u64,
+    pub(super) deletions_lsn: u64,
 }
 
 /// A tile under way.
@@ -116,6 +117,7 @@ impl Engine {
                     from: span.0,
                     to: span.1,
                     samples_lsn: making.entry.lsn_first,
+                    deletions_lsn: making.entry.lsn_last,
                 }));
                 maintenance.rolling.making = Some(Box::new(making));
             }

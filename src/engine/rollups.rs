@@ -107,7 +107,7 @@ pub enum AggregateFunction {
     First,
     /// The last value.
     Last,
-    /// What a counter has grown by from the last sample before the window, or the first in it, to the last in it.
+    /// What a counter has grown by from the last sample of the window before, or the first in it, to the last in it.
     Increase,
 }
 
@@ -203,7 +203,7 @@ pub(super) struct RollupRule {
 
 impl Precision {
     /// Windows of a width in this unit.
-    pub(super) fn grid(self, width: i64) -> Grid {
+    pub(crate) fn grid(self, width: i64) -> Grid {
         let ticks_per_ms = match self {
             Self::Seconds | Self::Milliseconds => 1,
             Self::Microseconds => 1_000,

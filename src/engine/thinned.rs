@@ -278,10 +278,9 @@ impl ThinnedCursor {
             if self.read_row(tile, row, (from, to)) {
                 let untold = self.row.untold(self.asked, grid);
                 has_histograms = untold.has_histograms;
-                untold
-                    .spans
-                    .iter()
-                    .for_each(|(first, last)| spans.insert(first, last));
+                // Where samples may be gone, the ends of a window are better than nothing.
+                let untold = untold.spans.within(grid.end_of(self.samples.view.gone), i64::MAX);
+                untold.iter().for_each(|(first, last)| spans.insert(first, last));
             } else {
                 // What cannot be read is told by samples.
                 self.row.clear();

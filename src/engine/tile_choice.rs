@@ -146,7 +146,7 @@ impl Engine {
     }
 
     /// Whether samples in the time of a tile may be gone.
-    fn is_sealed(&self, view: &View, tile: &Tile) -> Result<bool, Error> {
+    pub(super) fn is_sealed(&self, view: &View, tile: &Tile) -> Result<bool, Error> {
         Ok(view.gone > tile.from || self.rule_ranges().reach_behind(&tile.segment, tile.from)?)
     }
 

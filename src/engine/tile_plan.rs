@@ -22,6 +22,8 @@ pub(crate) enum Exactness {
     Exact,
     /// Windows up to this width may stand for what is in them.
     Coarse(i64),
+    /// Of whole windows and samples only, however few windows there are.
+    Whole,
 }
 
 /// A part of a query's time that windows of a tile answer.
@@ -84,7 +86,8 @@ impl Engine {
         let (Some(first), Some(last)) = (cuts.first().copied(), cuts.last().copied()) else {
             return Ok(None);
         };
-        if first >= last || !view.tiles.iter().any(|tile| tile.overlaps(first, last)) {
+        let is_sure = exactness == Exactness::Whole;
+        if first >= last || !(is_sure || view.tiles.iter().any(|tile| tile.overlaps(first, last))) {
             return Ok(None);
         }
         let mut plan = TilePlan {
@@ -101,11 +104,11 @@ impl Engine {
             parted_until,
         };
         match exactness {
-            Exactness::Exact => {
+            Exactness::Exact | Exactness::Whole => {
                 for width in &widths {
                     self.take_turn(view, &mut plan, &turn(*width, i64::MIN))?;
                 }
-                for width in widths.iter().rev().filter(|_| first < gone) {
+                for width in widths.iter().rev().filter(|_| first < gone && !is_sure) {
                     let until = self.precision.grid(*width).end_of(gone);
                     self.take_turn(view, &mut plan, &turn(*width, until))?;
                 }
@@ -120,7 +123,7 @@ impl Engine {
         let is_worth = (whole - plan.left.length()) * WORTH_PART >= whole;
         let is_all_there_is = plan.pieces.iter().any(|piece| piece.from < gone);
         plan.pieces.sort_by_key(|piece| piece.from);
-        Ok((is_worth || is_all_there_is).then_some(plan))
+        Ok((is_worth || is_all_there_is || is_sure).then_some(plan))
     }
 
     /// Takes what tiles of one width have of what is left.
@@ -140,7 +143,7 @@ impl Engine {
                 holds.insert(if is_open { from } else { inner }, to);
             }
             // Where samples may be gone, what was rolled up is all there is.
-            let invalid = tile.invalid(view).within(view.gone, i64::MAX);
+            let invalid = tile.invalid(view).within(grid.end_of(view.gone), i64::MAX);
             let holds = holds.subtract(&kept).subtract(&grid.outer_of(&invalid));
             if holds.is_empty() {
                 continue;

@@ -7,6 +7,7 @@ use super::eval::error::EvalError;
 use super::eval::{EvalOptions, Outcome, evaluate};
 use super::parse::{parse, parse_metric};
 use super::preprocess::preprocess;
+use super::query::Resolution;
 use super::source::{Select, SeriesSamples, SeriesSet, Source, SourceError};
 use super::value::{QueryPoint, QueryValue, Steps};
 use crate::index::LabelMatcher;
@@ -136,6 +137,7 @@ pub(crate) fn options() -> EvalOptions {
         delayed_name_removal: false,
         start_timestamps: false,
         type_and_unit_labels: false,
+        resolution: Resolution::Exact,
         samples_by_step: false,
         samples_max: 1_000_000,
         timeout: None,

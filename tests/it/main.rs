@@ -1,5 +1,6 @@
 //! The integration tests, in one binary: a module per theme.
 
+mod aggregates;
 mod attach;
 mod backfill;
 mod backup;

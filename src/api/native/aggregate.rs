@@ -158,7 +158,7 @@ pub(super) fn begins(start_ms: i64, end_ms: i64, interval_ms: i64) -> Result<(i6
 }
 
 /// A selector of PromQL for series that meet conditions.
-pub(super) fn selector(matchers: &[Matcher]) -> String {
+pub(in crate::api) fn selector(matchers: &[Matcher]) -> String {
     let condition = |matcher: &Matcher| {
         let op = match matcher.op {
             MatchOp::Equal => "=",

@@ -99,6 +99,7 @@ const STATUS: &[Path] = &[
     path("status", GET, "/api/v1/status/tsdb", p::TSDB, Json, "The series in memory and the labels they have most of."),
     path("status", GET, "/api/v1/status/tsdb/blocks", p::NONE, Json, "The segments."),
     path("status", GET, "/api/v1/status/rollups", p::NONE, Json, "What there is of rollups, width by width."),
+    path("status", GET, "/api/v1/status/aggregates", p::NONE, Json, "The aggregates and how far they are there."),
     path("status", GET, "/api/v1/status/walreplay", p::NONE, Json, "How far the opening is."),
     path("status", GET, "/api/v1/status/self_metrics", p::SELF_METRICS, Json, "The figures of /metrics as JSON."),
     path("status", GET, "/api/v1/status/active_queries", p::NONE, Json, "The queries that run."),

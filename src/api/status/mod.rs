@@ -1,5 +1,7 @@
-//! What a server says of itself: that it lives, what it is, how it is set up, what its databases consist of and which queries run.
+//! What a server says of itself: that it lives, what it is, how it is set up, what its databases consist of, which
+//! aggregates they make and which queries run.
 
+mod aggregates;
 mod health;
 mod queries;
 pub(super) mod rollups;

@@ -1,6 +1,6 @@
 //! The routes of this folder.
 
-use super::{health, queries, rollups, self_metrics, server, tsdb};
+use super::{aggregates, health, queries, rollups, self_metrics, server, tsdb};
 use crate::api::router::{ADMIN, EARLY, OPEN, Of, READ, Route, route};
 use axum::routing::{get, post};
 
@@ -26,6 +26,12 @@ pub(in crate::api) fn routes() -> Vec<Route> {
         route("/api/v1/status/tsdb", READ, Of::Tenant, get(tsdb::head)),
         route("/api/v1/status/tsdb/blocks", READ, Of::Tenant, get(tsdb::blocks)),
         route("/api/v1/status/rollups", READ, Of::Tenant, get(rollups::rollups)),
+        route(
+            "/api/v1/status/aggregates",
+            READ,
+            Of::Tenant,
+            get(aggregates::aggregates),
+        ),
         route("/api/v1/status/walreplay", EARLY, Of::Nobody, get(health::replay)),
         route(
             "/api/v1/status/self_metrics",

@@ -28,6 +28,7 @@ fn what_there_is_none_of_is_answered_so() {
         ("alerts", r#"{"alerts":[]}"#),
         ("notifications", "[]"),
         ("status/tsdb/blocks", r#"{"blocks":[]}"#),
+        ("status/aggregates", r#"{"aggregates":[]}"#),
         ("status/active_queries", r#"{"running":[],"waiting":0}"#),
         ("status/slow_queries", "[]"),
     ] {
@@ -174,6 +175,40 @@ fn a_database_is_described_as_one_of_prometheus() {
         (&replay["state"], &replay["current"]),
         (&json!("done"), &replay["max"])
     );
+}
+
+#[test]
+fn aggregates_are_asked_for_listed_and_described() {
+    let settings = "[[aggregates]]\nname = \"up:10m\"\nselector = \"up\"\ninterval = \"10m\"\nfunctions = [\"max\", \"count\"]\n";
+    let served = Served::over(filled(), settings).ready();
+    let data = |path: &str, pairs: &[(&str, &str)]| {
+        let answer = get_form(&served, &format!("/api/v1/{path}"), pairs);
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        json(&answer)["data"].clone()
+    };
+    let names = data("label/__name__/values", &[]);
+    assert_eq!(names, json!(["up", "up:10m:count", "up:10m:max"]));
+    let series = data("series", &[("match[]", "up:10m:max")]);
+    let of = |host: &str| json!({ "__name__": "up:10m:max", "host": host });
+    assert_eq!(series, json!([of("a"), of("bb")]));
+    let hosts = data("label/host/values", &[("match[]", "up:10m:count")]);
+    assert_eq!(hosts, json!(["a", "bb"]));
+    let help = data("metadata", &[("metric", "up:10m:max")]);
+    assert_eq!(help["up:10m:max"][0]["help"], "Aggregate: max of each 10m.");
+    let range = [
+        ("query", "up:10m:max{host=\"a\"}"),
+        ("start", "600"),
+        ("end", "1200"),
+        ("step", "600"),
+    ];
+    let found = data("query_range", &range);
+    assert_eq!(found["result"][0]["values"], json!([[600, "10"], [1200, "20"]]));
+    let info = data("status/aggregates", &[])["aggregates"][0].clone();
+    assert_eq!(
+        (&info["name"], &info["interval"]),
+        (&json!("up:10m"), &json!("10m"))
+    );
+    assert_eq!(info["metrics"], json!(["up:10m:max", "up:10m:count"]));
 }
 
 #[test]

@@ -422,10 +422,10 @@ fn windows_stay_when_samples_go_by_size() {
     let open = || {
         let options = options(dir.path())
             .clock(clock.clone())
-            .wal_sizes(64 << 10, 16 << 10)
-            .checkpoint_bytes_min(16 << 10)
+            .wal_sizes(8 << 10, 4 << 10)
+            .checkpoint_bytes_min(4 << 10)
             .compress_after(None)
-            .retention_bytes(400 << 10);
+            .retention_bytes(120 << 10);
         Db::open(options).expect("opens")
     };
     let mut db = open();
