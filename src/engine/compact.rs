@@ -4,7 +4,6 @@
 //! temporary file that the next opening removes. The files of the members go once no reader holds them.
 
 use super::choice::Wanted;
-use super::deletions;
 use super::error::Error;
 use super::jobs::{JobKind, JobSums, Running};
 use super::manifest::{Manifest, SegmentEntry};

@@ -99,6 +99,10 @@ impl Engine {
         let over = self.tiles_that_are_over(&view);
         if !over.is_empty() {
             self.replace_tiles(maintenance, &over, None)?;
+            // What went for its size is not made again at once.
+            let barren = &mut maintenance.rolling.barren;
+            over.iter()
+                .for_each(|tile| barren.note_unwanted(tile.width, (tile.from, tile.to)));
             return Ok(true);
         }
         let Some(plan) = self.pick_tile(&maintenance.rolling.barren, &view)? else {
@@ -139,7 +143,7 @@ impl Engine {
         }
         if let Error::Corrupt(_) = error {
             tracing::error!(%error, ?span, "no rollup is made where samples cannot be read");
-            rolling.barren.note_unreadable(width, span);
+            rolling.barren.note_unwanted(width, span);
             return Ok(true);
         }
         Err(error)

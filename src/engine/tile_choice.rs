@@ -27,22 +27,22 @@ pub(super) struct Barren {
     /// Without any series, as of an LSN.
     empty: Vec<(i64, Spans)>,
     empty_lsn: u64,
-    /// With samples that cannot be read.
-    unreadable: Vec<(i64, Spans)>,
+    /// With samples that cannot be read, or whose tiles went.
+    unwanted: Vec<(i64, Spans)>,
 }
 
 impl Barren {
     fn of(&self, width: i64, samples_lsn: u64) -> Spans {
         let empty = self.empty.iter().filter(|_| self.empty_lsn == samples_lsn);
         let mut all = Spans::default();
-        for (_, spans) in empty.chain(&self.unreadable).filter(|known| known.0 == width) {
+        for (_, spans) in empty.chain(&self.unwanted).filter(|known| known.0 == width) {
             spans.iter().for_each(|(from, to)| all.insert(from, to));
         }
         all
     }
 
-    pub(super) fn note_unreadable(&mut self, width: i64, (from, to): (i64, i64)) {
-        self.unreadable.push((width, Spans::of(from, to)));
+    pub(super) fn note_unwanted(&mut self, width: i64, (from, to): (i64, i64)) {
+        self.unwanted.push((width, Spans::of(from, to)));
     }
 
     pub(super) fn note_empty(&mut self, width: i64, (from, to): (i64, i64), samples_lsn: u64) {
@@ -126,8 +126,11 @@ impl Engine {
                 .filter(|one| one.meta.time_min <= one.meta.time_max)
         };
         let newest = of_samples().map(|segment| segment.meta.time_max).max()?;
-        // Where nothing comes any more, time goes on all the same.
-        let newest = newest.max(self.retention_now()?);
+        // Where samples go with time, they are rolled up though no newer ones come.
+        let newest = match self.options.retention {
+            Some(_) => newest.max(self.retention_now()?),
+            None => newest,
+        };
         let margin = self.precision.units(self.options.segment_span).min(rule.stretch);
         let limit = newest.saturating_sub(margin);
         let kept_from = rule.retention.zip(self.retention_now());

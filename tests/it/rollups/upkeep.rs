@@ -420,12 +420,18 @@ fn windows_stay_when_samples_go_by_size() {
     let dir = tempfile::tempdir().expect("a folder");
     let clock = Arc::new(ManualClock::new(START_MS));
     let open = || {
-        let options = options(dir.path())
+        let options = Options::new(dir.path())
+            .background(false)
+            .durability(Durability::Never)
+            .overwrite(Overwrite::Last)
+            .segment_span(Duration::from_secs(300))
+            .flush_samples_min(100)
+            .rollup(Rollup::every(Duration::from_millis(WIDE_MS as u64)))
             .clock(clock.clone())
             .wal_sizes(8 << 10, 4 << 10)
             .checkpoint_bytes_min(4 << 10)
             .compress_after(None)
-            .retention_bytes(120 << 10);
+            .retention_bytes(220 << 10);
         Db::open(options).expect("opens")
     };
     let mut db = open();
@@ -443,19 +449,18 @@ fn windows_stay_when_samples_go_by_size() {
         part += 1;
         assert!(part < 2_000, "nothing goes");
     }
-    let ask_old = |db: &Db| {
-        points(&ask(
-            db,
-            QUERIES[0],
-            (hours(2), hours(5)),
-            WIDE_MS,
-            Resolution::Exact,
-        ))
-    };
+    let first = db.select(&all, ..).expect("selects").map(|series| {
+        let series = series.expect("reads");
+        series.float_timestamps()[0]
+    });
+    let first = first.min().expect("some samples are left") / WIDE_MS * WIDE_MS;
+    let old = (first - 5 * 60 * MINUTE_MS, first - 2 * 60 * MINUTE_MS);
+    let ask_old = |db: &Db| points(&ask(db, QUERIES[0], old, WIDE_MS, Resolution::Exact));
     let before = ask_old(&db);
+    assert!(!before.is_empty());
     for round in 0..3 {
         let mut batch = db.batch();
-        batch.push(&jobs("a"), hours(3) + round, 1e6);
+        batch.push(&jobs("a"), old.0 + 60 * MINUTE_MS + round, 1e6);
         batch.commit().expect("the batch is stored");
         settle(&db);
         db.compact().expect("compacts");
@@ -463,5 +468,4 @@ fn windows_stay_when_samples_go_by_size() {
         drop(db);
         db = open();
     }
-    assert!(!before.is_empty());
 }
