@@ -234,24 +234,7 @@ impl Manifest {
             ..Self::default()
         };
         for _ in 0..cursor.u32("number of segments")? {
-            manifest.segments.push(SegmentEntry {
-                sequence: cursor.u64("segment sequence")?,
-                ulid: cursor.u128("segment ULID")?,
-                bytes: cursor.u64("segment length")?,
-                time_min: cursor.i64("segment time")?,
-                time_max: cursor.i64("segment time")?,
-                lsn_first: cursor.u64("segment LSN")?,
-                lsn_last: cursor.u64("segment LSN")?,
-                level: cursor.u8("segment level")?,
-                samples: cursor.u64("samples of a segment")?,
-                created_ms: cursor.i64("creation of a segment")?,
-                is_compressed: cursor.u8("segment flags")? & FLAG_COMPRESSED != 0,
-                rules: cursor.u64("rules of a segment")?,
-                resolution: match version {
-                    1 => 0,
-                    _ => cursor.i64("resolution of a segment")?,
-                },
-            });
+            manifest.segments.push(read_segment(&mut cursor, version)?);
         }
         for _ in 0..cursor.u32("number of deletions")? {
             let lsn = cursor.u64("LSN of a deletion")?;
@@ -313,6 +296,27 @@ impl Manifest {
         };
         Ok(Some(manifest.map_err(corrupt)?))
     }
+}
+
+fn read_segment(cursor: &mut Cursor<'_>, version: u32) -> Result<SegmentEntry, Corrupt> {
+    Ok(SegmentEntry {
+        sequence: cursor.u64("segment sequence")?,
+        ulid: cursor.u128("segment ULID")?,
+        bytes: cursor.u64("segment length")?,
+        time_min: cursor.i64("segment time")?,
+        time_max: cursor.i64("segment time")?,
+        lsn_first: cursor.u64("segment LSN")?,
+        lsn_last: cursor.u64("segment LSN")?,
+        level: cursor.u8("segment level")?,
+        samples: cursor.u64("samples of a segment")?,
+        created_ms: cursor.i64("creation of a segment")?,
+        is_compressed: cursor.u8("segment flags")? & FLAG_COMPRESSED != 0,
+        rules: cursor.u64("rules of a segment")?,
+        resolution: match version {
+            1 => 0,
+            _ => cursor.i64("resolution of a segment")?,
+        },
+    })
 }
 
 #[cfg(test)]

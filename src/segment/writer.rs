@@ -51,9 +51,10 @@ pub(crate) trait SeriesSource {
     }
     /// The samples of every column of a row, in place of what `out` holds.
     fn column_samples(&self, row: u32, out: &mut [Samples]) -> Result<(), WriteError> {
-        let out = out.first_mut().into_iter();
-        out.map(|out| self.samples(row, i64::MIN, i64::MAX, out))
-            .collect()
+        match out.first_mut() {
+            Some(out) => self.samples(row, i64::MIN, i64::MAX, out),
+            None => Ok(()),
+        }
     }
     /// The exemplars of a row.
     fn exemplars(&self, row: u32) -> Vec<Exemplar>;

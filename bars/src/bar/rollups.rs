@@ -55,7 +55,7 @@ impl Series {
     fn next(&mut self, rng: &mut Rng) -> f64 {
         let draw = rng.next_u64();
         if self.is_counter {
-            let is_reset = draw % 40_000 == 0;
+            let is_reset = draw.is_multiple_of(40_000);
             self.value = if is_reset {
                 0.0
             } else {

@@ -417,10 +417,11 @@ fn what_comes_while_a_tile_is_made_is_not_forgotten() {
 /// The samples go by size; nothing makes windows of their time anew from what is left.
 #[test]
 fn windows_stay_when_samples_go_by_size() {
-    let dir = tempfile::tempdir().expect("a folder");
+    let fs = SimFs::default();
     let clock = Arc::new(ManualClock::new(START_MS));
     let open = || {
-        let options = Options::new(dir.path())
+        let options = Options::new("db")
+            .fs(Arc::new(fs.clone()))
             .background(false)
             .durability(Durability::Never)
             .overwrite(Overwrite::Last)
