@@ -284,6 +284,6 @@ fn rollups_give_the_answers_of_samples() {
         let (more_asked, more_used) = play(seed + number, 20, 25);
         (asked, used, number) = (asked + more_asked, used + more_used, number + 1);
     }
-    println!("{asked} questions that fit, {used} answered from rollups, as many that do not fit");
+    eprintln!("{asked} questions that fit, {used} answered from rollups, as many that do not fit");
     assert!(used * 3 > asked, "{used} of {asked} were answered from rollups");
 }
