@@ -263,7 +263,11 @@ enum Command {
         operations: u64,
     },
     /// CPU of long queries from rollups and from samples, and what rollups take on disk.
-    Rollups,
+    Rollups {
+        /// Fewer series for a first look.
+        #[arg(long, default_value_t = 1_000)]
+        series: usize,
+    },
     /// Every bar but oracle-long, one after the other.
     All(Given),
     /// Fills a server that runs, for looking at it by hand.
@@ -335,7 +339,7 @@ fn run(scale: &Scale, command: Command) -> Result<bool> {
         Command::Compacted(given) => compacted::run(scale, given.realdata.as_deref()),
         Command::Simulation { days } => simulation::run(scale, days),
         Command::Busy => busy::run(scale),
-        Command::Rollups => rollups::run(scale),
+        Command::Rollups { series } => rollups::run(scale, series),
         Command::Large => large::run(scale),
         Command::Http { loads, servers } => http::run(scale, &loads, &servers.into()),
         Command::Native { narthex } => native::run(scale, narthex.as_deref()),
@@ -408,7 +412,7 @@ fn all(scale: &Scale, given: &Given) -> Result<bool> {
     good &= queries::run(scale, &[queries::Size::A], &[], &binaries)?;
     good &= query_limits::run(scale, None)?;
     good &= cardinality::run(scale)?;
-    good &= rollups::run(scale)?;
+    good &= rollups::run(scale, 1_000)?;
     good &= parser::run(scale)?;
     good &= memory::run(scale, &[6, 120])?;
     good &= restart::run(scale, &[6, 120, 480], 1)?;

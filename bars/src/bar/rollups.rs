@@ -155,10 +155,13 @@ fn file_bytes(dir: &Path) -> Result<u64> {
     Ok(bytes)
 }
 
-pub fn run(scale: &Scale) -> Result<bool> {
-    let mut report = Report::new("rollups: queries over a year of 1,000 series", scale.small);
+pub fn run(scale: &Scale, count: usize) -> Result<bool> {
+    let mut report = Report::new(
+        format!("rollups: queries over a year of {count} series"),
+        scale.small,
+    );
     let folder = scale.folder()?;
-    let (days, count) = (scale.of(365, 5), scale.of(1_000, 20));
+    let (days, count) = (scale.of(365, 5), scale.of(count, 20));
     let ticks = days * 24 * HOUR_MS / STEP_MS;
     let mut all = series(count);
     let watch = Stopwatch::start();
