@@ -94,8 +94,7 @@ impl ThinnedSet for Thinned {
     }
 
     fn apart_ms(&self) -> i64 {
-        let width = self.cursor.coarse_width();
-        width.map_or(0, |width| self.unit.length_ms(width))
+        self.unit.length_ms(self.cursor.apart())
     }
 
     fn infos(&self) -> Vec<String> {

@@ -277,6 +277,16 @@ impl Engine {
     /// Drops the deletions that are spent. One that a tile under way does not mind is not.
     pub(super) fn forget_spent(&self, next: &mut Manifest) {
         let under_way = self.tile_under_way();
+        let view = self.view.load();
+        // An undelete gets into the manifest with a flush only.
+        let known = |entry: &DeletionEntry| {
+            let tombstone = view.deletions.iter().find(|one| one.lsn == entry.lsn);
+            let withdrawn = tombstone.and_then(|one| one.withdrawn).or(entry.withdrawn);
+            DeletionEntry {
+                withdrawn,
+                ..entry.clone()
+            }
+        };
         let is_of_next = |entry: &DeletionEntry| {
             under_way.is_some_and(|tile| {
                 tile.deletions_lsn < entry.withdrawn.unwrap_or(entry.lsn)
@@ -290,7 +300,10 @@ impl Engine {
             flushed_lsn,
             ..
         } = next;
-        deletions.retain(|entry| !is_spent(entry, *flushed_lsn, segments) || is_of_next(entry));
+        deletions.retain(|entry| {
+            let entry = known(entry);
+            !is_spent(&entry, *flushed_lsn, segments) || is_of_next(&entry)
+        });
     }
 
     /// The deletions of a view without those that the manifest gave up; later ones are not in it yet.

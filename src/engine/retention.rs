@@ -154,8 +154,12 @@ impl Engine {
             return Ok(false);
         }
         // What is to stay as windows is rolled up first, if there is room.
-        if bytes == 0 && self.roll(maintenance)? {
-            return Ok(true);
+        if bytes == 0 && self.lacks_tiles(&maintenance.rolling.barren, &view, &old) {
+            match self.roll(maintenance) {
+                Ok(true) => return Ok(true),
+                Ok(false) => {}
+                Err(error) => tracing::warn!(%error, "samples go that were not rolled up"),
+            }
         }
         tracing::info!(segments = old.len(), "retention drops segments");
         maintenance.compaction.abandon(&old);

@@ -241,7 +241,9 @@ impl Engine {
                 .barren
                 .note_empty(entry.resolution, (plan.from, plan.to), entry.lsn_first);
             drop(writer);
-            if !plan.old.is_empty() {
+            let view = self.view.load_full();
+            let is_deleted = |tile: &Arc<Tile>| tile.deleted(&view).is_ok_and(|deleted| !deleted.is_empty());
+            if !plan.old.is_empty() && plan.old.iter().all(is_deleted) {
                 self.replace_tiles(maintenance, &plan.old, None)?;
             }
         } else {

@@ -38,6 +38,8 @@ pub struct SeriesCursor {
     pub(super) from: i64,
     pub(super) to: i64,
     part: Samples,
+    /// A deletion has to be minded.
+    minds_deletions: bool,
     pub(super) warnings: Vec<Warning>,
 }
 
@@ -84,6 +86,7 @@ impl Engine {
         };
         let join = Join::new(sources);
         Ok(SeriesCursor {
+            minds_deletions: view.deletions_concern_samples(),
             engine: self.clone(),
             view,
             join,
@@ -256,7 +259,7 @@ impl SeriesCursor {
     /// The samples of the current series: its parts in order of writing, settled place by place.
     fn read_current(&mut self, out: &mut Samples) {
         // A deletion that came after this view hides nothing of it, but has moved samples of the live generation.
-        if !self.view.deletions.is_empty() || self.read_plain(out) {
+        if self.minds_deletions || self.read_plain(out) {
             *out = parts::join(self.read_parts());
         }
     }

@@ -66,11 +66,11 @@ impl Engine {
         );
         let mut samples = self.select(matchers, first.saturating_add(1)..=last)?;
         let view = samples.view.clone();
-        let Some(plan) = self.plan_tiles(&view, &cuts, exactness)? else {
+        let Some(mut plan) = self.plan_tiles(&view, &cuts, exactness)? else {
             return Ok(None);
         };
         let matchers = self.patterns.compile_all(matchers)?;
-        let sources = tile_sources(&plan.used, &matchers, &mut samples.warnings);
+        let sources = tile_sources(&mut plan.used, &matchers, &mut samples.warnings);
         let mut pieces = plan.pieces.iter();
         let mut cursor = ThinnedCursor {
             is_in_head: pieces.any(|piece| view.head_is_within(piece.from.saturating_add(1), piece.to)),
@@ -92,17 +92,18 @@ impl Engine {
 }
 
 /// Rows of the tiles that match; each source stands at the number of its tile.
-fn tile_sources(used: &[Used], matchers: &[LabelMatcher], warnings: &mut Vec<Warning>) -> Vec<Source> {
-    let source = |used: &Used| {
+fn tile_sources(used: &mut [Used], matchers: &[LabelMatcher], warnings: &mut Vec<Warning>) -> Vec<Source> {
+    let source = |used: &mut Used| {
         let segment = &used.tile.segment;
         let rows = matching_rows(segment, matchers, i64::MIN, i64::MAX);
         let rows = rows.unwrap_or_else(|error| {
             note(warnings, warning(segment, &error));
+            used.is_lost = true;
             Vec::new()
         });
         Source::segment(segment.clone(), rows, Masks::default())
     };
-    used.iter().map(source).collect()
+    used.iter_mut().map(source).collect()
 }
 
 impl ThinnedCursor {
@@ -122,6 +123,15 @@ impl ThinnedCursor {
     /// The widest windows that count where they end, though the query parts them; `None` if there are none.
     pub(crate) fn coarse_width(&self) -> Option<i64> {
         Some(self.plan.coarse).filter(|width| *width > 0)
+    }
+
+    /// How far apart samples are told, if that is so of all of the query's time.
+    pub(crate) fn apart(&self) -> i64 {
+        if self.plan.is_coarse_throughout {
+            self.plan.coarse
+        } else {
+            0
+        }
     }
 
     /// Whether parts of tiles stood in for samples with histograms so far.
@@ -199,36 +209,54 @@ impl ThinnedCursor {
 
     /// All samples of the current series. Where these may be gone, what tiles have of it instead.
     fn whole(&mut self, has: (bool, bool), labels: &Labels, (first, last): (i64, i64)) -> Samples {
-        let floor = self.samples.view.gone.clamp(first, last);
         let mut whole = Samples::default();
+        let mut at = first;
         for number in 0..self.plan.pieces.len() {
-            let Piece { tile, from, to } = self.plan.pieces[number];
-            let about = LabelsRef::new(labels.as_bytes());
-            if to > floor || !has.1 || !self.plan.used[tile].tile.about.covers(about) {
-                continue;
-            }
-            let mut rows = self.tiles.current.iter().filter(|one| one.0 == tile);
-            let Some((_, row)) = rows.next().copied() else {
-                continue;
-            };
-            self.row.clear();
-            if self.read_row(tile, row, (from, to))
-                && let Some(part) = self.row.stand_in(self.asked)
-                && let Some((first, _)) = part.bounds()
-            {
-                whole.extend(part, first);
-                self.has_stand_ins = true;
+            if let Some((part, from, to)) = self.stand_in(number, has.1, labels) {
+                self.add_samples(has.0, (at, from), &mut whole);
+                if let Some((first, _)) = part.bounds() {
+                    whole.extend(&part, first);
+                    self.has_stand_ins = true;
+                }
+                at = to;
             }
         }
-        if has.0 {
-            let mut part = Samples::default();
-            self.samples
-                .read_within((floor.saturating_add(1), last), &mut part);
-            if let Some((first, _)) = part.bounds() {
-                whole.extend(&part, first);
-            }
-        }
+        self.add_samples(has.0, (at, last), &mut whole);
         whole
+    }
+
+    /// What a tile has in place of samples that may be gone, and of which span; `None` if it has nothing of that.
+    fn stand_in(&mut self, number: usize, has_tiles: bool, labels: &Labels) -> Option<(Samples, i64, i64)> {
+        let Piece { tile, from, to } = self.plan.pieces[number];
+        let used = &self.plan.used[tile];
+        let to = to.min(used.grid.end_of(self.samples.view.gone));
+        let is_about = used.tile.about.covers(LabelsRef::new(labels.as_bytes()));
+        if from >= to || !has_tiles || !is_about {
+            return None;
+        }
+        let (_, row) = *self.tiles.current.iter().find(|one| one.0 == tile)?;
+        self.row.clear();
+        if !self.read_row(tile, row, (from, to)) {
+            return None;
+        }
+        let mut part = self.row.stand_in(self.asked)?.clone();
+        let used = &self.plan.used[tile];
+        for (_, first, last) in used.deleted.iter().filter(|one| one.0.contains(row)) {
+            let (first, last) = used.grid.outer(*first, *last);
+            part.cut_out(first.saturating_add(1), last);
+        }
+        Some((part, from, to))
+    }
+
+    fn add_samples(&mut self, has_samples: bool, (from, to): (i64, i64), out: &mut Samples) {
+        if !has_samples || from >= to {
+            return;
+        }
+        self.samples
+            .read_within((from.saturating_add(1), to), &mut self.part);
+        if let Some((first, _)) = self.part.bounds() {
+            out.extend(&self.part, first);
+        }
     }
 
     /// Tells the samples of a span. Returns whether there are histograms.
@@ -255,11 +283,13 @@ impl ThinnedCursor {
         let Piece { tile, from, to } = self.plan.pieces[number];
         let grid = self.plan.used[tile].grid;
         let labels = LabelsRef::new(labels.as_bytes());
-        if !self.plan.used[tile].tile.about.covers(labels) {
+        if !self.plan.used[tile].tile.about.covers(labels) || self.plan.used[tile].is_lost {
             return self.tell_samples(has_samples, (from, to), teller);
         }
         let mut spans = Spans::default();
         if self.is_in_head && has_samples {
+            // Where samples may be gone, one that comes late is not all there was.
+            let from = from.max(grid.end_of(self.samples.view.gone).min(to));
             for time in self.samples.times_in_head((from.saturating_add(1), to)) {
                 let end = grid.end_of(time);
                 spans.insert(end - grid.width(), end);

@@ -15,6 +15,10 @@ use std::sync::Arc;
 /// Tiles must have at least one part in so many of the time, or samples are read as ever.
 const WORTH_PART: i128 = 2;
 
+/// Pieces that are not too many.
+const PIECES_USUAL: usize = 64;
+const PIECES_PER_TILE: usize = 8;
+
 /// How exact an answer must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exactness {
@@ -41,6 +45,8 @@ pub(super) struct Used {
     pub(super) grid: Grid,
     /// Rows of which something was deleted since, and what.
     pub(super) deleted: Vec<(Arc<RoaringBitmap>, i64, i64)>,
+    /// Its rows cannot be found.
+    pub(super) is_lost: bool,
 }
 
 /// How tiles answer a query.
@@ -51,6 +57,8 @@ pub(super) struct TilePlan {
     pub(super) pieces: Vec<Piece>,
     /// The widest windows that may count where they end; 0 if none do.
     pub(super) coarse: i64,
+    /// There is no time in which samples answer.
+    pub(super) is_coarse_throughout: bool,
     left: Spans,
 }
 
@@ -122,6 +130,9 @@ impl Engine {
         let whole = i128::from(last) - i128::from(first);
         let is_worth = (whole - plan.left.length()) * WORTH_PART >= whole;
         let is_all_there_is = plan.pieces.iter().any(|piece| piece.from < gone);
+        // Many small pieces take longer to put together than samples take to read.
+        let is_worth = is_worth && plan.pieces.len() <= PIECES_USUAL + PIECES_PER_TILE * plan.used.len();
+        plan.is_coarse_throughout = last <= gone || matches!(exactness, Exactness::Coarse(_));
         plan.pieces.sort_by_key(|piece| piece.from);
         Ok((is_worth || is_all_there_is || is_sure).then_some(plan))
     }
@@ -148,6 +159,8 @@ impl Engine {
             if holds.is_empty() {
                 continue;
             }
+            // A tile whose index cannot be read is none.
+            let Ok(deleted) = tile.deleted(view) else { continue };
             if holds.subtract(&parted) != holds {
                 plan.coarse = plan.coarse.max(turn.width);
             }
@@ -158,7 +171,8 @@ impl Engine {
                 to,
             }));
             plan.used.push(Used {
-                deleted: tile.deleted(view)?,
+                deleted,
+                is_lost: false,
                 tile: tile.clone(),
                 grid,
             });

@@ -42,6 +42,19 @@ impl View {
         self.segments.iter().filter(is_within)
     }
 
+    /// Whether a deletion may hide a sample, or have left a mark, in what a reader sees: others matter to tiles only.
+    pub(super) fn deletions_concern_samples(&self) -> bool {
+        let oldest = self.generations.first().map_or(u64::MAX, |one| one.first_lsn);
+        self.deletions.iter().any(|deletion| {
+            let latest = deletion.withdrawn.unwrap_or(deletion.lsn);
+            let is_over = |segment: &Arc<Segment>| {
+                let meta = &segment.meta;
+                meta.lsn_last < latest && deletion.overlaps(meta.time_min, meta.time_max)
+            };
+            latest >= oldest || self.segments.iter().any(is_over)
+        })
+    }
+
     /// Every segment, those of rollups among them.
     pub(super) fn files(&self) -> Vec<Arc<Segment>> {
         let tiles = self.tiles.iter().map(|tile| &tile.segment);

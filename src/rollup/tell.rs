@@ -231,7 +231,7 @@ impl<'a> Teller<'a> {
     fn window(&mut self, row: &TileRow, cursor: &mut RowCursor, end: i64, count: u64) {
         self.enter(end);
         match self.asked {
-            Asked::Count => self.count += count,
+            Asked::Count => self.count = self.count.saturating_add(count),
             Asked::Sum | Asked::Mean => {
                 // Without counts of samples there are no sums.
                 while let Some((of, bits)) = cursor.next(row, Column::Sums, end) {
@@ -294,7 +294,7 @@ impl<'a> Teller<'a> {
         sum.add(value);
         if sum.total().is_finite() && sum.value.is_finite() {
             (self.sum, self.newest) = (sum, time);
-            self.count += count;
+            self.count = self.count.saturating_add(count);
         } else {
             self.flush_sum(self.newest);
             self.out.push_counted(time, value.to_bits(), count);

@@ -74,10 +74,12 @@ impl Segment {
             return Ok(());
         };
         let (group, slot) = self.place(row)?;
-        let group = group + column;
+        let group = group.saturating_add(column);
         self.read_floats(slice, slice_number, group, slot, cache, out)
             .map_err(|error| self.quarantine_group(slice, (slice_number, group), error))?;
-        let numbered = slice_number * self.columns() as u32 + column;
+        let numbered = slice_number
+            .saturating_mul(self.columns() as u32)
+            .saturating_add(column);
         if let Some(place) = self.histogram_place(row, numbered)? {
             self.read_histograms(place, out)
                 .map_err(|error| self.quarantine_group(slice, (slice_number, u32::MAX), error))?;

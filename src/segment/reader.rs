@@ -353,7 +353,8 @@ impl Segment {
         let place = packed::get(&bytes.region, row as usize)
             .map_err(|corrupt| self.corrupt(bytes.offset, corrupt))?;
         let group = place / GROUP_SERIES_MAX as u32;
-        Ok((group * self.columns() as u32, place as usize % GROUP_SERIES_MAX))
+        let group = group.saturating_mul(self.columns() as u32);
+        Ok((group, place as usize % GROUP_SERIES_MAX))
     }
 
     pub(super) fn groups(&self) -> usize {

@@ -85,6 +85,11 @@ impl Diagnosis {
         self.find(&path, None, what, Remedy::RebuildManifest);
         self.find_losses(&segments, &log);
         let mut manifest = self.assemble(&segments, &log, precision)?;
+        // Nobody knows what retention took; before the oldest sample there is none.
+        let oldest = segments.iter().map(|segment| segment.meta.time_min).min();
+        let newest_tile = tiles.iter().filter_map(|tile| Some(tile.windows()?.to)).max();
+        let gone = oldest.map(|oldest| oldest.saturating_sub(1)).or(newest_tile);
+        manifest.gone = gone.filter(|_| !tiles.is_empty()).unwrap_or(i64::MIN);
         add_tiles(&mut manifest, &tiles);
         self.manifest = Some(manifest);
         Ok(())
