@@ -72,10 +72,7 @@ pub(super) fn select(db: &Db, select: &Select) -> Result<Option<Box<dyn SeriesSe
     let matchers = matchers
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| SourceError(error.to_string()))?;
-    let fits = |labels: &Labels| {
-        let value = |matcher: &LabelMatcher| labels.get(matcher.name()).unwrap_or("").to_owned();
-        matchers.iter().all(|matcher| matcher.matches(&value(matcher)))
-    };
+    let fits = |labels: &Labels| LabelMatcher::all_match(&matchers, |name| labels.get(name).unwrap_or(""));
     let range = db.range_of_ms(select.start_ms, select.end_ms);
     let mut series = Vec::new();
     for (labels, times) in groups(db, kind, name, range)? {

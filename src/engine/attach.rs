@@ -18,10 +18,10 @@ use crate::head::recover::ReplayedDeletion;
 use crate::io;
 use crate::model::labels::LabelsRef;
 use crate::segment::merge::{MergeInput, MergeSource};
-use crate::segment::meta::{self, SegmentMeta};
+use crate::segment::meta::SegmentMeta;
+use crate::segment::names;
 use crate::segment::reader::{CorruptFile, Segment};
 use crate::segment::writer::{SeriesSource, WriteOptions, write_segment};
-use crate::segment::{names, summary};
 use roaring::RoaringBitmap;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -227,37 +227,21 @@ impl Engine {
         }
         let bounds = source.bounds();
         let bounds = (bounds.0.max(from), bounds.1.min(to));
-        let (sequence, database_id) = {
-            let mut manifest = self.lock_manifest();
-            manifest.next_sequence += 1;
-            (manifest.next_sequence - 1, manifest.database_id)
-        };
-        let created_ms = self.options.clock.now_ms();
-        let unique = format!("{database_id} {sequence} {created_ms}");
-        let ulid = meta::make_ulid(created_ms, unique.as_bytes());
+        let sequence = self.next_sequence();
         let meta = SegmentMeta {
-            ulid,
-            writer_id: database_id,
-            external_labels: self.options.external_labels.clone(),
-            sources: vec![ulid],
             lsn_first: lsn,
             lsn_last: lsn,
-            created_ms,
-            ..SegmentMeta::default()
+            ..self.new_meta(sequence)
         };
         let options = WriteOptions {
             metadata_compressor: self.options.metadata_compressor,
             data_compressor: self.options.data_compressor,
         };
         let (fs, path) = (&self.options.fs, names::segment(self.dir(), sequence));
-        let (meta, bytes) = write_segment(fs, &path, source, meta, bounds, &options)?;
-        let text = summary::text(&meta, self.precision.as_str(), bytes);
-        let page = names::summary(self.dir(), sequence);
-        if let Err(error) = io::write_file(fs, &page, text.as_bytes()) {
-            tracing::warn!(%error, "no summary beside the segment");
-        }
-        let segment = Segment::open(fs, &path, sequence, self.options.mmap);
-        let segment = Arc::new(segment.inspect_err(|_| self.discard(&path))?);
+        let new = write_segment(fs, &path, source, meta, bounds, &options)?;
+        let segment = self
+            .open_new(sequence, new)
+            .inspect_err(|_| self.discard(&path))?;
         let entry = SegmentEntry::of(&segment);
         written.push((segment, entry));
         Ok(())

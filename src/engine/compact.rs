@@ -13,16 +13,15 @@ use super::select::bounds;
 use super::tiles::Late;
 use super::view::View;
 use super::{Engine, Maintenance};
-use crate::io;
 use crate::segment::compress::Compressor;
 use crate::segment::merge::{MergeInput, MergeSource};
-use crate::segment::meta::{self, SegmentMeta};
+use crate::segment::meta::SegmentMeta;
+use crate::segment::names;
 use crate::segment::reader::Segment;
 use crate::segment::writer::{SegmentWriter, SeriesSource, WriteOptions};
-use crate::segment::{names, summary};
 use std::collections::BTreeSet;
 use std::ops::RangeBounds;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -66,7 +65,6 @@ struct Merging {
     members: Vec<Arc<Segment>>,
     writer: SegmentWriter<MergeSource>,
     sequence: u64,
-    path: PathBuf,
     is_compressed: bool,
     rules: u64,
 }
@@ -167,11 +165,7 @@ impl Engine {
         for member in &members {
             inputs.push(self.input(&view, member, lsn_last, &rules)?);
         }
-        let sequence = {
-            let mut manifest = self.lock_manifest();
-            manifest.next_sequence += 1;
-            manifest.next_sequence - 1
-        };
+        let sequence = self.next_sequence();
         let source = MergeSource::new(inputs)?;
         let bounds = source.bounds();
         let is_compressed = self.is_old(bounds.1);
@@ -190,7 +184,6 @@ impl Engine {
             writer: SegmentWriter::create(&self.options.fs, &path, source, meta, bounds, options)?,
             members,
             sequence,
-            path,
             is_compressed,
             rules: rules.checksum(bounds, lsn_last),
         })
@@ -217,14 +210,8 @@ impl Engine {
     }
 
     fn merged_meta(&self, members: &[Arc<Segment>], sequence: u64) -> SegmentMeta {
-        let created_ms = self.options.clock.now_ms();
-        let database_id = self.lock_manifest().database_id;
-        let unique = format!("{database_id} {sequence} {created_ms}");
         let metas = members.iter().map(|member| &member.meta);
         SegmentMeta {
-            ulid: meta::make_ulid(created_ms, unique.as_bytes()),
-            writer_id: database_id,
-            external_labels: self.options.external_labels.clone(),
             level: metas
                 .clone()
                 .map(|meta| meta.level)
@@ -237,8 +224,7 @@ impl Engine {
                 .collect(),
             lsn_first: metas.clone().map(|meta| meta.lsn_first).min().unwrap_or(0),
             lsn_last: metas.map(|meta| meta.lsn_last).max().unwrap_or(0),
-            created_ms,
-            ..SegmentMeta::default()
+            ..self.new_meta(sequence)
         }
     }
 
@@ -259,7 +245,7 @@ impl Engine {
         let merged = if is_empty {
             None
         } else {
-            Some(self.end(dir, *merging)?)
+            Some(self.open_new(merging.sequence, merging.writer.finish()?)?)
         };
         let new = merged.map(|segment| {
             let entry = SegmentEntry {
@@ -280,18 +266,6 @@ impl Engine {
             });
         }
         Ok(None)
-    }
-
-    /// Gives the merged segment its name.
-    fn end(&self, dir: &Path, merging: Merging) -> Result<Arc<Segment>, Error> {
-        let (meta, bytes) = merging.writer.finish()?;
-        let fs = &self.options.fs;
-        let text = summary::text(&meta, self.precision.as_str(), bytes);
-        if let Err(error) = io::write_file(fs, &names::summary(dir, merging.sequence), text.as_bytes()) {
-            tracing::warn!(%error, "no summary beside the segment");
-        }
-        let segment = Segment::open(fs, &merging.path, merging.sequence, self.options.mmap)?;
-        Ok(Arc::new(segment))
     }
 
     /// Commits that all of `new` stands in for `old`: the manifest, then the view. The files go later.

@@ -52,8 +52,7 @@ impl Engine {
             if !sets.is_empty() && !sets.iter().any(|set| set == matchers) {
                 continue;
             }
-            let invalid = tile.invalid(&view).within(view.gone, i64::MAX);
-            let invalid = self.precision.grid(width).outer_of(&invalid);
+            let invalid = tile.invalid_windows(&view, self.precision.grid(width));
             for (from, to) in Spans::of(tile.from, tile.to).subtract(&invalid).iter() {
                 holds.insert(from, to);
             }

@@ -10,11 +10,9 @@ use super::view::View;
 use super::{Engine, Maintenance, deletions};
 use crate::head::freeze::{Frozen, FrozenSeries};
 use crate::head::writer::Writer;
-use crate::io;
-use crate::segment::meta::{self, SegmentMeta};
+use crate::segment::meta::SegmentMeta;
 use crate::segment::names;
 use crate::segment::reader::Segment;
-use crate::segment::summary;
 use crate::segment::writer::{WriteOptions, write_segment};
 use crate::wal;
 use std::collections::BTreeMap;
@@ -138,21 +136,10 @@ impl Engine {
         lsn_last: u64,
         source: Watched<'_, FrozenSource<'_>>,
     ) -> Result<Arc<Segment>, Error> {
-        let database_id = self.lock_manifest().database_id;
-        let created_ms = self.options.clock.now_ms();
-        let ulid = meta::make_ulid(
-            created_ms,
-            format!("{database_id} {sequence} {created_ms}").as_bytes(),
-        );
         let meta = SegmentMeta {
-            ulid,
-            writer_id: database_id,
-            external_labels: self.options.external_labels.clone(),
-            sources: vec![ulid],
             lsn_first: frozen.generation.first_lsn,
             lsn_last,
-            created_ms,
-            ..SegmentMeta::default()
+            ..self.new_meta(sequence)
         };
         let options = WriteOptions {
             metadata_compressor: self.options.metadata_compressor,
@@ -160,19 +147,8 @@ impl Engine {
         };
         let path = names::segment(dir, sequence);
         let bounds = source.inner().bounds().unwrap_or((0, 0));
-        let (meta, bytes) = write_segment(&self.options.fs, &path, source, meta, bounds, &options)?;
-        let text = summary::text(&meta, self.precision.as_str(), bytes);
-        // The page for people is a convenience: without it nothing is lost.
-        if let Err(error) = io::write_file(&self.options.fs, &names::summary(dir, sequence), text.as_bytes())
-        {
-            tracing::warn!(%error, "no summary beside the segment");
-        }
-        Ok(Arc::new(Segment::open(
-            &self.options.fs,
-            &path,
-            sequence,
-            self.options.mmap,
-        )?))
+        let written = write_segment(&self.options.fs, &path, source, meta, bounds, &options)?;
+        self.open_new(sequence, written)
     }
 
     /// The manifest, then the view, then what is not needed any more.

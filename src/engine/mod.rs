@@ -38,6 +38,7 @@ mod masks;
 pub(crate) mod merge;
 #[cfg(feature = "server")]
 pub(crate) mod metric_sizes;
+mod new_segment;
 mod open;
 mod open_segments;
 pub(crate) mod options;

@@ -154,7 +154,9 @@ impl Engine {
             return Ok(false);
         }
         // What is to stay as windows is rolled up first, if there is room.
-        if bytes == 0 && self.lacks_tiles(&maintenance.rolling.barren, &view, &old) {
+        if self.options.retention_bytes.is_none()
+            && self.lacks_tiles(&maintenance.rolling.barren, &view, &old)
+        {
             match self.roll(maintenance) {
                 Ok(true) => return Ok(true),
                 Ok(false) => {}

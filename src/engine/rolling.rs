@@ -12,15 +12,13 @@ use super::tile_choice::{Barren, Plan};
 use super::tiles::{self, Tile};
 use super::view::View;
 use super::{Engine, Maintenance};
-use crate::io;
 use crate::rollup::source::TileSource;
 use crate::segment::compress::Compressor;
 use crate::segment::merge::{MergeInput, MergeSource};
-use crate::segment::meta::{self, SegmentMeta};
+use crate::segment::meta::SegmentMeta;
+use crate::segment::names;
 use crate::segment::reader::Segment;
 use crate::segment::writer::{SegmentWriter, SeriesSource, WriteOptions};
-use crate::segment::{names, summary};
-use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, Weak};
 
 /// Values of windows that one step writes.
@@ -54,10 +52,11 @@ pub(super) struct UnderWay {
 /// A tile under way.
 #[derive(Debug)]
 struct Making {
-    plan: Plan,
+    under_way: UnderWay,
     writer: SegmentWriter<TileSource>,
-    entry: SegmentEntry,
-    path: PathBuf,
+    sequence: u64,
+    /// Tiles that it stands in for.
+    old: Vec<Arc<Tile>>,
 }
 
 impl Engine {
@@ -79,14 +78,16 @@ impl Engine {
         }
         let rolling = &mut maintenance.rolling;
         if let Some(making) = rolling.making.take() {
-            let (width, span) = (making.entry.resolution, (making.plan.from, making.plan.to));
+            let tile = making.under_way;
             let carried_on = self.carry_on_tile(maintenance, making);
             if maintenance.rolling.making.is_none() {
                 self.set_under_way(None);
             }
             return match carried_on {
                 Ok(()) => Ok(true),
-                Err(error) => self.give_up_tile(&mut maintenance.rolling, (width, span), error),
+                Err(error) => {
+                    self.give_up_tile(&mut maintenance.rolling, tile.width, (tile.from, tile.to), error)
+                }
             };
         }
         let is_known = |looked: &(Weak<View>, i64)| {
@@ -105,7 +106,7 @@ impl Engine {
                 .for_each(|tile| barren.note_unwanted(tile.width, (tile.from, tile.to)));
             return Ok(true);
         }
-        let Some(plan) = self.pick_tile(&maintenance.rolling.barren, &view)? else {
+        let Some(plan) = self.pick_tile(&maintenance.rolling.barren, &view) else {
             maintenance.rolling.looked = Some((Arc::downgrade(&view), now_ms));
             return Ok(false);
         };
@@ -116,16 +117,10 @@ impl Engine {
         maintenance.rolling.job = Some(self.begin_job(JobKind::Rollup, JobSums::default()));
         match self.begin_tile(&view, rule, plan) {
             Ok(making) => {
-                self.set_under_way(Some(UnderWay {
-                    width,
-                    from: span.0,
-                    to: span.1,
-                    samples_lsn: making.entry.lsn_first,
-                    deletions_lsn: making.entry.lsn_last,
-                }));
+                self.set_under_way(Some(making.under_way));
                 maintenance.rolling.making = Some(Box::new(making));
             }
-            Err(error) => return self.give_up_tile(&mut maintenance.rolling, (width, span), error),
+            Err(error) => return self.give_up_tile(&mut maintenance.rolling, width, span, error),
         }
         Ok(true)
     }
@@ -134,7 +129,8 @@ impl Engine {
     fn give_up_tile(
         &self,
         rolling: &mut Rolling,
-        (width, span): (i64, (i64, i64)),
+        width: i64,
+        span: (i64, i64),
         error: Error,
     ) -> Result<bool, Error> {
         rolling.not_before_ms = self.options.clock.now_ms() + RETRY_MS;
@@ -163,22 +159,13 @@ impl Engine {
         }
         let source = MergeSource::new(inputs)?;
         let source = TileSource::new(source, rule.grid, (plan.from, plan.to), &rule.about)?;
-        let sequence = {
-            let mut manifest = self.lock_manifest();
-            manifest.next_sequence += 1;
-            manifest.next_sequence - 1
-        };
-        let entry = self.tile_entry(view, rule, (from, to), sequence);
+        let sequence = self.next_sequence();
+        let (lsn_first, lsn_last) = self.minded_lsns(view);
         let meta = SegmentMeta {
-            ulid: entry.ulid,
-            sources: vec![entry.ulid],
-            writer_id: self.database_id(),
-            external_labels: self.options.external_labels.clone(),
-            resolution: entry.resolution,
-            lsn_first: entry.lsn_first,
-            lsn_last: entry.lsn_last,
-            created_ms: entry.created_ms,
-            ..SegmentMeta::default()
+            resolution: rule.grid.width(),
+            lsn_first,
+            lsn_last,
+            ..self.new_meta(sequence)
         };
         let options = WriteOptions {
             metadata_compressor: self.options.metadata_compressor,
@@ -187,38 +174,17 @@ impl Engine {
         let path = names::segment(self.dir(), sequence);
         let fs = &self.options.fs;
         Ok(Making {
-            plan,
+            under_way: UnderWay {
+                width: meta.resolution,
+                from: plan.from,
+                to: plan.to,
+                samples_lsn: lsn_first,
+                deletions_lsn: lsn_last,
+            },
             writer: SegmentWriter::create(fs, &path, source, meta, (from, to), options)?,
-            entry,
-            path,
-        })
-    }
-
-    /// What the manifest will say, but for what the file comes to.
-    fn tile_entry(
-        &self,
-        view: &View,
-        rule: &RollupRule,
-        (from, to): (i64, i64),
-        sequence: u64,
-    ) -> SegmentEntry {
-        let database_id = self.database_id();
-        let (samples_lsn, deletions_lsn) = self.minded_lsns(view);
-        let created_ms = self.options.clock.now_ms();
-        let unique = format!("{database_id} {sequence} {created_ms}");
-        SegmentEntry {
+            old: plan.old,
             sequence,
-            ulid: meta::make_ulid(created_ms, unique.as_bytes()),
-            time_min: from,
-            time_max: to,
-            lsn_first: samples_lsn,
-            lsn_last: deletions_lsn,
-            created_ms,
-            is_compressed: true,
-            rules: rule.checksum,
-            resolution: rule.grid.width(),
-            ..SegmentEntry::default()
-        }
+        })
     }
 
     /// Writes on, and commits the tile at its end.
@@ -229,36 +195,26 @@ impl Engine {
             return Ok(());
         }
         let Making {
-            plan,
+            under_way: tile,
             writer,
-            mut entry,
-            path,
+            sequence,
+            old,
         } = *making;
         let mut sums = JobSums::default();
         if is_barren {
-            let rolling = &mut maintenance.rolling;
-            rolling
-                .barren
-                .note_empty(entry.resolution, (plan.from, plan.to), entry.lsn_first);
+            let barren = &mut maintenance.rolling.barren;
+            barren.note_empty(tile.width, (tile.from, tile.to), tile.samples_lsn);
             drop(writer);
             let view = self.view.load_full();
             let is_deleted = |tile: &Arc<Tile>| tile.deleted(&view).is_ok_and(|deleted| !deleted.is_empty());
-            if !plan.old.is_empty() && plan.old.iter().all(is_deleted) {
-                self.replace_tiles(maintenance, &plan.old, None)?;
+            if !old.is_empty() && old.iter().all(is_deleted) {
+                self.replace_tiles(maintenance, &old, None)?;
             }
         } else {
-            let fs = &self.options.fs;
-            let (meta, bytes) = writer.finish()?;
-            (entry.bytes, entry.samples) = (bytes, meta.floats + meta.histograms);
-            let text = summary::text(&meta, self.precision.as_str(), bytes);
-            if let Err(error) =
-                io::write_file(fs, &names::summary(self.dir(), entry.sequence), text.as_bytes())
-            {
-                tracing::warn!(%error, "no summary beside the segment");
-            }
-            let segment = Arc::new(Segment::open(fs, &path, entry.sequence, self.options.mmap)?);
+            let segment = self.open_new(sequence, writer.finish()?)?;
             sums = JobSums::of_segments(std::slice::from_ref(&segment));
-            self.replace_tiles(maintenance, &plan.old, Some((segment, entry)))?;
+            let entry = SegmentEntry::of(&segment);
+            self.replace_tiles(maintenance, &old, Some((segment, entry)))?;
         }
         if let Some(job) = maintenance.rolling.job.take() {
             job.end(sums);

@@ -86,13 +86,13 @@ impl Engine {
 
     /// The windows of a tile of which something holds no longer.
     fn outdated(&self, view: &View, tile: &Tile) -> Spans {
-        let mut spans = tile.invalid(view);
+        let grid = self.precision.grid(tile.width);
+        let mut spans = tile.invalid_windows(view, grid);
         match tile.deleted(view) {
             Ok(deleted) => deleted.iter().for_each(|(_, from, to)| spans.insert(*from, *to)),
             // Which rows are meant cannot be read.
             Err(_) => spans.insert(tile.from, tile.to),
         }
-        let grid = self.precision.grid(tile.width);
         grid.outer_of(&spans).within(tile.from, tile.to)
     }
 }

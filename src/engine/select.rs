@@ -44,7 +44,7 @@ pub struct SeriesCursor {
 }
 
 /// Inclusive bounds of a range; `None` when it is empty.
-pub(super) fn bounds(range: &impl RangeBounds<i64>) -> Option<(i64, i64)> {
+pub(crate) fn bounds(range: &impl RangeBounds<i64>) -> Option<(i64, i64)> {
     let from = match range.start_bound() {
         Bound::Included(from) => *from,
         Bound::Excluded(from) => from.checked_add(1)?,

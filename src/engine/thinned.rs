@@ -54,19 +54,21 @@ impl Engine {
         asked: Asked,
         exactness: Exactness,
     ) -> Result<Option<ThinnedCursor>, Error> {
-        if self
-            .plan_tiles(&self.view.load_full(), &cuts, exactness)?
-            .is_none()
-        {
+        let seen = self.view.load_full();
+        let Some(plan) = self.plan_tiles(&seen, &cuts, exactness) else {
             return Ok(None);
-        }
+        };
         let (first, last) = (
             cuts.first().copied().unwrap_or(0),
             cuts.last().copied().unwrap_or(0),
         );
         let mut samples = self.select(matchers, first.saturating_add(1)..=last)?;
         let view = samples.view.clone();
-        let Some(mut plan) = self.plan_tiles(&view, &cuts, exactness)? else {
+        let replanned = match Arc::ptr_eq(&seen, &view) {
+            true => Some(plan),
+            false => self.plan_tiles(&view, &cuts, exactness),
+        };
+        let Some(mut plan) = replanned else {
             return Ok(None);
         };
         let matchers = self.patterns.compile_all(matchers)?;
@@ -234,7 +236,7 @@ impl ThinnedCursor {
         if from >= to || !has_tiles || !is_about {
             return None;
         }
-        let (_, row) = *self.tiles.current.iter().find(|one| one.0 == tile)?;
+        let row = self.row_in(tile)?;
         self.row.clear();
         if !self.read_row(tile, row, (from, to)) {
             return None;
@@ -246,6 +248,13 @@ impl ThinnedCursor {
             part.cut_out(first.saturating_add(1), last);
         }
         Some((part, from, to))
+    }
+
+    /// The row of the current series in a tile; the sources of a series stand in their order.
+    fn row_in(&self, tile: usize) -> Option<u32> {
+        let current = &self.tiles.current;
+        let at = current.binary_search_by_key(&tile, |one| one.0).ok()?;
+        current.get(at).map(|one| one.1)
     }
 
     fn add_samples(&mut self, has_samples: bool, (from, to): (i64, i64), out: &mut Samples) {
@@ -297,8 +306,7 @@ impl ThinnedCursor {
         }
         self.row.clear();
         let mut has_histograms = false;
-        let mut rows = self.tiles.current.iter().filter(|one| has_tiles && one.0 == tile);
-        if let Some((_, row)) = rows.next().copied() {
+        if let Some(row) = self.row_in(tile).filter(|_| has_tiles) {
             for (rows, first, last) in &self.plan.used[tile].deleted {
                 if rows.contains(row) {
                     let (first, last) = grid.outer(*first, *last);

@@ -114,39 +114,37 @@ impl Engine {
     }
 
     /// The next tile to be made, the oldest first.
-    pub(super) fn pick_tile(&self, barren: &Barren, view: &View) -> Result<Option<Plan>, Error> {
+    pub(super) fn pick_tile(&self, barren: &Barren, view: &View) -> Option<Plan> {
         let (samples_lsn, deletions_lsn) = self.minded_lsns(view);
         for (number, rule) in self.rollups.iter().enumerate() {
             let width = rule.grid.width();
-            let barren = self.left_out(barren, view, width);
+            let left_out = self.left_out(barren, view, width);
             let tiles = || view.tiles.iter().filter(|tile| tile.width == width);
             let is_behind = |tile: &&Arc<Tile>| {
                 tile.checksum != rule.checksum || !tile.is_up_to(samples_lsn, deletions_lsn)
             };
             for tile in tiles().filter(is_behind) {
-                let is_readable = barren.within(tile.from, tile.to).is_empty();
+                let is_readable = left_out.within(tile.from, tile.to).is_empty();
                 // One whose index cannot be read is left alone.
                 if is_readable && self.is_to_be_made_anew(view, rule, tile).unwrap_or(false) {
-                    return Ok(Some(Plan {
+                    return Some(Plan {
                         rule: number,
                         from: tile.from,
                         to: tile.to,
                         old: vec![tile.clone()],
-                    }));
+                    });
                 }
             }
-            let mut done = barren.clone();
-            tiles().for_each(|tile| done.insert(tile.from, tile.to));
-            if let Some((from, to)) = self.new_stretch(view, rule, &done) {
-                return Ok(Some(Plan {
+            if let Some((from, to)) = self.new_stretch(view, rule, left_out) {
+                return Some(Plan {
                     rule: number,
                     from,
                     to,
                     old: Vec::new(),
-                }));
+                });
             }
         }
-        Ok(None)
+        None
     }
 
     fn is_to_be_made_anew(&self, view: &View, rule: &RollupRule, tile: &Tile) -> Result<bool, Error> {
@@ -175,17 +173,17 @@ impl Engine {
             return false;
         };
         self.rollups.iter().any(|rule| {
-            let width = rule.grid.width();
-            let mut done = self.left_out(barren, view, width);
-            let tiles = view.tiles.iter().filter(|tile| tile.width == width);
-            tiles.for_each(|tile| done.insert(tile.from, tile.to));
-            let next = self.new_stretch(view, rule, &done);
+            let left_out = self.left_out(barren, view, rule.grid.width());
+            let next = self.new_stretch(view, rule, left_out);
             next.is_some_and(|(from, _)| from < newest)
         })
     }
 
-    /// The oldest stretch with samples that is over and has no tile.
-    fn new_stretch(&self, view: &View, rule: &RollupRule, done: &Spans) -> Option<(i64, i64)> {
+    /// The oldest stretch with samples that is over, has no tile and is not left out.
+    fn new_stretch(&self, view: &View, rule: &RollupRule, left_out: Spans) -> Option<(i64, i64)> {
+        let tiles = || view.tiles.iter().filter(|tile| tile.width == rule.grid.width());
+        let mut done = left_out;
+        tiles().for_each(|tile| done.insert(tile.from, tile.to));
         let of_samples = || {
             view.segments
                 .iter()
@@ -211,11 +209,10 @@ impl Engine {
                 .max(rule.grid.end_of(view.gone));
             wanted.insert(from, to.min(cells.last_end(limit)));
         }
-        let mut wanted = wanted.subtract(done);
+        let mut wanted = wanted.subtract(&done);
         if self.is_full_of_tiles(view) {
             // What would go again at once is not made.
-            let tiles = view.tiles.iter().filter(|tile| tile.width == rule.grid.width());
-            let oldest = tiles.map(|tile| tile.to).min().unwrap_or(i64::MIN);
+            let oldest = tiles().map(|tile| tile.to).min().unwrap_or(i64::MIN);
             wanted = wanted.within(oldest, i64::MAX);
         }
         let (from, to) = wanted.iter().next()?;

@@ -4,7 +4,6 @@
 //! samples. Where these may be gone, or where the query asks for no better, a window that a cut parts counts where it ends.
 
 use super::Engine;
-use super::error::Error;
 use super::tiles::Tile;
 use super::view::View;
 use crate::base::spans::Spans;
@@ -85,18 +84,11 @@ impl Engine {
     }
 
     /// How tiles answer for the stretches between cuts; `None` if they have too little of that time.
-    pub(super) fn plan_tiles(
-        &self,
-        view: &View,
-        cuts: &[i64],
-        exactness: Exactness,
-    ) -> Result<Option<TilePlan>, Error> {
-        let (Some(first), Some(last)) = (cuts.first().copied(), cuts.last().copied()) else {
-            return Ok(None);
-        };
+    pub(super) fn plan_tiles(&self, view: &View, cuts: &[i64], exactness: Exactness) -> Option<TilePlan> {
+        let (first, last) = (*cuts.first()?, *cuts.last()?);
         let is_sure = exactness == Exactness::Whole;
         if first >= last || !(is_sure || view.tiles.iter().any(|tile| tile.overlaps(first, last))) {
-            return Ok(None);
+            return None;
         }
         let mut plan = TilePlan {
             left: Spans::of(first, last),
@@ -114,16 +106,16 @@ impl Engine {
         match exactness {
             Exactness::Exact | Exactness::Whole => {
                 for width in &widths {
-                    self.take_turn(view, &mut plan, &turn(*width, i64::MIN))?;
+                    self.take_turn(view, &mut plan, &turn(*width, i64::MIN));
                 }
                 for width in widths.iter().rev().filter(|_| first < gone && !is_sure) {
                     let until = self.precision.grid(*width).end_of(gone);
-                    self.take_turn(view, &mut plan, &turn(*width, until))?;
+                    self.take_turn(view, &mut plan, &turn(*width, until));
                 }
             }
             Exactness::Coarse(most) => {
                 for width in widths.iter().filter(|width| **width <= most) {
-                    self.take_turn(view, &mut plan, &turn(*width, i64::MAX))?;
+                    self.take_turn(view, &mut plan, &turn(*width, i64::MAX));
                 }
             }
         }
@@ -134,11 +126,11 @@ impl Engine {
         let is_worth = is_worth && plan.pieces.len() <= PIECES_USUAL + PIECES_PER_TILE * plan.used.len();
         plan.is_coarse_throughout = last <= gone || matches!(exactness, Exactness::Coarse(_));
         plan.pieces.sort_by_key(|piece| piece.from);
-        Ok((is_worth || is_all_there_is || is_sure).then_some(plan))
+        (is_worth || is_all_there_is || is_sure).then_some(plan)
     }
 
     /// Takes what tiles of one width have of what is left.
-    fn take_turn(&self, view: &View, plan: &mut TilePlan, turn: &Turn<'_>) -> Result<(), Error> {
+    fn take_turn(&self, view: &View, plan: &mut TilePlan, turn: &Turn<'_>) {
         let grid = self.precision.grid(turn.width);
         let parted = grid.parted(turn.cuts);
         let first = turn.cuts.first().copied().unwrap_or(0);
@@ -153,9 +145,7 @@ impl Engine {
                 let is_open = from == first && from < turn.parted_until;
                 holds.insert(if is_open { from } else { inner }, to);
             }
-            // Where samples may be gone, what was rolled up is all there is.
-            let invalid = tile.invalid(view).within(grid.end_of(view.gone), i64::MAX);
-            let holds = holds.subtract(&kept).subtract(&grid.outer_of(&invalid));
+            let holds = holds.subtract(&kept).subtract(&tile.invalid_windows(view, grid));
             if holds.is_empty() {
                 continue;
             }
@@ -177,6 +167,5 @@ impl Engine {
                 grid,
             });
         }
-        Ok(())
     }
 }

@@ -9,6 +9,7 @@ use super::error::Error;
 use super::manifest::{Manifest, SegmentEntry};
 use super::view::View;
 use crate::base::spans::Spans;
+use crate::rollup::Grid;
 use crate::rollup::source::About;
 use crate::segment::reader::{Segment, SegmentError};
 use roaring::RoaringBitmap;
@@ -95,6 +96,12 @@ impl Tile {
                 && one.overlaps(self.from.saturating_add(1), self.to)
         };
         view.deletions.iter().filter(is_later)
+    }
+
+    /// Windows that samples must be read for, of all rows. Where these may be gone, what was rolled up is all there is.
+    pub(super) fn invalid_windows(&self, view: &View, grid: Grid) -> Spans {
+        let invalid = self.invalid(view).within(grid.end_of(view.gone), i64::MAX);
+        grid.outer_of(&invalid)
     }
 
     /// What holds no longer for any row.

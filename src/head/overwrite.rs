@@ -44,12 +44,10 @@ pub(crate) struct OverwriteRules {
 impl OverwriteRules {
     /// The policy of the series whose label values `value_of` gives, empty where a label is absent.
     pub(super) fn of<'a>(&self, value_of: impl Fn(&str) -> &'a str) -> Overwrite {
-        let matches = |matchers: &Vec<LabelMatcher>| {
-            matchers
-                .iter()
-                .all(|matcher| matcher.matches(value_of(matcher.name())))
-        };
-        let rule = self.rules.iter().find(|rule| matches(&rule.0));
+        let rule = self
+            .rules
+            .iter()
+            .find(|rule| LabelMatcher::all_match(&rule.0, &value_of));
         rule.map_or(self.default, |rule| rule.1)
     }
 }

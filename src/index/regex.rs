@@ -57,6 +57,11 @@ impl LabelMatcher {
         })
     }
 
+    /// Whether the series meets all conditions whose label values `value_of` gives, empty where a label is absent.
+    pub(crate) fn all_match<'a>(matchers: &[Self], value_of: impl Fn(&str) -> &'a str) -> bool {
+        matchers.iter().all(|one| one.matches(value_of(one.name())))
+    }
+
     /// The condition whose expression is compiled already.
     pub(super) fn with_pattern(matcher: &Matcher, pattern: Arc<Pattern>) -> Self {
         Self {

@@ -4,6 +4,7 @@ use super::ast::{DurationExpr, DurationKind};
 use super::error::QueryFault;
 use super::operators::{DurationOp, UnaryOp};
 use super::quote::quote;
+use std::time::Duration;
 
 /// The units, the largest first, in milliseconds.
 const UNITS: [(&str, i64); 7] = [
@@ -63,6 +64,11 @@ pub fn parse_duration_ms(text: &str) -> Result<i64, String> {
         rest = behind;
     }
     Ok(total_ms)
+}
+
+/// The same of a length of time.
+pub(crate) fn format_duration(duration: Duration) -> String {
+    format_duration_ms(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Writes a duration that is not negative. Years and weeks only when nothing remains.

@@ -187,14 +187,10 @@ fn count_until<T>(all: &[T], to: i64, time: impl Fn(&T) -> i64) -> usize {
 
 type Histograms<'a> = &'a [(i64, Arc<Histogram>)];
 
-fn is_stale(histogram: &Histogram) -> bool {
-    histogram.sum.to_bits() == STALE_NAN_BITS
-}
-
 /// Keeps histograms of a window: the ends, both sides of resets, a stale marker at the end.
 fn keep_histograms(all: Histograms<'_>, kept: &mut Samples) {
     let first_kept = kept.histograms.len();
-    let live: Vec<&(i64, Arc<Histogram>)> = all.iter().filter(|one| !is_stale(&one.1)).collect();
+    let live: Vec<&(i64, Arc<Histogram>)> = all.iter().filter(|one| !one.1.is_stale()).collect();
     let floats: Vec<FloatHistogram> = live.iter().map(|one| FloatHistogram::from(&*one.1)).collect();
     let pairs = floats.windows(2).enumerate();
     let resets = pairs
@@ -209,7 +205,7 @@ fn keep_histograms(all: Histograms<'_>, kept: &mut Samples) {
     places.dedup();
     let kept_live = places.iter().filter_map(|place| live.get(*place).copied());
     kept.histograms.extend(kept_live.cloned());
-    if let Some(last) = all.last().filter(|last| is_stale(&last.1)) {
+    if let Some(last) = all.last().filter(|last| last.1.is_stale()) {
         kept.histograms.push(last.clone());
     }
     debug_assert!(
@@ -222,7 +218,7 @@ fn keep_histograms(all: Histograms<'_>, kept: &mut Samples) {
 fn sum_of(all: Histograms<'_>) -> Option<Arc<Histogram>> {
     let mut live = all
         .iter()
-        .filter(|one| !is_stale(&one.1))
+        .filter(|one| !one.1.is_stale())
         .map(|one| FloatHistogram::from(&*one.1));
     let mut sum = HistogramSum::from(&live.next()?);
     live.try_for_each(|one| sum.add(&one).map(drop)).ok()?;

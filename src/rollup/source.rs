@@ -80,19 +80,18 @@ impl About {
     }
 
     pub(crate) fn covers(&self, labels: LabelsRef<'_>) -> bool {
-        covers(&self.compiled, labels)
+        let value = |name: &str| {
+            let found = labels.byte_pairs().find(|(of, _)| *of == name.as_bytes());
+            found
+                .and_then(|(_, value)| std::str::from_utf8(value).ok())
+                .unwrap_or("")
+        };
+        self.compiled.is_empty()
+            || self
+                .compiled
+                .iter()
+                .any(|set| LabelMatcher::all_match(set, value))
     }
-}
-
-fn covers(matchers: &[Vec<LabelMatcher>], labels: LabelsRef<'_>) -> bool {
-    let value = |name: &str| {
-        let found = labels.byte_pairs().find(|(of, _)| *of == name.as_bytes());
-        found
-            .and_then(|(_, value)| std::str::from_utf8(value).ok())
-            .unwrap_or("")
-    };
-    let matches = |set: &Vec<LabelMatcher>| set.iter().all(|one| one.matches(value(one.name())));
-    matchers.is_empty() || matchers.iter().any(matches)
 }
 
 impl SeriesSource for TileSource {
@@ -128,7 +127,7 @@ impl SeriesSource for TileSource {
         Some(&self.windows)
     }
 
-    fn column_samples(&self, row: u32, out: &mut [Samples]) -> Result<(), WriteError> {
+    fn column_samples(&self, row: u32, _: i64, _: i64, out: &mut [Samples]) -> Result<(), WriteError> {
         let (samples, roller) = &mut *self.scratch.borrow_mut();
         let Windows { from, to, .. } = self.windows;
         self.samples(row, from.saturating_add(1), to, samples)?;

@@ -49,12 +49,10 @@ pub(crate) trait SeriesSource {
     fn windows(&self) -> Option<&Windows> {
         None
     }
-    /// The samples of every column of a row, in place of what `out` holds.
-    fn column_samples(&self, row: u32, out: &mut [Samples]) -> Result<(), WriteError> {
-        match out.first_mut() {
-            Some(out) => self.samples(row, i64::MIN, i64::MAX, out),
-            None => Ok(()),
-        }
+    /// The same of every column of the row.
+    fn column_samples(&self, row: u32, from: i64, to: i64, out: &mut [Samples]) -> Result<(), WriteError> {
+        out.iter_mut()
+            .try_for_each(|out| self.samples(row, from, to, out))
     }
     /// The exemplars of a row.
     fn exemplars(&self, row: u32) -> Vec<Exemplar>;
@@ -227,10 +225,7 @@ impl<S: SeriesSource> SegmentWriter<S> {
         let mut members = std::mem::take(&mut self.members);
         for (position, of_row) in (first..end).zip(members.chunks_mut(columns)) {
             let row = self.order[position];
-            match &mut *of_row {
-                [samples] => self.source.samples(row, from, to, samples)?,
-                of_row => self.source.column_samples(row, of_row)?,
-            }
+            self.source.column_samples(row, from, to, of_row)?;
             for (column, samples) in of_row.iter().enumerate() {
                 self.note(row, samples);
                 if !samples.histograms.is_empty() {
@@ -286,10 +281,7 @@ impl<S: SeriesSource> SegmentWriter<S> {
         let columns = self.columns;
         let mut of_row = vec![Samples::default(); columns];
         for (row, column) in slice.with_histograms {
-            match &mut of_row[..] {
-                [samples] => self.source.samples(row, from, to, samples)?,
-                of_row => self.source.column_samples(row, of_row)?,
-            }
+            self.source.column_samples(row, from, to, &mut of_row)?;
             self.write_histograms(row, (self.slices_done * columns + column) as u32, &of_row[column])?;
         }
         Ok(())

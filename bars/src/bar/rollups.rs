@@ -144,17 +144,6 @@ fn compare(rolled: &QueryAnswer, raw: &QueryAnswer, is_sum: bool) -> Result<(usi
     Ok((points, is_same))
 }
 
-fn file_bytes(dir: &Path) -> Result<u64> {
-    let mut bytes = 0;
-    for entry in std::fs::read_dir(dir)? {
-        let entry = entry?;
-        if entry.path().extension().is_some_and(|end| end == "seg") {
-            bytes += entry.metadata()?.len();
-        }
-    }
-    Ok(bytes)
-}
-
 pub fn run(scale: &Scale, count: usize) -> Result<bool> {
     let mut report = Report::new(
         format!("rollups: queries over a year of {count} series"),
@@ -168,6 +157,7 @@ pub fn run(scale: &Scale, count: usize) -> Result<bool> {
     let db = Db::open(options(folder.path(), &[]))?;
     write(&db, &mut all, ticks)?;
     db.compact()?;
+    let of_samples = db.stats()?.segment_bytes;
     db.close()?;
     let samples = ticks as f64 * count as f64;
     report.figure("samples", samples / 1e6, "M");
@@ -176,9 +166,7 @@ pub fn run(scale: &Scale, count: usize) -> Result<bool> {
         samples / watch.cpu_s() / 1e6,
         "M samples/CPU-s",
     );
-    let of_samples = file_bytes(folder.path())?;
     report.figure("samples on disk", of_samples as f64 / samples, "B/sample");
-    let mut before = of_samples;
     let widths = [Duration::from_secs(3_600), Duration::from_secs(300)];
     for (number, name) in ["1 h", "5 m"].into_iter().enumerate() {
         let db = Db::open(options(folder.path(), &widths[..=number]))?;
@@ -189,11 +177,14 @@ pub fn run(scale: &Scale, count: usize) -> Result<bool> {
             samples / watch.cpu_s() / 1e6,
             "M samples/CPU-s",
         );
-        db.close()?;
-        let after = file_bytes(folder.path())?;
-        let share = (after - before) as f64 / of_samples as f64 * 100.0;
+        let made = db
+            .rollups()
+            .into_iter()
+            .find(|one| one.resolution == widths[number]);
+        let bytes = made.map_or(0, |one| one.bytes);
+        let share = bytes as f64 / of_samples as f64 * 100.0;
         report.figure(format!("{name}, share of the samples' bytes"), share, "%");
-        before = after;
+        db.close()?;
     }
     let db = Db::open(options(folder.path(), &widths))?;
     measure(scale, &db, days, &mut report)?;

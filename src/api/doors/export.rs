@@ -160,6 +160,5 @@ fn write(
 }
 
 fn is_selected(matchers: &[LabelMatcher], labels: &Labels) -> bool {
-    let mut matchers = matchers.iter();
-    matchers.all(|matcher| matcher.matches(labels.get(matcher.name()).unwrap_or("")))
+    LabelMatcher::all_match(matchers, |name| labels.get(name).unwrap_or(""))
 }

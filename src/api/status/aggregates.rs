@@ -6,12 +6,11 @@ use crate::api::native::aggregate::selector;
 use crate::api::state::aside;
 use crate::api::tenant::Tenant;
 use crate::db::{AggregateInfo, Db};
-use crate::promql::durations::format_duration_ms;
+use crate::promql::durations::format_duration;
 use axum::Extension;
 use axum::response::Response;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::time::Duration;
 
 pub(super) async fn aggregates(Extension(tenant): Extension<Arc<Tenant>>) -> Result<Response, ApiError> {
     aside(move || {
@@ -29,8 +28,8 @@ fn of_aggregate(db: &Db, info: &AggregateInfo) -> Value {
     json!({
         "name": of.name,
         "source": selector(&of.matchers),
-        "interval": text(of.interval),
-        "retention": of.retention.map(text),
+        "interval": format_duration(of.interval),
+        "retention": of.retention.map(format_duration),
         "functions": functions.clone().collect::<Vec<_>>(),
         "metrics": functions.map(|function| format!("{}:{function}", of.name)).collect::<Vec<_>>(),
         "from": info.from.map(|from| db.to_ms(from)),
@@ -40,16 +39,13 @@ fn of_aggregate(db: &Db, info: &AggregateInfo) -> Value {
     })
 }
 
-fn text(duration: Duration) -> String {
-    format_duration_ms(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::engine::options::Options;
     use crate::engine::rollups::{Aggregate, AggregateFunction};
     use crate::model::matcher::Matcher;
+    use std::time::Duration;
 
     #[test]
     fn an_aggregate_is_shown_with_its_metrics_and_how_far_it_is() {

@@ -7,7 +7,7 @@ use crate::api::tenant::Tenant;
 use crate::base::civil::rfc3339;
 use crate::db::Db;
 use crate::engine::rollup_info::RollupInfo;
-use crate::promql::durations::format_duration_ms;
+use crate::promql::durations::format_duration;
 use axum::Extension;
 use axum::response::Response;
 use serde_json::{Value, json};
@@ -44,5 +44,5 @@ fn of_rollup(db: &Db, info: &RollupInfo) -> Value {
 
 /// The width as a query would say it.
 pub(in crate::api) fn width_text(info: &RollupInfo) -> String {
-    format_duration_ms(i64::try_from(info.resolution.as_millis()).unwrap_or(i64::MAX))
+    format_duration(info.resolution)
 }

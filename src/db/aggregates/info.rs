@@ -16,8 +16,7 @@ pub struct AggregateInfo {
     /// The part of the time from the first sample to the last one that has windows, between 0 and 1. It stays below 1 while
     /// samples come, since windows are kept when their time has been over for a while.
     pub covered_share: f64,
-    /// Whether windows of this width are being made now; `None` while a piece of work is done that may be of this width or
-    /// another one.
+    /// Whether windows of this width are being made now.
     pub is_being_made: bool,
 }
 

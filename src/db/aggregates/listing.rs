@@ -6,15 +6,15 @@ use super::{Metric, Renaming, metrics};
 use crate::db::Db;
 use crate::engine::error::Error;
 use crate::engine::listing::{ListEnd, ListOptions, Listed, Listing};
-use crate::engine::select::Warning;
+use crate::engine::select::{Warning, bounds};
 use crate::index::LabelMatcher;
 use crate::model::labels::{self, Labels, METRIC_NAME};
 use crate::model::matcher::Matcher;
 use crate::model::metadata::{Metadata, MetricType};
-use crate::promql::durations::format_duration_ms;
+use crate::promql::durations::format_duration;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::{Bound, RangeBounds};
+use std::ops::RangeBounds;
 
 /// Calls `each` with what is listed of stored series and of aggregates, in order, each once. The names of aggregates are among
 /// the values of `__name__` whatever the matchers ask of other labels; what else is listed of them is listed where matchers name
@@ -32,7 +32,9 @@ pub(in crate::db) fn list(
     if metrics.is_empty() {
         return db.engine().list(listed, matchers, range, options, each);
     }
-    let range = ends(&range);
+    let Some(range) = bounds(&range) else {
+        return Ok(ListEnd::default());
+    };
     let mut warnings = Vec::new();
     let mut made = Vec::new();
     for metric in &metrics {
@@ -109,13 +111,12 @@ impl Db {
 pub(in crate::db) fn metadata(db: &Db, metric: Option<&str>) -> BTreeMap<String, Vec<(i64, Metadata)>> {
     let mut all = db.engine().metadata(metric);
     for of in metrics(&db.engine().options).filter(|one| metric.is_none_or(|name| name == one.name)) {
-        let interval_ms = i64::try_from(of.aggregate.interval.as_millis()).unwrap_or(i64::MAX);
         let metadata = Metadata {
             metric_type: MetricType::Gauge,
             help: format!(
                 "Aggregate: {} of each {}.",
                 of.function.as_str(),
-                format_duration_ms(interval_ms)
+                format_duration(of.aggregate.interval)
             ),
             unit: String::new(),
         };
@@ -141,21 +142,6 @@ fn compact(made: &mut Vec<Vec<u8>>, listed: Listed<'_>, prefix: &str) {
     made.dedup();
 }
 
-/// The first and the last time of a range.
-fn ends(range: &impl RangeBounds<i64>) -> (i64, i64) {
-    let from = match range.start_bound() {
-        Bound::Included(from) => *from,
-        Bound::Excluded(from) => from.saturating_add(1),
-        Bound::Unbounded => i64::MIN,
-    };
-    let to = match range.end_bound() {
-        Bound::Included(to) => *to,
-        Bound::Excluded(to) => to.saturating_sub(1),
-        Bound::Unbounded => i64::MAX,
-    };
-    (from, to)
-}
-
 /// Calls `each` with the series of a metric that have samples in its windows; with one of them if it is for its name only.
 fn each_made(
     db: &Db,
@@ -177,8 +163,8 @@ fn each_made(
         let Ok(labels) = renaming.apply(&Labels::from_canonical(series)) else {
             return;
         };
-        let value = |one: &LabelMatcher| labels.get(one.name()).unwrap_or("").to_owned();
-        if fits.iter().all(|one| one.matches(&value(one))) && seen.insert(labels.as_bytes().to_vec()) {
+        let fits = LabelMatcher::all_match(&fits, |name| labels.get(name).unwrap_or(""));
+        if fits && seen.insert(labels.as_bytes().to_vec()) {
             each(&labels);
         }
     };

@@ -58,8 +58,7 @@ impl Made {
     }
 
     fn is_wanted(&self, labels: &Labels) -> bool {
-        let value = |one: &LabelMatcher| labels.get(one.name()).unwrap_or("").to_owned();
-        self.fits.iter().all(|one| one.matches(&value(one)))
+        LabelMatcher::all_match(&self.fits, |name| labels.get(name).unwrap_or(""))
     }
 
     /// Tells the floats of a series that came whole.
